@@ -1,0 +1,428 @@
+"""What can be chosen, read from the classes themselves.
+
+One file, one class, one choice: subclassing `Model`, `Dataset`, `Task` or `Method`
+registers the class, the keyword-only arguments of its ``__init__`` become the form,
+and the first line of its docstring becomes the tooltip. This module knows nothing of
+PyTorch, so the pages can read a catalogue that another process wrote.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import itertools
+import pkgutil
+import types
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Literal, cast
+
+from pydantic import BaseModel, ConfigDict
+
+Kind = Literal["task", "model", "data", "method"]
+Value = bool | int | float | str | list[int] | list[float] | list[str] | None
+
+FieldType = Literal["bool", "int", "float", "str", "choice", "ints"]
+
+KINDS: tuple[Kind, ...] = ("task", "data", "model", "method")
+
+
+class BadInput(ValueError):
+    """Something a person gave is wrong; the message says what, and what to do instead.
+
+    `field` is the dotted name of the setting at fault (``model.dropout``), where there is one.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class Frozen(BaseModel):
+    """A value: compared by content, never changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+# --- what an annotation can say about a setting ---------------------------------------------
+
+
+class Range(Frozen):
+    """The values a number may have, both ends included; `log` asks for a logarithmic slider."""
+
+    low: float
+    high: float
+    step: float | None = None
+    log: bool = False
+
+    def __init__(
+        self, low: float, high: float, step: float | None = None, log: bool = False
+    ) -> None:
+        BaseModel.__init__(self, low=low, high=high, step=step, log=log)
+
+    def __str__(self) -> str:
+        return f"{self.low:g}–{self.high:g}"
+
+
+class Help(Frozen):
+    """One line under the setting's name: what it does, and when to change it."""
+
+    text: str
+    label: str | None = None
+    unit: str | None = None
+
+    def __init__(self, text: str, label: str | None = None, unit: str | None = None) -> None:
+        BaseModel.__init__(self, text=text, label=label, unit=unit)
+
+
+class Only(Frozen):
+    """The setting matters only while another setting of the same card has one of these values."""
+
+    field: str
+    values: tuple[Value, ...]
+
+    def __init__(self, field: str, *values: Value) -> None:
+        BaseModel.__init__(self, field=field, values=values)
+
+
+class Advanced(Frozen):
+    """Shown in the form's advanced group."""
+
+
+class Hidden(Frozen):
+    """Not on the form: filled in by the program (the id of an imported dataset)."""
+
+
+# --- cards ----------------------------------------------------------------------------------
+
+
+class Field(Frozen):
+    """One setting of a card."""
+
+    name: str
+    label: str
+    help: str = ""
+    type: FieldType
+    default: Value = None
+    required: bool = False
+    optional: bool = False
+    """None is a valid value and means «off» or «decided by the program»."""
+    range: Range | None = None
+    choices: tuple[str, ...] = ()
+    unit: str | None = None
+    only: Only | None = None
+    advanced: bool = False
+    hidden: bool = False
+
+    def check(self, value: Any) -> Value:
+        """The value, in the field's own type. BadInput says what would be right."""
+        if value is None or value == "":
+            if self.optional:
+                return None
+            raise BadInput(f"{self.label} needs a value{self._expects()}")
+        try:
+            checked = _CONVERT[self.type](value)
+        except (TypeError, ValueError, OverflowError):
+            raise BadInput(f"{self.label} can't be {value!r}{self._expects()}") from None
+        if self.choices and checked not in self.choices:
+            raise BadInput(f"{self.label} can't be {value!r}{self._expects()}")
+        numbers = checked if isinstance(checked, list) else [checked]
+        if self.range and not all(self.range.low <= n <= self.range.high for n in numbers):
+            raise BadInput(f"{self.label} is {value}{self._expects()}")
+        return cast(Value, checked)
+
+    def _expects(self) -> str:
+        if self.choices:
+            return ": choose one of " + ", ".join(self.choices)
+        what = {"int": "a whole number", "ints": "whole numbers separated by commas",
+                "float": "a number", "bool": "yes or no"}.get(self.type, "a text")  # fmt: skip
+        return f": it must be {what}" + (f" in {self.range}" if self.range else "")
+
+
+class Card(Frozen):
+    """One choice: a model, a dataset, a task or a method, as a person sees it."""
+
+    kind: Kind
+    name: str
+    """The class's name: what a recipe says."""
+    label: str
+    help: str = ""
+    fits: frozenset[str] = frozenset()
+    """What it can take, one of which must be offered."""
+    needs: frozenset[str] = frozenset()
+    """What the dataset must provide, all of it (tasks only)."""
+    provides: frozenset[str] = frozenset()
+    suggests: dict[str, Value] = {}
+    """Better defaults for other cards when this one is chosen: ``{"method.epochs": 30}``."""
+    hidden: bool = False
+    """Offered only through the things people bring in (an imported dataset)."""
+    rank: int = 50
+    """Where it stands among its kind: the lowest is the default."""
+    fields: tuple[Field, ...] = ()
+
+    def field(self, name: str) -> Field:
+        """The field of that name; BadInput lists the names that exist."""
+        for field in self.fields:
+            if field.name == name:
+                return field
+        known = ", ".join(f.name for f in self.fields if not f.hidden) or "none"
+        raise BadInput(f"{self.label} has no setting {name!r} (it has: {known})")
+
+    def check(self, settings: Mapping[str, Any]) -> dict[str, Value]:
+        """Every setting of the card, given or default, checked. BadInput names the field."""
+        for name in settings:
+            try:
+                self.field(name)
+            except BadInput as problem:
+                raise BadInput(str(problem), field=f"{self.kind}.{name}") from None
+        checked = {}
+        for field in self.fields:
+            if field.required and field.name not in settings:
+                raise BadInput(
+                    f"{self.label} needs {field.label}", field=f"{self.kind}.{field.name}"
+                )
+            try:
+                checked[field.name] = field.check(settings.get(field.name, field.default))
+            except BadInput as problem:
+                raise BadInput(str(problem), field=f"{self.kind}.{field.name}") from None
+        return checked
+
+
+class Device(Frozen):
+    """A place where a run can train, as found on this machine."""
+
+    id: str
+    """torch's name for it: ``cpu``, ``cuda:0``, ``mps``."""
+    name: str
+    memory: int
+    """Bytes in all."""
+    free: int
+    """Bytes free when it was looked at."""
+    bf16: bool = False
+    """It computes bfloat16 in hardware."""
+
+
+Chosen = Mapping[Kind, Card]
+"""Four cards, one of each kind."""
+
+
+class Catalog(Frozen):
+    """Everything that can be chosen, and which choices go together."""
+
+    cards: tuple[Card, ...]
+    devices: tuple[Device, ...] = ()
+
+    def of(self, kind: Kind) -> tuple[Card, ...]:
+        """The cards of one kind, in the order they are offered."""
+        return tuple(card for card in self.cards if card.kind == kind)
+
+    def card(self, kind: Kind, name: str) -> Card:
+        """The card of that name; BadInput lists what there is."""
+        for card in self.of(kind):
+            if card.name == name:
+                return card
+        known = ", ".join(card.name for card in self.of(kind))
+        raise BadInput(f"There is no {kind} {name!r} (there is: {known})", field=kind)
+
+    def obstacle(self, chosen: Chosen) -> BadInput | None:
+        """Why these four don't go together, blamed on the choice to change; None if they do."""
+        task, data, model, method = (chosen[kind] for kind in KINDS)
+        if missing := task.needs - data.provides:
+            wanted = ", ".join(sorted(missing))
+            return BadInput(f"{task.label} needs data with {wanted}, and {data.label} has none",
+                            field="data")  # fmt: skip
+        if not model.fits & data.provides:
+            takes = " or ".join(sorted(model.fits))
+            return BadInput(f"{model.label} takes {takes} data, and {data.label} is not",
+                            field="model")  # fmt: skip
+        if not task.fits & model.provides:
+            gives = " or ".join(sorted(task.fits))
+            return BadInput(f"{task.label} needs a model that gives {gives}; {model.label} doesn't",
+                            field="model")  # fmt: skip
+        if not method.fits & model.provides:
+            return BadInput(f"{method.label} doesn't work with {model.label}", field="method")
+        return None
+
+    def combinations(self, given: Mapping[Kind, Card] | None = None) -> Iterator[Chosen]:
+        """Every four cards that go together, those in `given` held fixed."""
+        given = given or {}
+        offered = [[given[k]] if k in given else [c for c in self.of(k) if not c.hidden]
+                   for k in KINDS]  # fmt: skip
+        for cards in itertools.product(*offered):
+            chosen = dict(zip(KINDS, cards, strict=True))
+            if not self.obstacle(chosen):
+                yield chosen
+
+    def defaults(self, chosen: Chosen) -> dict[str, Value]:
+        """``{"model.width": 32, …}``: each card's defaults, bettered by what the others suggest.
+
+        The more particular card wins: method < task < data < model.
+        """
+        order: tuple[Kind, ...] = ("method", "task", "data", "model")
+        values = {f"{k}.{f.name}": f.default for k in order for f in chosen[k].fields}
+        for kind in order:
+            suggested = chosen[kind].suggests
+            values |= {name: value for name, value in suggested.items() if name in values}
+        return values
+
+
+# --- classes that register themselves -------------------------------------------------------
+
+
+class Choosable:
+    """A class that a person can choose; its subclasses register themselves.
+
+    A subclass says ``label`` and, where they apply, ``fits``, ``needs``, ``provides`` and
+    ``suggests`` in its class statement. Without a label it is a shared base and is not offered.
+    """
+
+    kind: ClassVar[Kind]
+    card: ClassVar[Card]
+    registry: ClassVar[dict[tuple[str, str], type[Choosable]]] = {}
+
+    def __init_subclass__(
+        cls,
+        *,
+        kind: Kind | None = None,
+        label: str | None = None,
+        fits: set[str] | None = None,
+        needs: set[str] | None = None,
+        provides: set[str] | None = None,
+        suggests: Mapping[str, Value] | None = None,
+        hidden: bool = False,
+        rank: int = 50,
+        **kwargs: Any,
+    ) -> None:
+        super().__init_subclass__(**kwargs)
+        if kind:
+            cls.kind = kind
+        if not label:
+            return
+        doc = inspect.getdoc(cls) or ""
+        cls.card = Card(
+            kind=cls.kind, name=cls.__name__, label=label, help=doc.split("\n")[0],
+            fits=frozenset(fits or ()), needs=frozenset(needs or ()),
+            provides=frozenset(provides or ()), suggests=dict(suggests or {}), hidden=hidden,
+            rank=rank, fields=tuple(fields_of(cls)),
+        )  # fmt: skip
+        key = (cls.kind, cls.__name__)
+        other = cls.registry.get(key)
+        assert other is None or other.__module__ == cls.__module__, f"two classes named {key}"
+        cls.registry[key] = cls
+
+
+def fields_of(cls: type) -> list[Field]:
+    """The keyword-only arguments of ``cls.__init__``; with ``**``, those of its base as well."""
+    own: dict[str, Field] = {}
+    for base in cls.__mro__:
+        if "__init__" not in vars(base):
+            continue
+        init = vars(base)["__init__"]
+        hints = typing.get_type_hints(init, include_extras=True)
+        parameters = inspect.signature(init).parameters.values()
+        found = {p.name: _field(p, hints[p.name]) for p in parameters if p.kind is p.KEYWORD_ONLY}
+        own = {**found, **own}
+        if not any(p.kind is p.VAR_KEYWORD for p in parameters):
+            break
+    return list(own.values())
+
+
+def _field(parameter: inspect.Parameter, hint: Any) -> Field:
+    notes: list[Any] = []
+    if typing.get_origin(hint) is Annotated:
+        hint, *notes = typing.get_args(hint)
+    optional = False
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        inner = [a for a in typing.get_args(hint) if a is not type(None)]
+        optional, hint = len(inner) < len(typing.get_args(hint)), inner[0]
+    choices: tuple[str, ...] = ()
+    kind: FieldType
+    if typing.get_origin(hint) is Literal:
+        choices, kind = tuple(typing.get_args(hint)), "choice"
+    else:
+        kind = _FIELD_TYPES[hint]
+    said = {type(note): note for note in notes}
+    help_ = said.get(Help)
+    required = parameter.default is parameter.empty
+    default = list(parameter.default) if kind == "ints" else parameter.default
+    return Field(
+        name=parameter.name,
+        label=(help_ and help_.label) or parameter.name.replace("_", " ").capitalize(),
+        help=help_.text if help_ else "",
+        type=kind, default=None if required else default, required=required,
+        optional=optional, range=said.get(Range), choices=choices,
+        unit=help_.unit if help_ else None, only=said.get(Only),
+        advanced=Advanced in said, hidden=Hidden in said,
+    )  # fmt: skip
+
+
+def _bool(value: Any) -> bool:
+    if isinstance(value, str):
+        lowered = value.strip().lower()
+        if lowered in ("true", "yes", "on", "1"):
+            return True
+        if lowered in ("false", "no", "off", "0"):
+            return False
+        raise ValueError(value)
+    return bool(value)
+
+
+def _int(value: Any) -> int:
+    if isinstance(value, bool):
+        raise TypeError(value)
+    number = float(value)
+    if number != int(number):
+        raise ValueError(value)
+    return int(number)
+
+
+def _float(value: Any) -> float:
+    if isinstance(value, bool) or (number := float(value)) != number:
+        raise ValueError(value)
+    return number
+
+
+def _ints(value: Any) -> list[int]:
+    parts = value.replace("–", ",").split(",") if isinstance(value, str) else list(value)
+    numbers = [_int(part) for part in parts]
+    if not numbers:
+        raise ValueError(value)
+    return numbers
+
+
+_FIELD_TYPES: dict[Any, FieldType] = {
+    bool: "bool",
+    int: "int",
+    float: "float",
+    str: "str",
+    Sequence[int]: "ints",
+}
+
+_CONVERT: dict[str, Any] = {
+    "bool": _bool, "int": _int, "float": _float, "str": str, "choice": str, "ints": _ints,
+}  # fmt: skip
+
+
+def discover() -> Catalog:
+    """Import every file under models/, datasets/, tasks/ and methods/; the catalogue they make.
+
+    Loads PyTorch: call it in an engine process, and hand the pages its JSON.
+    """
+    for folder in ("tasks", "datasets", "models", "methods"):
+        package = importlib.import_module(f"engine.{folder}")
+        for module in pkgutil.iter_modules(package.__path__):
+            importlib.import_module(f"{package.__name__}.{module.name}")
+    order = {kind: i for i, kind in enumerate(KINDS)}
+    classes = sorted(
+        Choosable.registry.values(), key=lambda c: (order[c.kind], c.card.rank, c.card.label)
+    )
+    return Catalog(cards=tuple(c.card for c in classes))
+
+
+def chosen(kind: Kind, name: str) -> type[Any]:
+    """The class behind a card. Call `discover` first."""
+    try:
+        return Choosable.registry[kind, name]
+    except KeyError:
+        known = ", ".join(n for k, n in Choosable.registry if k == kind)
+        raise BadInput(f"There is no {kind} {name!r} (there is: {known})", field=kind) from None

@@ -1,0 +1,303 @@
+"""From arrays to batches: what a model is fed, and in which order."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+Rows = npt.NDArray[np.int64]
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Some items on the device where the model is.
+
+    `inputs` are the model's arguments by name: ``images`` (B, C, H, W) in 0…1, or ``values``
+    (B, longest, D) with ``lengths`` (B,). `targets` are class indices (B,), None without labels.
+    """
+
+    inputs: dict[str, Tensor]
+    targets: Tensor | None
+
+    def __len__(self) -> int:
+        return len(next(iter(self.inputs.values())))
+
+
+@dataclass(frozen=True)
+class Images:
+    """Pictures as decoded: `pixels` is uint8 (N, H, W, C), in memory or mapped from a file."""
+
+    pixels: npt.NDArray[np.uint8]
+    shift: int = 0
+    """Training pictures are moved by up to this many pixels, zeros moving in."""
+    flip: bool = False
+    """Half of the training pictures are mirrored left to right."""
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(H, W, C)"""
+        return tuple(self.pixels.shape[1:])
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.pixels.nbytes)
+
+    def lengths(self, rows: Rows) -> Rows | None:
+        return None
+
+    def statistics(self, rows: Rows) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation of each channel, in 0…1."""
+        chosen = rows if len(rows) <= 20_000 else rows[:: len(rows) // 20_000]
+        # Exact, without a float copy of the pictures: 256 counters a channel.
+        values = np.arange(256) / 255.0
+        mean, std = [], []
+        for channel in range(self.shape[-1]):
+            counts = np.zeros(256, np.int64)
+            for start in range(0, len(chosen), 1024):
+                part = self.pixels[np.sort(chosen[start : start + 1024]), :, :, channel]
+                counts += np.bincount(part.ravel(), minlength=256)
+            share = counts / counts.sum()
+            mean.append(float(share @ values))
+            std.append(float(np.sqrt(share @ (values - mean[-1]) ** 2)))
+        return mean, std
+
+    def to(self, device: torch.device) -> Images | ImagesOnDevice:
+        """The same pictures, wholly in the device's memory."""
+        return ImagesOnDevice(torch.from_numpy(np.ascontiguousarray(self.pixels)).to(device), self)
+
+    def gather(
+        self, rows: Rows, device: torch.device, augment: np.random.Generator | None
+    ) -> dict[str, Tensor]:
+        height, width, _ = self.shape
+        if augment is None or not (self.shift or self.flip):
+            pixels = self.pixels[rows]
+        else:
+            # Slices, one picture at a time: twice as fast as one fancy-index gather.
+            pixels = np.zeros((len(rows), *self.shape), np.uint8)
+            moves, mirrored = draw(self, len(rows), augment)
+            for i, (row, (dy, dx), mirror) in enumerate(
+                zip(rows.tolist(), moves.tolist(), mirrored.tolist(), strict=True)
+            ):
+                y, x = max(dy, 0), max(dx, 0)
+                source = self.pixels[row, max(-dy, 0) : height - y, max(-dx, 0) : width - x]
+                target = pixels[i, :, ::-1] if mirror else pixels[i]
+                target[y : y + source.shape[0], x : x + source.shape[1]] = source
+        # uint8 until the device: 4x less to move. NHWC permuted is channels_last already.
+        moved = torch.from_numpy(pixels).to(device, non_blocking=True)
+        return {"images": moved.permute(0, 3, 1, 2).float().div_(255)}
+
+
+def draw(
+    images: Images, count: int, augment: np.random.Generator
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+    """How far each picture of a batch moves, (B, 2) rows and columns, and which are mirrored."""
+    moves = augment.integers(-images.shift, images.shift + 1, (count, 2))
+    mirrored = augment.random(count) < (0.5 if images.flip else 0.0)
+    return moves, mirrored
+
+
+@dataclass(frozen=True)
+class ImagesOnDevice:
+    """Pictures held in a GPU's memory: a batch is one gather there, and nothing is moved."""
+
+    pixels: Tensor
+    """uint8 (N, H, W, C)"""
+    origin: Images
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def lengths(self, rows: Rows) -> Rows | None:
+        return None
+
+    def gather(
+        self, rows: Rows, device: torch.device, augment: np.random.Generator | None
+    ) -> dict[str, Tensor]:
+        index = torch.from_numpy(rows).to(device, non_blocking=True)
+        pixels = self.pixels[index]
+        if augment is not None and (self.origin.shift or self.origin.flip):
+            height, width, _ = self.origin.shape
+            moves, mirrored = (torch.from_numpy(a) for a in draw(self.origin, len(rows), augment))
+            moves, mirrored = moves.to(device), mirrored.to(device)
+            ys = torch.arange(height, device=device) - moves[:, :1]
+            xs = torch.arange(width, device=device).expand(len(rows), width)
+            xs = torch.where(mirrored[:, None], width - 1 - xs, xs) - moves[:, 1:]
+            inside = ((ys >= 0) & (ys < height))[:, :, None] & ((xs >= 0) & (xs < width))[:, None]
+            which = torch.arange(len(rows), device=device)[:, None, None]
+            pixels = pixels[
+                which, ys.clamp(0, height - 1)[:, :, None], xs.clamp(0, width - 1)[:, None]
+            ]
+            pixels = pixels * inside[..., None]
+        return {"images": pixels.permute(0, 3, 1, 2).float().div_(255)}
+
+
+@dataclass(frozen=True)
+class Sequences:
+    """Sequences of vectors of any length, end to end.
+
+    `values` is float32 (all steps, D); sequence i is ``values[offsets[i]:offsets[i + 1]]``.
+    """
+
+    values: npt.NDArray[np.float32]
+    offsets: Rows
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(D,)"""
+        return tuple(self.values.shape[1:])
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.values.nbytes)
+
+    def __getitem__(self, row: int) -> npt.NDArray[np.float32]:
+        return self.values[self.offsets[row] : self.offsets[row + 1]]
+
+    def lengths(self, rows: Rows) -> Rows | None:
+        """Steps of each sequence; None when all are equally long."""
+        lengths = self.offsets[rows + 1] - self.offsets[rows]
+        return lengths if np.ptp(lengths) else None
+
+    def statistics(self, rows: Rows) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation of each feature over every step."""
+        count, total = 0, np.zeros(self.shape, np.float64)
+        squares = np.zeros(self.shape, np.float64)
+        for row in rows.tolist():
+            steps = self[row].astype(np.float64)
+            count += len(steps)
+            total += steps.sum(0)
+            squares += (steps**2).sum(0)
+        mean = total / max(count, 1)
+        return mean.tolist(), np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0)).tolist()
+
+    def to(self, device: torch.device) -> Sequences:
+        """Ragged data stays where it is: a padded batch is small beside the model's work."""
+        return self
+
+    def gather(
+        self, rows: Rows, device: torch.device, augment: np.random.Generator | None
+    ) -> dict[str, Tensor]:
+        lengths = self.offsets[rows + 1] - self.offsets[rows]
+        values = np.zeros((len(rows), int(lengths.max()), *self.shape), np.float32)
+        for i, (row, length) in enumerate(zip(rows.tolist(), lengths.tolist(), strict=True)):
+            values[i, :length] = self[row]
+        return {
+            "values": torch.from_numpy(values).to(device, non_blocking=True),
+            "lengths": torch.from_numpy(lengths).to(device, non_blocking=True),
+        }
+
+
+@dataclass(frozen=True)
+class Data:
+    """A dataset, opened: its items, its labels, and which rows belong to which split."""
+
+    items: Images | Sequences
+    labels: Rows | None
+    classes: tuple[str, ...]
+    splits: Mapping[Split, Rows]
+    fingerprint: str
+    """Changes when the content does."""
+    source: str = ""
+    licence: str = ""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.items.shape
+
+    def counts(self, split: Split) -> list[int]:
+        """Items of each class."""
+        if self.labels is None:
+            return [len(self.splits[split])]
+        labels = self.labels[self.splits[split]]
+        return np.bincount(labels, minlength=len(self.classes)).tolist()  # type: ignore[no-any-return]
+
+    def limited(self, train: int) -> Data:
+        """The same with at most that many training items."""
+        return replace(self, splits={**self.splits, "train": self.splits["train"][:train]})
+
+
+class Feed:
+    """One split, as batches on a device, in an order that depends only on (seed, epoch)."""
+
+    def __init__(
+        self, data: Data, split: Split, *, batch_size: int, device: torch.device,
+        seed: int = 0, shuffle: bool = False, augment: bool = False,
+        resident: ImagesOnDevice | None = None,
+    ) -> None:  # fmt: skip
+        self.rows = data.splits[split]
+        self.items = resident or data.items
+        self.labels = data.labels
+        self.batch_size = batch_size
+        self.device = device
+        self.seed = seed
+        self.shuffle = shuffle
+        self.augment = augment
+
+    def __len__(self) -> int:
+        """Batches in an epoch."""
+        return math.ceil(len(self.rows) / self.batch_size)
+
+    def batches(self, epoch: int = 0, *, skip: int = 0) -> Iterator[Batch]:
+        """The epoch's batches from number `skip` on: the same ones that a whole epoch would give."""
+        for number, rows in enumerate(self.order(epoch)):
+            if number >= skip:
+                yield self.batch(rows, epoch, number)
+
+    def batch(self, rows: Rows, epoch: int = 0, number: int = 0) -> Batch:
+        """The items of these rows. What is random in it depends only on (seed, epoch, number)."""
+        rng = np.random.default_rng((self.seed, epoch, number, 1)) if self.augment else None
+        targets = None
+        if self.labels is not None:
+            targets = torch.from_numpy(self.labels[rows]).to(self.device, non_blocking=True)
+        return Batch(self.items.gather(rows, self.device, rng), targets)
+
+    def order(self, epoch: int) -> Sequence[Rows]:
+        """The rows of each batch."""
+        if not self.shuffle:
+            return _chunks(self.rows, self.batch_size)
+        rng = np.random.default_rng((self.seed, epoch, 0))
+        rows = self.rows[rng.permutation(len(self.rows))]
+        if self.items.lengths(rows) is None:
+            return _chunks(rows, self.batch_size)
+        # Unequal lengths: neighbours in length share a batch, so that little is padding.
+        # Sorting within pools of 32 batches keeps the order random enough.
+        batches: list[Rows] = []
+        for pool in _chunks(rows, 32 * self.batch_size):
+            lengths = self.items.lengths(pool)
+            ordered = pool if lengths is None else pool[np.argsort(lengths, kind="stable")]
+            batches += _chunks(ordered, self.batch_size)
+        return [batches[i] for i in rng.permutation(len(batches))]
+
+
+def _chunks(rows: Rows, size: int) -> list[Rows]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def stratified(
+    labels: Rows, *, seed: int, validation: float = 0.1, test: float = 0.1
+) -> dict[Split, Rows]:
+    """Rows for each split, every class in the same proportion, the same for the same seed."""
+    parts: dict[Split, list[Rows]] = {split: [] for split in SPLITS}
+    for label in np.unique(labels):
+        rows = np.flatnonzero(labels == label)
+        rows = rows[np.random.default_rng((seed, int(label))).permutation(len(rows))]
+        held, tested = round(len(rows) * validation), round(len(rows) * test)
+        parts["test"].append(rows[:tested])
+        parts["validation"].append(rows[tested : tested + held])
+        parts["train"].append(rows[tested + held :])
+    return {split: np.sort(np.concatenate(rows)) for split, rows in parts.items()}

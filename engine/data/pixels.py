@@ -1,0 +1,135 @@
+"""One image file's bytes to pixels, the same way at import and at prediction."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
+MOST_PIXELS = 89_478_485
+"""Of one image: Pillow's own limit, from which a quarter of a gigabyte is needed to decode it."""
+
+Pixels = npt.NDArray[np.uint8]
+
+_ORIENTATION = 0x0112  # EXIF
+_SIDEWAYS = (5, 6, 7, 8)
+_DEEP = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+_GREY = ("1", "L", "LA", "La", *_DEEP)
+
+
+class NotAnImage(Exception):
+    """Bytes that can't be decoded; the message says how, in words that follow a name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """What an image says of itself before it is decoded: sides in pixels, turned upright."""
+
+    width: int
+    height: int
+    grey: bool
+
+
+def header(data: bytes) -> Header:
+    """The image's size and whether it is grey, without decoding it. `NotAnImage` if it isn't."""
+    try:
+        with _opened(data) as image:
+            width, height = image.size
+            if _orientation(image) in _SIDEWAYS:
+                width, height = height, width
+            return Header(width, height, _grey(image))
+    except NotAnImage:
+        raise
+    except Exception as problem:  # Pillow raises anything at made-up bytes
+        raise NotAnImage(_why(problem, data)) from None
+
+
+def decode(data: bytes, height: int, width: int, channels: int) -> Pixels:
+    """The image as uint8 (height, width, channels), channels 1 (grey) or 3 (red, green, blue).
+
+    Of an animation, the first frame. `NotAnImage` if it can't be decoded.
+    """
+    try:
+        with _opened(data) as image:
+            # A JPEG can be decoded at a half, a quarter or an eighth; twice the size that is
+            # wanted leaves the resizing enough to work with.
+            twice = 2 * max(height, width)
+            if image.format == "JPEG" and min(image.size) > 2 * twice:
+                image.draft(None, (twice, twice))
+            turned = _orientation(image) not in (None, 1)
+            return fit(ImageOps.exif_transpose(image) if turned else image, height, width, channels)
+    except NotAnImage:
+        raise
+    except Exception as problem:  # Pillow raises anything at made-up bytes
+        raise NotAnImage(_why(problem, data)) from None
+
+
+def fit(image: Image.Image, height: int, width: int, channels: int) -> Pixels:
+    """The image as uint8 (height, width, channels): scaled to cover, and cut at the centre.
+
+    What is transparent becomes black, as the background of a drawn digit is.
+    """
+    if image.mode in _DEEP:
+        image = _shallow(image)
+    elif image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
+    if image.size != (width, height):
+        image = ImageOps.fit(image, (width, height), Image.Resampling.BILINEAR)  # antialiased
+    return np.asarray(image, np.uint8).reshape(height, width, channels)
+
+
+def _opened(data: bytes) -> Image.Image:
+    image = Image.open(io.BytesIO(data), formats=FORMATS)
+    if image.width * image.height > MOST_PIXELS:
+        raise NotAnImage(f"has {image.width:,}×{image.height:,} pixels, more than 89 million")
+    return image
+
+
+def _orientation(image: Image.Image) -> int | None:
+    # A PNG's EXIF may follow its pixels, and asking for it would decode them.
+    if image.format == "PNG" and "exif" not in image.info:
+        return None
+    return image.getexif().get(_ORIENTATION)
+
+
+def _grey(image: Image.Image) -> bool:
+    if image.mode != "P":
+        return image.mode in _GREY
+    palette = np.array(image.getpalette("RGB") or [0], np.uint8)
+    return len(palette) % 3 == 0 and bool(np.ptp(palette.reshape(-1, 3), axis=1).max() == 0)
+
+
+def _shallow(image: Image.Image) -> Image.Image:
+    """Grey with more than 8 bits, as 8 bits: by the scale of the format, not of each image."""
+    values = np.asarray(image).astype(np.float32)
+    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65_535:
+        raise NotAnImage("has grey values outside 0…65,535: save it with 8 or 16 bits")
+    if image.mode == "F" and values.max() <= 1:
+        values *= 255
+    elif image.mode not in ("I", "F") or values.max() > 255:
+        values /= 257
+    return Image.fromarray(np.rint(values).astype(np.uint8))
+
+
+def _why(problem: Exception, data: bytes) -> str:
+    if not data:
+        return "is empty"
+    if isinstance(problem, Image.DecompressionBombError):
+        return "has more than 89 million pixels"
+    if isinstance(problem, UnidentifiedImageError):
+        if data[4:8] == b"ftyp":
+            return "is a HEIC or AVIF image or a video: save it as JPEG or PNG"
+        if data.startswith(b"version https://git-lfs"):
+            return "is a Git LFS pointer, not the image: fetch the images with git lfs pull"
+        return "is not a JPEG, PNG, GIF, BMP, WebP or TIFF image"
+    if "truncated" in str(problem) or isinstance(problem, EOFError):
+        return "is cut short"
+    return "is damaged"

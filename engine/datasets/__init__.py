@@ -1,0 +1,59 @@
+"""Datasets: one file, one class, one choice on the page."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+
+from engine.catalog import Advanced, Choosable, Help, Range
+from engine.data.batches import Data, Rows, Split, stratified
+from engine.home import Home
+
+Validation = Annotated[
+    float, Range(0.02, 0.4, step=0.01), Advanced(),
+    Help("The share of each class kept aside to check progress after every epoch",
+         label="Validation share"),
+]  # fmt: skip
+Test = Annotated[
+    float, Range(0.02, 0.4, step=0.01), Advanced(),
+    Help("The share of each class kept aside for the final test", label="Test share"),
+]  # fmt: skip
+SplitSeed = Annotated[
+    int, Range(0, 2**31 - 1), Advanced(),
+    Help("Decides which items are kept aside; keep it to compare runs", label="Split seed"),
+]  # fmt: skip
+Shift = Annotated[
+    int, Range(0, 32),
+    Help("Training pictures are moved at random by up to this much", label="Random shift",
+         unit="pixels"),
+]  # fmt: skip
+Flip = Annotated[
+    bool,
+    Help("Training pictures are mirrored at random: right for animals, wrong for digits",
+         label="Random mirror"),
+]  # fmt: skip
+
+
+class Dataset(Choosable, kind="data"):
+    """What a run learns from; `open` brings its items within reach."""
+
+    licence: ClassVar[str] = ""
+    source: ClassVar[str] = ""
+
+    @abstractmethod
+    def open(self, home: Home) -> Data:
+        """The items, mapped or in memory. BadInput when they can't be had."""
+
+
+class SplitAtRandom(Dataset):
+    """A dataset that comes in one piece: a stratified split with a seed."""
+
+    def __init__(
+        self, *, validation: Validation = 0.1, test: Test = 0.1, split_seed: SplitSeed = 0
+    ) -> None:
+        self.shares: dict[str, Any] = {"validation": validation, "test": test, "seed": split_seed}
+
+    def split(self, labels: Rows) -> dict[Split, Rows]:
+        return stratified(np.asarray(labels), **self.shares)

@@ -1,0 +1,200 @@
+"""Which device trains, how much memory it has, and in which numerics it is fastest."""
+
+from __future__ import annotations
+
+import copy
+import platform
+import re
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, ContextManager, Literal
+
+import psutil
+import torch
+from torch import nn
+
+from engine.catalog import BadInput, Device
+
+PrecisionName = Literal["auto", "fp32", "bf16", "fp16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def devices() -> tuple[Device, ...]:
+    """Every device that can train, the preferred one first: the GPU with most memory free."""
+    found = []
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        free, total = torch.cuda.mem_get_info(index)
+        found.append(Device(
+            id=f"cuda:{index}", name=torch.cuda.get_device_name(index), memory=total, free=free,
+            bf16=torch.cuda.get_device_capability(index) >= (8, 0),
+        ))  # fmt: skip
+    found.sort(key=lambda device: -device.free)
+    if hasattr(torch, "xpu") and torch.xpu.is_available():
+        for index in range(torch.xpu.device_count()):
+            about = torch.xpu.get_device_properties(index)
+            found.append(Device(id=f"xpu:{index}", name=about.name, memory=about.total_memory,
+                                free=about.total_memory, bf16=True))  # fmt: skip
+    memory = psutil.virtual_memory()
+    if torch.backends.mps.is_available():
+        found.append(Device(id="mps", name="Apple GPU", memory=memory.total,
+                            free=memory.available, bf16=False))  # fmt: skip
+    found.append(Device(id="cpu", name=_cpu_name(), memory=memory.total, free=memory.available,
+                        bf16=cpu_has_bf16()))  # fmt: skip
+    return tuple(found)
+
+
+def pick(wanted: str) -> torch.device:
+    """The device of that id, or the preferred one for ``auto``. BadInput if it isn't here."""
+    here = devices()
+    if wanted == "auto":
+        return torch.device(here[0].id)
+    if wanted not in [device.id for device in here]:
+        raise BadInput(f"There is no device {wanted!r} on this machine: choose “auto” or one of "
+                       f"{', '.join(device.id for device in here)}", field="device")  # fmt: skip
+    return torch.device(wanted)
+
+
+def about(device: torch.device) -> Device:
+    """That device's entry."""
+    return next(d for d in devices() if torch.device(d.id) == device)
+
+
+def cpu_has_bf16() -> bool:
+    """Without the instructions bfloat16 was up to 14 times slower than float32: ask first."""
+    asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in asked)
+
+
+def _cpu_name() -> str:
+    cores = psutil.cpu_count(logical=True) or 1
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists() and (line := re.search(r"model name\s*:\s*(.+)", info.read_text())):
+        name = line[1]
+    return f"{name.strip()}, {cores} {'core' if cores == 1 else 'cores'}"
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most bytes in use so far: of the process on a CPU, of the device elsewhere."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_reserved(device)
+    if device.type == "mps":
+        return torch.mps.driver_allocated_memory()
+    try:
+        import resource  # not on Windows
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return int(peak if platform.system() == "Darwin" else peak * 1024)
+    except ImportError:
+        return int(getattr(psutil.Process().memory_info(), "peak_wset", 0))
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until everything asked of the device is done: for timing only."""
+    if device.type != "cpu":
+        getattr(torch, device.type).synchronize()
+
+
+# --- numerics -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Numerics:
+    """How the arithmetic is done: part of a run's state, so that a resumed run does the same."""
+
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    channels_last: bool = False
+    threads: int = 1
+
+    def autocast(self, device: torch.device) -> ContextManager[Any]:
+        """Matrix products in the chosen precision; losses and norms stay float32."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(device.type, dtype=DTYPES[self.precision])
+
+    def place(self, model: nn.Module, device: torch.device) -> nn.Module:
+        """The model on the device, in the chosen memory format."""
+        model = model.to(device)
+        return model.to(memory_format=torch.channels_last) if self.channels_last else model  # type: ignore[call-overload,no-any-return]
+
+    def asdict(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def __str__(self) -> str:
+        return self.precision + (", channels last" if self.channels_last else "")
+
+
+def choose_numerics(
+    model: nn.Module,
+    step: Callable[[nn.Module], torch.Tensor],
+    device: torch.device,
+    *,
+    convolutional: bool,
+    precision: str = "auto",
+) -> Numerics:
+    """Time a few real steps of each candidate and keep the fastest that the hardware is made for.
+
+    `step` gives a loss for a model on the device; it is tried on copies, and the random state is
+    left as it was. BadInput when the precision asked for isn't to be had.
+    """
+    threads = torch.get_num_threads()
+    offered = _precisions(device)
+    if precision != "auto":
+        if precision not in offered:
+            raise BadInput(f"{precision} isn't computed in hardware by this device: choose “auto” "
+                           "or fp32", field="method.precision")  # fmt: skip
+        offered = [precision]
+    formats = [True] if convolutional else [False]
+    candidates = [
+        Numerics(precision=name, channels_last=last, threads=threads)  # type: ignore[arg-type]
+        for name in offered for last in formats
+    ]  # fmt: skip
+    if len(candidates) == 1:
+        return candidates[0]
+    with _random_state_kept(device):
+        times = {candidate: _time(candidate, model, step, device) for candidate in candidates}
+    fp32 = candidates[0]
+    best = min(times, key=times.__getitem__)
+    # Less precision must earn its place: not for a saving that is within the noise.
+    return best if times[best] < 0.9 * times[fp32] else fp32
+
+
+def _precisions(device: torch.device) -> list[str]:
+    if device.type == "cpu":
+        return ["fp32", "bf16"] if cpu_has_bf16() else ["fp32"]
+    if device.type == "cuda":
+        return ["fp32", "bf16" if about(device).bf16 else "fp16"]
+    if device.type == "xpu":
+        return ["fp32", "bf16"]
+    return ["fp32"]
+
+
+def _time(
+    numerics: Numerics,
+    model: nn.Module,
+    step: Callable[[nn.Module], torch.Tensor],
+    device: torch.device,
+) -> float:
+    tried = numerics.place(copy.deepcopy(model), device)
+    fastest = float("inf")
+    for attempt in range(4):
+        synchronize(device)
+        started = time.perf_counter()
+        with numerics.autocast(device):
+            loss = step(tried)
+        loss.backward()
+        synchronize(device)
+        if attempt:  # the first builds kernels
+            fastest = min(fastest, time.perf_counter() - started)
+        tried.zero_grad(set_to_none=True)
+    return fastest
+
+
+@contextmanager
+def _random_state_kept(device: torch.device) -> Iterator[None]:
+    kinds = [] if device.type == "cpu" else [device]
+    with torch.random.fork_rng(kinds, device_type=device.type if kinds else "cuda"):
+        yield

@@ -1,0 +1,88 @@
+"""Where everything of a user lies: one folder, and the names inside it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+
+@dataclass(frozen=True)
+class Home:
+    """One folder that holds the history, the datasets, the runs and the cache."""
+
+    root: Path
+
+    @classmethod
+    def find(cls, given: Path | None = None) -> Home:
+        """The folder given, else ``ANNEAL_HOME``, else the platform's user-data folder."""
+        named = given or os.environ.get("ANNEAL_HOME")
+        root = Path(named) if named else Path(platformdirs.user_data_dir("anneal", appauthor=False))
+        home = cls(root.expanduser().resolve())
+        for folder in (home.root, home.datasets, home.runs, home.cache, home.tmp):
+            folder.mkdir(parents=True, exist_ok=True)
+        return home
+
+    @property
+    def database(self) -> Path:
+        return self.root / "anneal.db"
+
+    @property
+    def datasets(self) -> Path:
+        return self.root / "datasets"
+
+    @property
+    def runs(self) -> Path:
+        return self.root / "runs"
+
+    @property
+    def cache(self) -> Path:
+        return self.root / "cache"
+
+    @property
+    def tmp(self) -> Path:
+        return self.root / "tmp"
+
+    def dataset(self, number: int) -> Path:
+        return self.datasets / str(int(number))
+
+    def run(self, number: int) -> Path:
+        return self.runs / str(int(number))
+
+    def checkpoints(self, number: int) -> Path:
+        return self.run(number) / "checkpoints"
+
+    def log(self, number: int) -> Path:
+        return self.run(number) / "log.txt"
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A file beside `path` to write; it takes `path`'s place when the block ends well.
+
+    Whatever happens in between, `path` is the old file or the new one, never a half.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    os.close(handle)
+    beside = Path(name)
+    try:
+        yield beside
+        sync(beside)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Wait until the file's bytes are on the disk."""
+    handle = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

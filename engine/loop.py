@@ -1,0 +1,323 @@
+"""The one training loop: a generator that reads aloud.
+
+Every method trains through `train`; it yields what happens and calls nobody.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from engine import device as devices
+from engine.checkpoint import Checkpoints, Snapshot, copied
+from engine.data.batches import Batch, Data, Feed
+from engine.device import Numerics
+from engine.events import Event, Notice, Point, Progress, Sample, Saved
+from engine.models import Model
+from engine.optimizers import Schedule
+from engine.tasks import Task
+
+Wish = Literal["stop", "cancel", "pause", "save"]
+
+READ_EVERY = 0.25
+"""Seconds between two looks at the losses: reading one waits for the device."""
+KEEP_ALL = 1000
+"""The first steps whose every loss is a point; later ones are thinned to 20 a second."""
+SAVE_EVERY = 20.0
+"""Seconds after which the last checkpoint is renewed even in mid-epoch."""
+
+
+class Diverged(ArithmeticError):
+    """The loss is no number any more."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The numbers that decide how long and how carefully to train."""
+
+    epochs: int
+    accumulate: int = 1
+    clip: float | None = None
+    patience: int | None = None
+    max_steps: int | None = None
+
+    def steps(self, batches: int) -> int:
+        """Optimizer steps of the whole run, for so many batches an epoch."""
+        steps = self.epochs * math.ceil(batches / self.accumulate)
+        return min(steps, self.max_steps) if self.max_steps else steps
+
+
+@dataclass
+class Position:
+    """Where a run is: all of it is saved, so that a resumed run is the same run."""
+
+    step: int = 0
+    epoch: int = 0
+    taken: int = 0
+    """Batches of this epoch already trained on."""
+    seconds: float = 0.0
+    best: list[float] | None = None
+    """(headline, −loss) of the best epoch, larger is better."""
+    best_epoch: int = 0
+    without_gain: int = 0
+    done: bool = False
+    seen: int = 0
+    """Items trained on."""
+
+
+@dataclass
+class Trainee:
+    """Everything that changes while training, in one place to save and to restore."""
+
+    model: Model
+    optimizer: torch.optim.Optimizer
+    schedule: Schedule
+    device: torch.device
+    numerics: Numerics
+    average: AveragedModel | None = None
+    scaler: torch.amp.GradScaler | None = None
+    position: Position = field(default_factory=Position)
+
+    @property
+    def judged(self) -> Any:
+        """The model that is validated, kept and predicted with."""
+        return self.average.module if self.average is not None else self.model
+
+    def snapshot(self) -> Snapshot:
+        """A copy of all of it, in main memory."""
+        state = {
+            "position": vars(self.position),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state(),
+            "numerics": self.numerics.asdict(),
+            "random": {"cpu": torch.get_rng_state()},
+        }
+        if self.device.type != "cpu":
+            state["random"][self.device.type] = getattr(torch, self.device.type).get_rng_state()
+        if self.scaler is not None:
+            state["scaler"] = self.scaler.state_dict()
+        if self.average is not None:
+            state["raw"] = self.model.state_dict()
+            state["averaged"] = self.average.n_averaged
+        at = self.position
+        return Snapshot(
+            step=at.step, epoch=float(at.epoch), weights=copied(self.judged.state_dict()),
+            state=copied(state),
+        )  # fmt: skip
+
+    def restore(self, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
+        """Be exactly what was saved. The model is already on its device."""
+        self.judged.load_state_dict(weights)
+        if self.average is not None:
+            self.model.load_state_dict(state["raw"])
+            self.average.n_averaged.copy_(state["averaged"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.restore(state["schedule"])
+        self.position = Position(**state["position"])
+        if self.scaler is not None:
+            self.scaler.load_state_dict(state["scaler"])
+        torch.set_rng_state(state["random"]["cpu"])
+        if self.device.type != "cpu":
+            getattr(torch, self.device.type).set_rng_state(state["random"][self.device.type])
+
+
+def averaged(model: Model, decay: float) -> AveragedModel:
+    """A copy of the model that follows it as an exponential moving average."""
+    return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+
+
+def train(
+    trainee: Trainee,
+    task: Task,
+    data: Data,
+    feeds: tuple[Feed, Feed],
+    plan: Plan,
+    kept: Checkpoints,
+    wishes: Callable[[], Wish | None],
+) -> Iterator[Event]:
+    """Train until the plan is done or a wish ends it; returns that wish, None at the plan's end.
+
+    `feeds` are the training and the validation split. Between two steps nothing of the run's
+    state is pending, so a stop anywhere can be resumed to the same weights, bit for bit.
+    Raises Diverged when the loss is no number any more.
+    """
+    feed, validation = feeds
+    at, per_epoch = trainee.position, math.ceil(len(feed) / plan.accumulate)
+    total = plan.steps(len(feed))
+    watch = Watch(trainee, kept, total, per_epoch, plan)
+    shown = next(Feed(data, "validation", batch_size=500, device=trainee.device).batches())
+    saved_at = time.perf_counter()
+
+    while at.epoch < plan.epochs and at.step < total and not at.done:
+        batches = feed.batches(at.epoch, skip=at.taken)
+        while group := list(islice(batches, plan.accumulate)):
+            loss = step(trainee, task, group, plan)
+            at.step += 1
+            at.taken += len(group)
+            at.seen += sum(len(batch) for batch in group)
+            yield from watch.after(loss)
+            wish = wishes()
+            if wish in ("stop", "pause", "cancel"):
+                yield from watch.read()
+                if wish != "cancel":
+                    kept.save(trainee.snapshot())
+                return wish
+            if wish == "save" or time.perf_counter() - saved_at > SAVE_EVERY:
+                yield from watch.read()
+                kept.save(trainee.snapshot())
+                saved_at = time.perf_counter()
+            if at.step >= total:
+                break
+        yield from watch.read()
+        at.epoch, at.taken = at.epoch + (at.taken >= len(feed)), at.taken % len(feed)
+
+        scores = evaluate(trainee, task, data, validation)
+        yield from watch.scores("validation", scores)
+        better = is_better(at, task, scores)
+        if trainee.schedule.observe(scores["loss"]):
+            yield Notice(f"The loss stands still: learning rate reduced to {watch.rate():.2g}")
+        at.done = bool(plan.patience) and at.without_gain >= (plan.patience or 0)
+        last = at.done or at.epoch >= plan.epochs or at.step >= total
+        if better or last or time.perf_counter() - saved_at > SAVE_EVERY:
+            kept.save(trainee.snapshot(), best=better)
+            saved_at = time.perf_counter()
+        yield from watch.look(task, data, shown, scores, always=last)
+    if at.done:
+        yield Notice(f"Stopped early: no gain for {plan.patience} epochs")
+    return None
+
+
+def step(trainee: Trainee, task: Task, group: Sequence[Batch], plan: Plan) -> Tensor:
+    """One step of the optimizer over a group of batches; their mean loss, still on the device."""
+    model, optimizer, scaler = trainee.model, trainee.optimizer, trainee.scaler
+    rate = trainee.schedule.factor(trainee.position.step)
+    for settings in optimizer.param_groups:
+        settings["lr"] = settings["initial_lr"] * rate
+    losses = []
+    for batch in group:
+        with trainee.numerics.autocast(trainee.device):
+            loss = task.step(model, batch)["loss"] / len(group)
+        (loss if scaler is None else scaler.scale(loss)).backward()
+        losses.append(loss.detach())
+    if plan.clip:
+        if scaler is not None:
+            scaler.unscale_(optimizer)
+        torch.nn.utils.clip_grad_norm_(model.parameters(), plan.clip)
+    if scaler is None:
+        optimizer.step()
+    else:
+        scaler.step(optimizer)
+        scaler.update()
+    optimizer.zero_grad(set_to_none=True)
+    if trainee.average is not None:
+        trainee.average.update_parameters(model)
+    return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
+
+
+@torch.inference_mode()
+def evaluate(trainee: Trainee, task: Task, data: Data, feed: Feed) -> dict[str, Any]:
+    """The task's measures over a whole split, in the precision of training."""
+    model = trainee.judged.eval()
+    meter = task.meter(data)
+    with trainee.numerics.autocast(trainee.device):
+        for batch in feed.batches():
+            meter.update(task.step(model, batch), batch)
+    trainee.model.train()
+    return meter.compute()
+
+
+def is_better(at: Position, task: Task, scores: dict[str, Any]) -> bool:
+    """Whether this epoch is the best so far; a tie is decided by the loss."""
+    headline = scores[task.headline] * (1 if task.larger_is_better else -1)
+    candidate = [headline, -scores["loss"]]
+    if at.best is not None and not candidate > at.best:
+        at.without_gain += 1
+        return False
+    at.best, at.best_epoch, at.without_gain = candidate, at.epoch, 0
+    return True
+
+
+class Watch:
+    """Turns steps into points and progress, without waiting for the device at each of them."""
+
+    def __init__(
+        self, trainee: Trainee, kept: Checkpoints, total: int, per_epoch: int, plan: Plan
+    ) -> None:
+        self.trainee, self.at, self.kept = trainee, trainee.position, kept
+        self.total, self.per_epoch, self.plan = total, per_epoch, plan
+        self.before = self.at.seconds
+        self.started = self.read_at = self.kept_at = self.looked_at = time.perf_counter()
+        self.first_step = self.at.step
+        self.first_seen = self.at.seen
+        self.pending: list[tuple[int, float, float, float, Tensor]] = []
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done, the one under way as a fraction."""
+        return self.at.step / self.per_epoch
+
+    def after(self, loss: Tensor) -> Iterator[Event]:
+        """Take in a step's loss; its point comes with the next look."""
+        now = time.perf_counter()
+        self.at.seconds = self.before + now - self.started
+        if self.at.step <= KEEP_ALL or now - self.kept_at >= 0.05 or self.at.step == self.total:
+            self.pending.append((self.at.step, self.epoch, self.at.seconds, self.rate(), loss))
+            self.kept_at = now
+        if now - self.read_at >= READ_EVERY or self.at.step == self.first_step + 1:
+            yield from self.read()
+
+    def read(self) -> Iterator[Event]:
+        """Points for the losses since the last look, and the progress. Raises Diverged."""
+        if self.pending:
+            losses = torch.stack([loss for *_, loss in self.pending]).tolist()
+            for (step, epoch, seconds, rate, _), loss in zip(self.pending, losses, strict=True):
+                yield Point("train/loss", step, epoch, seconds, loss)
+                yield Point("learning_rate", step, epoch, seconds, rate)
+                if not math.isfinite(loss):
+                    raise Diverged(f"The loss became {loss} at step {step} (epoch {epoch:.1f})")
+            self.pending.clear()
+        yield from self.kept.written()
+        self.read_at = time.perf_counter()
+        yield self.progress()
+
+    def progress(self) -> Progress:
+        spent = self.read_at - self.started
+        steps = self.at.step - self.first_step
+        return Progress(
+            step=self.at.step, steps=self.total, epoch=self.epoch, epochs=self.plan.epochs,
+            seconds=self.at.seconds,
+            remaining=spent / steps * (self.total - self.at.step) if steps else None,
+            rate=(self.at.seen - self.first_seen) / spent if spent else None,
+            learning_rate=self.rate(), memory=devices.peak_memory(self.trainee.device),
+        )  # fmt: skip
+
+    def rate(self) -> float:
+        """The learning rate of the last step."""
+        return float(self.trainee.optimizer.param_groups[0]["lr"])
+
+    def scores(self, split: str, scores: dict[str, Any]) -> Iterator[Event]:
+        """A point for each number among a split's measures."""
+        for name, value in scores.items():
+            if isinstance(value, float):
+                yield Point(f"{split}/{name}", self.at.step, self.epoch, self.at.seconds, value)
+
+    def look(
+        self, task: Task, data: Data, batch: Batch, scores: dict[str, Any], *, always: bool
+    ) -> Iterator[Event]:
+        """What there is to see after an epoch, at most twice a second."""
+        if not always and time.perf_counter() - self.looked_at < 0.5:
+            return
+        model = self.trainee.judged.eval()
+        with torch.inference_mode(), self.trainee.numerics.autocast(self.trainee.device):
+            for name, kind, content in task.samples(model, batch, data, scores):
+                yield Sample(name, kind, self.at.step, self.epoch, content)  # type: ignore[arg-type]
+        self.trainee.model.train()
+        self.looked_at = time.perf_counter()

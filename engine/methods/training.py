@@ -1,0 +1,180 @@
+"""Training every weight of a model."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import Annotated, Any
+
+import torch
+
+from engine import device as devices
+from engine.catalog import Advanced, Help, Only, Range
+from engine.data.batches import Data, Feed, ImagesOnDevice
+from engine.device import Numerics, PrecisionName
+from engine.events import Event, Notice
+from engine.loop import Plan, Trainee, Wish, averaged, train
+from engine.methods import Bench, Method
+from engine.models import Model
+from engine.optimizers import OptimizerName, Schedule, ScheduleName, optimizer
+from engine.tasks import Task
+
+
+class Training(
+    Method, label="Train all weights", fits={"logits", "reconstruction"},
+):  # fmt: skip
+    """Adjusts every weight of the model: from scratch, or going on from an earlier run."""
+
+    def __init__(
+        self,
+        *,
+        epochs: Annotated[
+            int, Range(1, 10_000), Help("How many times the whole training split is seen")
+        ] = 10,
+        batch_size: Annotated[
+            int, Range(1, 65_536),
+            Help("Items a step: larger is steadier and faster, and takes more memory", unit="items"),
+        ] = 64,
+        learning_rate: Annotated[
+            float, Range(1e-7, 10, log=True),
+            Help("How far each step goes, at its highest: too high diverges, too low crawls"),
+        ] = 1e-3,
+        optimizer: Annotated[
+            OptimizerName, Help("AdamW suits nearly everything; SGD wants more tuning")
+        ] = "AdamW",
+        schedule: Annotated[
+            ScheduleName, Help("How the learning rate changes on the way")
+        ] = "one-cycle",
+        warmup: Annotated[
+            float, Range(0, 0.9, step=0.01), Advanced(), Only("schedule", "one-cycle", "cosine"),
+            Help("The share of the run in which the rate rises to its peak", label="Warm-up share"),
+        ] = 0.2,
+        drop_every: Annotated[
+            int, Range(1, 10_000), Advanced(), Only("schedule", "step"),
+            Help("The rate falls to a tenth after so many epochs", unit="epochs"),
+        ] = 10,
+        weight_decay: Annotated[
+            float, Range(0, 1), Advanced(),
+            Help("Pulls weights towards zero, against overfitting; biases and norms are left out"),
+        ] = 0.01,
+        momentum: Annotated[
+            float, Range(0, 0.999), Advanced(), Only("optimizer", "SGD"),
+            Help("How much of the last steps' direction is kept (Nesterov)"),
+        ] = 0.9,
+        clip: Annotated[
+            float | None, Range(1e-3, 1e3), Advanced(),
+            Help("Scales a step down when the gradient's norm is above this; empty is off",
+                 label="Gradient clipping"),
+        ] = None,
+        accumulate: Annotated[
+            int, Range(1, 1024), Advanced(),
+            Help("Adds up the gradients of so many batches before a step: a larger batch in the "
+                 "same memory", label="Gradient accumulation", unit="batches"),
+        ] = 1,
+        average: Annotated[
+            float | None, Range(0.5, 0.99999), Advanced(),
+            Help("Also keeps a moving average of the weights with this decay, and judges that; "
+                 "empty is off", label="Weight averaging (EMA)"),
+        ] = None,
+        patience: Annotated[
+            int | None, Range(1, 10_000), Advanced(),
+            Help("Stops when validation hasn't improved for so many epochs; empty is off",
+                 label="Early stopping", unit="epochs"),
+        ] = None,
+        max_steps: Annotated[
+            int | None, Range(1, 10**9), Advanced(),
+            Help("Ends after so many steps even in mid-epoch; empty is off", label="Step limit"),
+        ] = None,
+        precision: Annotated[
+            PrecisionName, Advanced(),
+            Help("“auto” times a few steps and keeps the fastest that is safe on this device"),
+        ] = "auto",
+        compile: Annotated[
+            bool, Advanced(),
+            Help("torch.compile: pays on a GPU in long runs; slower on a CPU, and slow to start"),
+        ] = False,
+        deterministic: Annotated[
+            bool, Advanced(),
+            Help("Only operations that give the same bits every time; float32, somewhat slower"),
+        ] = False,
+    ) -> None:  # fmt: skip
+        self.plan = Plan(
+            epochs=epochs, accumulate=accumulate, clip=clip, patience=patience,
+            max_steps=max_steps,
+        )  # fmt: skip
+        self.batch_size = batch_size
+        self.optimizer: dict[str, Any] = {
+            "name": optimizer, "learning_rate": learning_rate,
+            "weight_decay": weight_decay, "momentum": momentum,
+        }  # fmt: skip
+        self.schedule: dict[str, Any] = {
+            "name": schedule, "warmup": warmup, "drop_every": drop_every,
+        }  # fmt: skip
+        self.average = average
+        self.precision = precision
+        self.compile = compile
+        self.deterministic = deterministic
+
+    def feeds(self, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
+        """The training and the validation split as batches."""
+        resident = on_device(data, bench.device)
+        training = Feed(
+            data, "train", batch_size=self.batch_size, device=bench.device, seed=bench.seed,
+            shuffle=True, augment=task.augments, resident=resident,
+        )  # fmt: skip
+        # No gradients to keep: larger batches fit, and cost less each.
+        validation = Feed(
+            data, "validation", batch_size=max(self.batch_size, 256), device=bench.device,
+            resident=resident,
+        )  # fmt: skip
+        return training, validation
+
+    def trainee(self, model: Model, task: Task, data: Data, bench: Bench) -> Trainee:
+        if self.deterministic:
+            torch.use_deterministic_algorithms(True)
+            torch.backends.cudnn.benchmark = False
+        feed, _ = self.feeds(task, data, bench)
+        if bench.resume is not None:
+            numerics = Numerics(**bench.resume[1]["numerics"])
+            torch.set_num_threads(numerics.threads)
+        elif self.deterministic and self.precision == "auto":
+            numerics = Numerics(threads=torch.get_num_threads())
+        else:
+            batch = next(feed.batches())
+            numerics = devices.choose_numerics(
+                model, lambda tried: task.step(tried, batch)["loss"], bench.device,
+                convolutional=model.convolutional, precision=self.precision,
+            )  # fmt: skip
+        numerics.place(model, bench.device)
+        average = averaged(model, self.average) if self.average else None
+        if self.compile:
+            model.compile()
+        learner = optimizer(model, **self.optimizer)
+        for group in learner.param_groups:
+            group["initial_lr"] = group["lr"]
+        trainee = Trainee(
+            model=model, optimizer=learner, device=bench.device, numerics=numerics,
+            schedule=Schedule(total=self.plan.steps(len(feed)),
+                              steps_per_epoch=len(feed), **self.schedule),
+            average=average,
+            scaler=torch.amp.GradScaler(bench.device.type) if numerics.precision == "fp16" else None,
+        )  # fmt: skip
+        if bench.resume is not None:
+            trainee.restore(*bench.resume)
+        return trainee
+
+    def run(
+        self, model: Model, task: Task, data: Data, bench: Bench
+    ) -> Generator[Event, None, tuple[Trainee, Wish | None]]:
+        trainee = self.trainee(model, task, data, bench)
+        feeds = self.feeds(task, data, bench)
+        yield Notice(f"Computing in {trainee.numerics} on {devices.about(bench.device).name}")
+        wish = yield from train(trainee, task, data, feeds, self.plan, bench.kept, bench.wishes)
+        return trainee, wish
+
+
+def on_device(data: Data, device: torch.device) -> ImagesOnDevice | None:
+    """The pictures in a GPU's own memory, when they take less than half of what is free."""
+    if device.type == "cpu" or data.items.nbytes > devices.about(device).free / 2:
+        return None
+    moved = data.items.to(device)
+    return moved if isinstance(moved, ImagesOnDevice) else None

@@ -1,0 +1,52 @@
+"""A dense autoencoder."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Annotated
+
+from torch import Tensor
+
+from engine.catalog import Help, Range
+from engine.models import Activation, Dropout, Model, dense
+
+
+class Autoencoder(
+    Model, label="Autoencoder", fits={"image"}, provides={"reconstruction"},
+    suggests={"data.shift": 0},
+):  # fmt: skip
+    """Squeezes a picture through a narrow code and back: learns without labels.
+
+    Dense 784–128–64–32–64–128–784 at 28×28×1 (222,384 parameters), for pictures of any shape.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        classes: int,
+        *,
+        widths: Annotated[
+            Sequence[int], Range(1, 8192), Help("Widths from the picture down to the code; the way "
+                                            "back mirrors them")
+        ] = (128, 64, 32),
+        dropout: Dropout = 0.0,
+        activation: Activation = "ReLU",
+    ) -> None:  # fmt: skip
+        super().__init__(shape, classes)
+        sizes = [math.prod(shape), *widths]
+        self.encoder = dense(sizes, activation=activation, dropout=dropout)
+        self.decoder = dense(sizes[::-1], activation=activation, dropout=dropout)
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Codes (B, code) of images (B, C, H, W) in 0…1."""
+        return self.encoder(images.flatten(1))  # type: ignore[no-any-return]
+
+    def decode(self, codes: Tensor) -> Tensor:
+        """Pixels (B, C, H, W) before the sigmoid."""
+        height, width, depth = self.shape
+        return self.decoder(codes).view(-1, depth, height, width)  # type: ignore[no-any-return]
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Reconstructions in 0…1, of the images' shape."""
+        return self.decode(self.encode(images)).sigmoid()

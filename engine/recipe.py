@@ -1,0 +1,145 @@
+"""A recipe: names, settings and a seed, all that is needed to repeat a run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, ValidationError
+
+from engine.catalog import KINDS, BadInput, Card, Catalog, Frozen, Kind, Value
+
+
+class Choice(Frozen):
+    """A card's name and the settings given to it."""
+
+    name: str
+    settings: dict[str, Value] = Field(default_factory=dict)
+
+
+class Recipe(Frozen):
+    """All that is needed to repeat a run, as JSON."""
+
+    task: Choice
+    data: Choice
+    model: Choice
+    method: Choice
+    start: int | None = None
+    """The run whose weights training starts from; None starts from scratch."""
+    device: str = "auto"
+    """``auto`` or a device's id, as ``app.py catalog`` lists them."""
+    seed: int = 0
+    """Decides the initial weights, the order of the data, dropout and augmentation."""
+
+    @classmethod
+    def from_json(cls, text: str) -> Recipe:
+        """Read a recipe; BadInput says where it is malformed."""
+        try:
+            return cls.model_validate_json(text)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "the file"
+            raise BadInput(f"This isn't a recipe: {where}: {first['msg']}", field=where) from None
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return self.model_dump_json()
+
+    def choice(self, kind: Kind) -> Choice:
+        """What was chosen of that kind."""
+        choice: Choice = getattr(self, kind)
+        return choice
+
+    def cards(self, catalog: Catalog) -> dict[Kind, Card]:
+        """The four cards. BadInput when a name isn't in the catalogue."""
+        return {kind: catalog.card(kind, self.choice(kind).name) for kind in KINDS}
+
+    def checked(self, catalog: Catalog) -> Recipe:
+        """The same recipe with every setting filled in and checked.
+
+        BadInput names the field at fault, or the choice that doesn't go with the others.
+        """
+        cards = self.cards(catalog)
+        if obstacle := catalog.obstacle(cards):
+            raise obstacle
+        if self.device != "auto" and catalog.devices:
+            known = [device.id for device in catalog.devices]
+            if self.device not in known:
+                raise BadInput(f"There is no device {self.device!r} here (there is: auto, "
+                               f"{', '.join(known)})", field="device")  # fmt: skip
+        filled: dict[str, Choice] = {
+            kind: Choice(name=card.name, settings=card.check(self.choice(kind).settings))
+            for kind, card in cards.items()
+        }
+        return self.model_copy(update=filled)
+
+    def flat(self) -> dict[str, Value]:
+        """``{"task": …, "model": …, "model.width": 32, …, "seed": 0}``: for tables and diffs."""
+        rows: dict[str, Value] = {}
+        for kind in KINDS:
+            choice = self.choice(kind)
+            rows[kind] = choice.name
+            rows |= {f"{kind}.{name}": value for name, value in choice.settings.items()}
+        return rows | {"start": self.start, "device": self.device, "seed": self.seed}
+
+
+def compose(
+    catalog: Catalog,
+    *,
+    names: Mapping[Kind, str],
+    settings: Mapping[str, Any],
+    start: int | None = None,
+    device: str = "auto",
+    seed: int = 0,
+) -> Recipe:
+    """A checked recipe from four names and ``{"model.dropout": 0.2, …}``, defaults filled in.
+
+    A name that is left out is chosen: the first card that goes with the others.
+    BadInput names the field at fault.
+    """
+    cards = fill(catalog, names)
+    values = catalog.defaults(cards)
+    for name, value in settings.items():
+        kind, _, field = name.partition(".")
+        if kind not in cards or not field:
+            raise BadInput(f"There is no setting {name!r}: say it as model.dropout", field=name)
+        try:
+            cards[kind].field(field)
+        except BadInput as problem:
+            raise BadInput(str(problem), field=name) from None
+        values[name] = value
+    required = {f"{k}.{f.name}" for k, c in cards.items() for f in c.fields if f.required}
+    chosen = {
+        kind: Choice(name=card.name, settings={
+            f.name: values[f"{kind}.{f.name}"] for f in card.fields
+            if f"{kind}.{f.name}" in settings or f"{kind}.{f.name}" not in required
+        })
+        for kind, card in cards.items()
+    }  # fmt: skip
+    recipe = Recipe(**chosen, start=start, device=device, seed=seed)
+    return recipe.checked(catalog)
+
+
+def fill(catalog: Catalog, names: Mapping[Kind, str]) -> dict[Kind, Card]:
+    """The four cards, those not named chosen so that all go together.
+
+    BadInput says why the named ones can't.
+    """
+    given = {kind: catalog.card(kind, name) for kind, name in names.items() if name}
+    for combination in catalog.combinations(given):
+        return dict(combination)
+    # Nothing fits: say what is wrong with what was asked, not with what was left open.
+    rest = {kind: next(card for card in catalog.of(kind) if not card.hidden) for kind in KINDS}
+    raise catalog.obstacle({**rest, **given}) or BadInput("These choices don't go together")
+
+
+def differences(recipes: Mapping[int, Recipe]) -> dict[str, dict[int, Value]]:
+    """Only what differs: ``{"method.learning_rate": {12: 0.001, 14: 0.003}}``."""
+    flat = {run: recipe.flat() for run, recipe in recipes.items()}
+    names = dict.fromkeys(name for rows in flat.values() for name in rows)
+    table = {name: {run: rows.get(name) for run, rows in flat.items()} for name in names}
+    return {
+        name: row for name, row in table.items()
+        if len({json.dumps(value) for value in row.values()}) > 1
+    }  # fmt: skip

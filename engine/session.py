@@ -1,0 +1,167 @@
+"""From a recipe to events: makes the objects, trains, and says how it ended."""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from engine import checkpoint
+from engine import device as devices
+from engine.catalog import BadInput, chosen, discover
+from engine.checkpoint import Checkpoints
+from engine.data.batches import Data, Feed
+from engine.datasets import Dataset
+from engine.events import Event, Finished, Notice
+from engine.home import Home
+from engine.loop import Diverged, Trainee, Wish, evaluate
+from engine.methods import Bench, Method
+from engine.models import Model
+from engine.recipe import Recipe
+from engine.tasks import Task
+
+
+@dataclass(frozen=True)
+class Setup:
+    """A recipe's objects."""
+
+    recipe: Recipe
+    data: Data
+    task: Task
+    model: Model
+    method: Method
+
+
+def open_data(recipe: Recipe, home: Home) -> Data:
+    """The recipe's dataset. BadInput when it can't be had."""
+    dataset: Dataset = chosen("data", recipe.data.name)(**recipe.data.settings)
+    return dataset.open(home)
+
+
+def make(recipe: Recipe, home: Home, *, data: Data | None = None) -> Setup:
+    """The objects of a checked recipe, the model's weights decided by its seed alone."""
+    data = data or open_data(recipe, home)
+    task: Task = chosen("task", recipe.task.name)(**recipe.task.settings)
+    method: Method = chosen("method", recipe.method.name)(**recipe.method.settings)
+    torch.manual_seed(recipe.seed)
+    model: Model = chosen("model", recipe.model.name)(
+        data.shape, len(data.classes), **recipe.model.settings
+    )
+    return Setup(recipe, data, task, model, method)
+
+
+def run(
+    recipe: Recipe,
+    home: Home,
+    number: int,
+    *,
+    device: str | None = None,
+    resume: bool = False,
+    wishes: Callable[[], Wish | None] = lambda: None,
+) -> Iterator[Event]:
+    """Carry out a run: yields its events, the last of which is `Finished`.
+
+    `number` is the run's: its checkpoints go to ``home/runs/<number>/``. With `resume` it goes on
+    from its last checkpoint as if it had never stopped. What goes wrong is told as a `Finished`
+    event with a sentence a person can act on; only a defect of the program is raised.
+    """
+    kept = Checkpoints(home.checkpoints(number))
+    try:
+        yield from _run(recipe, home, kept, device or recipe.device, resume, wishes)
+    except BadInput as problem:
+        yield Finished("failed", str(problem))
+    except Diverged as problem:
+        yield Finished("failed", f"{problem}. Lower the learning rate, or switch on gradient "
+                                 "clipping; the last good checkpoint is kept.")  # fmt: skip
+    except (torch.OutOfMemoryError, MemoryError):
+        yield Finished("failed", "Out of memory. Take a smaller batch size (and more gradient "
+                                 "accumulation to make up for it), smaller pictures or a "
+                                 "narrower model.")  # fmt: skip
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        yield Finished("failed", f"No space left on the disk that holds {home.root}. Free some, "
+                                 "then resume: the last good checkpoint is kept.")  # fmt: skip
+    finally:
+        kept.close()
+
+
+def _run(
+    recipe: Recipe,
+    home: Home,
+    kept: Checkpoints,
+    device_id: str,
+    resume: bool,
+    wishes: Callable[[], Wish | None],
+) -> Generator[Event, None, None]:
+    recipe = recipe.checked(discover())
+    device = devices.pick(device_id)
+    setup = make(recipe, home)
+    data, task, model = setup.data, setup.task, setup.model
+    for split, rows in data.splits.items():
+        if not len(rows):
+            raise BadInput(f"The {split} split is empty: add items or change the shares",
+                           field="data")  # fmt: skip
+    model.fit_inputs(*data.items.statistics(data.splits["train"]))
+    if recipe.start is not None:
+        _, folder = checkpoint.find(home.checkpoints(recipe.start), "best")
+        checkpoint.load_weights(model, checkpoint.weights(folder))
+        yield Notice(f"Starting from the best weights of run {recipe.start}")
+    task.prepare(data)
+    state = None
+    if resume and (found := checkpoint.entries(kept.folder).get("last")):
+        folder = kept.folder / found.folder
+        state = checkpoint.weights(folder), checkpoint.state(folder)
+        yield Notice(f"Going on from step {found.step}")
+    bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=wishes, resume=state)
+    started = time.perf_counter()
+    trainee, wish = yield from setup.method.run(model, task, data, bench)  # type: ignore[misc]
+    trained = time.perf_counter() - started
+    if wish == "cancel":
+        kept.delete()
+        yield Finished("stopped", f"Cancelled at step {trainee.position.step}: nothing was kept")
+        return
+    kept.flush()
+    yield from kept.written()
+    if wish == "pause":
+        yield Finished("paused", f"Paused at step {trainee.position.step}")
+        return
+    yield from _finish(trainee, setup, kept, wish, trained)
+
+
+def _finish(
+    trainee: Trainee, setup: Setup, kept: Checkpoints, wish: Wish | None, trained: float
+) -> Iterator[Event]:
+    """The best weights on the test split, beside the baselines."""
+    task, data, at = setup.task, setup.data, trainee.position
+    best, folder = checkpoint.find(kept.folder, "best")
+    trainee.judged.load_state_dict(checkpoint.weights(folder))
+    scores = evaluate(trainee, task, data, Feed(data, "test", batch_size=256,
+                                                device=trainee.device))  # fmt: skip
+    tables = {name: value for name, value in scores.items() if not isinstance(value, float)}
+    metrics: dict[str, Any] = {
+        f"test/{name}": value for name, value in scores.items() if isinstance(value, float)
+    }
+    if at.best is not None:
+        sign = 1 if task.larger_is_better else -1
+        metrics[f"validation/{task.headline}"] = sign * at.best[0]
+        metrics["validation/loss"] = -at.best[1]
+    metrics |= {
+        "headline": f"test/{task.headline}",
+        "best_epoch": at.best_epoch, "best_step": best.step,
+        "seconds": at.seconds, "items_per_second": at.seen / max(at.seconds, 1e-9),
+        "peak_memory": devices.peak_memory(trainee.device),
+        "parameters": setup.model.parameter_count(),
+        "numerics": str(trainee.numerics),
+        "baselines": task.baselines(data), **tables,
+    }  # fmt: skip
+    if wish == "stop":
+        yield Finished("stopped", f"Stopped on request after {at.step} steps; tested with the "
+                                  f"best weights, of step {best.step}", metrics)  # fmt: skip
+        return
+    yield Finished("finished", f"Trained {at.step} steps; the best were the weights of step "
+                               f"{best.step}", metrics)  # fmt: skip

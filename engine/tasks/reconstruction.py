@@ -1,0 +1,134 @@
+"""Give back what was put in, through a narrow code."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812, its usual name
+
+from engine.catalog import Help
+from engine.data.batches import Batch, Data, Images
+from engine.models import Coder
+from engine.pictures import png
+from engine.tasks import Task
+
+Loss = Literal["binary cross-entropy", "half squared error"]
+SHOWN = 10
+
+
+class Reconstruction(
+    Task, label="Reconstruction", fits={"reconstruction"}, needs={"image"}, rank=20,
+):  # fmt: skip
+    """Learns without labels to squeeze pictures into a short code and to draw them again."""
+
+    headline = "mse"
+    larger_is_better = False
+    augments = False
+
+    def __init__(
+        self,
+        *,
+        loss: Annotated[
+            Loss, Help("Cross-entropy treats a pixel as a probability; half squared error is "
+                       "½‖x − D(E(x))‖²")
+        ] = "binary cross-entropy",
+    ) -> None:  # fmt: skip
+        self.loss = LOSSES[loss]
+
+    def step(self, model: Coder, batch: Batch) -> dict[str, Tensor]:
+        images = batch.inputs["images"]
+        logits = model.decode(model.encode(images)).float()
+        return {"loss": self.loss(logits, images), "output": logits}
+
+    def meter(self, data: Data) -> ErrorMeter:
+        return ErrorMeter()
+
+    def baselines(self, data: Data) -> dict[str, dict[str, float]]:
+        """The training mean, and as many principal components as the default code is wide."""
+        assert isinstance(data.items, Images)
+        train, test = (
+            torch.from_numpy(data.items.pixels[data.splits[split][:20_000]]).flatten(1).float()
+            / 255
+            for split in ("train", "test")
+        )
+        mean = train.mean(0)
+        found = {"the mean picture": {"mse": float((test - mean).square().mean())}}
+        for components in (8, 32):
+            if components < min(train.shape):
+                axes = torch.pca_lowrank(train - mean, components, center=False, niter=4)[2]
+                rebuilt = (test - mean) @ axes @ axes.T + mean
+                name = f"{components} principal components"
+                found[name] = {"mse": float((test - rebuilt).square().mean())}
+        return found
+
+    def samples(
+        self, model: Coder, batch: Batch, data: Data, scores: Mapping[str, Any]
+    ) -> Iterator[tuple[str, str, Any]]:
+        images = batch.inputs["images"]
+        codes = model.encode(images).float()
+        rebuilt = model.decode(codes[:SHOWN]).float().sigmoid()
+        yield "reconstructions", "images", {
+            "shape": list(data.shape),
+            "rows": [
+                {"label": "original", "images": [png(image) for image in images[:SHOWN]]},
+                {"label": "reconstruction", "images": [png(image) for image in rebuilt]},
+            ],
+        }  # fmt: skip
+        centred = (codes - codes.mean(0)).double()
+        # Two principal axes of the codes; each axis' sign is fixed, so epochs can be compared.
+        axes = torch.linalg.svd(centred, full_matrices=False)[2][:2]
+        axes = axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
+        places = (centred @ axes.T).cpu().numpy().round(4)
+        labels = None if batch.targets is None else batch.targets.tolist()
+        yield "codes", "scatter", {
+            "x": places[:, 0].tolist(),
+            "y": places[:, -1].tolist(),
+            "label": labels or [None] * len(places),
+            "classes": list(data.classes),
+        }  # fmt: skip
+
+    def show(self, model: Coder, batch: Batch, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+        images = batch.inputs["images"]
+        output = model(images).float()
+        errors = (output - images).square().flatten(1).mean(1)
+        return [
+            {"reconstruction": png(rebuilt), "error": float(error)}
+            for rebuilt, error in zip(output, errors, strict=True)
+        ]
+
+
+def _half_squared_error(logits: Tensor, images: Tensor) -> Tensor:
+    """½‖x − D(E(x))‖², summed over a picture's pixels, averaged over the batch."""
+    return 0.5 * (logits.sigmoid() - images).square().flatten(1).sum(1).mean()
+
+
+LOSSES = {
+    # The mean over pixels, from logits: log σ without rounding near 0 and 1.
+    "binary cross-entropy": F.binary_cross_entropy_with_logits,
+    "half squared error": _half_squared_error,
+}
+
+
+class ErrorMeter:
+    """Loss and mean squared error a pixel."""
+
+    def __init__(self) -> None:
+        self.loss: Tensor | float = 0.0
+        self.error: Tensor | float = 0.0
+        self.items = 0
+
+    def update(self, step: Mapping[str, Tensor], batch: Batch) -> None:
+        error = (
+            (step["output"].sigmoid() - batch.inputs["images"]).square().flatten(1).mean(1).sum()
+        )
+        self.loss = self.loss + step["loss"].detach().float() * len(batch)
+        self.error = self.error + error.float()
+        self.items += len(batch)
+
+    def compute(self) -> dict[str, Any]:
+        mse = float(self.error) / self.items
+        return {"loss": float(self.loss) / self.items, "mse": mse, "rmse": float(np.sqrt(mse))}
