@@ -14,7 +14,7 @@ import itertools
 import pkgutil
 import types
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
@@ -81,8 +81,9 @@ class Only(Frozen):
     field: str
     values: tuple[Value, ...]
 
-    def __init__(self, field: str, *values: Value) -> None:
-        BaseModel.__init__(self, field=field, values=values)
+    def __init__(self, field: str, *either: Value, values: Iterable[Value] = ()) -> None:
+        # `values` by name is how a catalogue that was written as JSON is read.
+        BaseModel.__init__(self, field=field, values=(*either, *values))
 
 
 class Advanced(Frozen):

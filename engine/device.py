@@ -7,10 +7,10 @@ import platform
 import re
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, ContextManager, Literal
+from typing import Any, Literal
 
 import psutil
 import torch
@@ -92,6 +92,13 @@ def peak_memory(device: torch.device) -> int:
         return int(getattr(psutil.Process().memory_info(), "peak_wset", 0))
 
 
+def memory_in_use(device: torch.device) -> int:
+    """Bytes in use now: of the process on a CPU, the peak on a CUDA device."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    return int(psutil.Process().memory_info().rss)
+
+
 def synchronize(device: torch.device) -> None:
     """Wait until everything asked of the device is done: for timing only."""
     if device.type != "cpu":
@@ -109,7 +116,7 @@ class Numerics:
     channels_last: bool = False
     threads: int = 1
 
-    def autocast(self, device: torch.device) -> ContextManager[Any]:
+    def autocast(self, device: torch.device) -> AbstractContextManager[Any]:
         """Matrix products in the chosen precision; losses and norms stay float32."""
         if self.precision == "fp32":
             return nullcontext()
@@ -118,7 +125,7 @@ class Numerics:
     def place(self, model: nn.Module, device: torch.device) -> nn.Module:
         """The model on the device, in the chosen memory format."""
         model = model.to(device)
-        return model.to(memory_format=torch.channels_last) if self.channels_last else model  # type: ignore[call-overload,no-any-return]
+        return model.to(memory_format=torch.channels_last) if self.channels_last else model
 
     def asdict(self) -> dict[str, Any]:
         return asdict(self)
@@ -185,7 +192,7 @@ def _time(
         started = time.perf_counter()
         with numerics.autocast(device):
             loss = step(tried)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         synchronize(device)
         if attempt:  # the first builds kernels
             fastest = min(fastest, time.perf_counter() - started)

@@ -21,7 +21,7 @@ from engine.home import Home
 from engine.loop import Diverged, Trainee, Wish, evaluate
 from engine.methods import Bench, Method
 from engine.models import Model
-from engine.recipe import Recipe
+from engine.recipe import Choice, Recipe
 from engine.tasks import Task
 
 
@@ -36,15 +36,15 @@ class Setup:
     method: Method
 
 
-def open_data(recipe: Recipe, home: Home) -> Data:
-    """The recipe's dataset. BadInput when it can't be had."""
-    dataset: Dataset = chosen("data", recipe.data.name)(**recipe.data.settings)
+def open_choice(choice: Choice, home: Home) -> Data:
+    """The chosen dataset. BadInput when it can't be had."""
+    dataset: Dataset = chosen("data", choice.name)(**choice.settings)
     return dataset.open(home)
 
 
 def make(recipe: Recipe, home: Home, *, data: Data | None = None) -> Setup:
     """The objects of a checked recipe, the model's weights decided by its seed alone."""
-    data = data or open_data(recipe, home)
+    data = data or open_choice(recipe.data, home)
     task: Task = chosen("task", recipe.task.name)(**recipe.task.settings)
     method: Method = chosen("method", recipe.method.name)(**recipe.method.settings)
     torch.manual_seed(recipe.seed)
@@ -119,7 +119,7 @@ def _run(
         yield Notice(f"Going on from step {found.step}")
     bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=wishes, resume=state)
     started = time.perf_counter()
-    trainee, wish = yield from setup.method.run(model, task, data, bench)  # type: ignore[misc]
+    trainee, wish = yield from setup.method.run(model, task, data, bench)
     trained = time.perf_counter() - started
     if wish == "cancel":
         kept.delete()
@@ -146,12 +146,9 @@ def _finish(
     metrics: dict[str, Any] = {
         f"test/{name}": value for name, value in scores.items() if isinstance(value, float)
     }
-    if at.best is not None:
-        sign = 1 if task.larger_is_better else -1
-        metrics[f"validation/{task.headline}"] = sign * at.best[0]
-        metrics["validation/loss"] = -at.best[1]
     metrics |= {
-        "headline": f"test/{task.headline}",
+        "headline": f"test/{task.headline}", "larger_is_better": task.larger_is_better,
+        "validation/loss": at.best,
         "best_epoch": at.best_epoch, "best_step": best.step,
         "seconds": at.seconds, "items_per_second": at.seen / max(at.seconds, 1e-9),
         "peak_memory": devices.peak_memory(trainee.device),

@@ -21,8 +21,9 @@ import zlib
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 from engine.catalog import BadInput
 from engine.data.options import Step, step
@@ -118,18 +119,24 @@ def listing(
         source, found = Tar(path, path), _tar_entries(path, path)
     else:
         source, found = Zip(path), _zip_entries(path)
-    entries, total, seen = [], 0, set()
+    entries: list[Entry] = []
+    seen: set[tuple[str, ...]] = set()
+    total = 0
     packed = 0 if path.is_dir() else path.stat().st_size
     for entry in found:
         total += entry.size
         if len(seen) >= MOST_ENTRIES or total > MOST_BYTES:
-            raise BadInput(f"{path.name} holds more than {MOST_ENTRIES:,} files or "
-                           f"{MOST_BYTES // 2**30} GiB: import a part of it")  # fmt: skip
+            raise BadInput(
+                f"{path.name} holds more than {MOST_ENTRIES:,} files or "
+                f"{MOST_BYTES // 2**30} GiB: import a part of it"
+            )
         if packed and total > max(HONEST_BYTES, MOST_RATIO * packed):
             raise BadInput(_bomb(path))
         if entry.path in seen:
-            raise BadInput(f"{path.name} holds two files named {shown(entry.name)}: make the "
-                           "archive again from the folder itself")  # fmt: skip
+            raise BadInput(
+                f"{path.name} holds two files named {shown(entry.name)}: make the "
+                "archive again from the folder itself"
+            )
         seen.add(entry.path)
         if not any(part.startswith(".") or part.lower() in LITTER for part in entry.path):
             entries.append(entry)
@@ -138,8 +145,10 @@ def listing(
 
 
 def _bomb(path: Path) -> str:
-    return (f"{path.name} would unpack to more than {MOST_RATIO} times its size, as no archive of "
-            "data does: it is damaged or made to fill a disk")  # fmt: skip
+    return (
+        f"{path.name} would unpack to more than {MOST_RATIO} times its size, as no archive of "
+        "data does: it is damaged or made to fill a disk"
+    )
 
 
 def _clean(raw: str, archive: Path) -> tuple[str, ...]:
@@ -147,14 +156,18 @@ def _clean(raw: str, archive: Path) -> tuple[str, ...]:
     parts = raw.replace("\\", "/").split("/")  # some Windows programs write backslashes
     drive = raw[1:2] == ":" and raw[0].isascii() and raw[0].isalpha()
     if parts[0] == "" or drive or ".." in parts:
-        raise BadInput(f"{archive.name} holds {shown(raw)}, a path that leads out of the archive: "
-                       "make the archive again from the folder itself")  # fmt: skip
+        raise BadInput(
+            f"{archive.name} holds {shown(raw)}, a path that leads out of the archive: "
+            "make the archive again from the folder itself"
+        )
     return tuple(part for part in parts if part not in ("", "."))
 
 
 def _odd(raw: str, archive: Path) -> BadInput:
-    return BadInput(f"{archive.name} holds {shown(raw)}, a link or a device instead of a file: "
-                    "put the file itself there and make the archive again")  # fmt: skip
+    return BadInput(
+        f"{archive.name} holds {shown(raw)}, a link or a device instead of a file: "
+        "put the file itself there and make the archive again"
+    )
 
 
 def _walk(folder: Path) -> Iterator[Entry]:
@@ -170,15 +183,33 @@ def _walk(folder: Path) -> Iterator[Entry]:
 
 # --- zip ------------------------------------------------------------------------------------
 
-_METHODS = {1: "shrink", 6: "implode", 9: "Deflate64", 14: "LZMA", 93: "Zstandard", 95: "XZ",
-            97: "WavPack", 98: "PPMd", 99: "AES encryption"}  # fmt: skip
+_METHODS = {
+    1: "shrink",
+    6: "implode",
+    9: "Deflate64",
+    14: "LZMA",
+    93: "Zstandard",
+    95: "XZ",
+    97: "WavPack",
+    98: "PPMd",
+    99: "AES encryption",
+}
 
 
 def _zip_entries(path: Path) -> Iterator[Entry]:
+    with path.open("rb") as file:
+        begins = file.read(2) == b"PK"
     directory = _directory_size(path)
+    if not begins and directory is None:
+        raise BadInput(
+            f"{path.name} is neither a zip nor a tar: pack the folders of images, one folder a "
+            "class, to a zip and import that"
+        )
     if directory is None:
-        raise BadInput(f"{path.name} is not a whole zip: its end is missing, as when a download or "
-                       "a copy broke off. Get the file again")  # fmt: skip
+        raise BadInput(
+            f"{path.name} is not a whole zip: its end is missing, as when a download or "
+            "a copy broke off. Get the file again"
+        )
     if directory > MOST_ENTRIES * 300:  # before it is read: it may be made to fill the memory
         raise BadInput(f"{path.name} holds more than {MOST_ENTRIES:,} files: import a part of it")
     try:
@@ -186,7 +217,10 @@ def _zip_entries(path: Path) -> Iterator[Entry]:
             infos = archive.infolist()
     except (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error) as problem:
         raise BadInput(f"{path.name} is a damaged zip ({problem}): get or make it again") from None
+    length = path.stat().st_size
     for info in infos:
+        if not 0 <= info.header_offset <= length - info.compress_size:
+            raise _broken_off(path)
         raw = _zip_name(info)
         parts = _clean(raw, path)
         mode = info.external_attr >> 16
@@ -195,14 +229,23 @@ def _zip_entries(path: Path) -> Iterator[Entry]:
         if info.is_dir() or raw.endswith("\\") or not parts:
             continue
         if info.flag_bits & 0x2041:
-            raise BadInput(f"{path.name} is encrypted ({shown(raw)}): make it again without a "
-                           "password")  # fmt: skip
+            raise BadInput(
+                f"{path.name} is encrypted ({shown(raw)}): make it again without a password"
+            )
         if info.compress_type not in (0, 8, 12):
             method = _METHODS.get(info.compress_type, f"method {info.compress_type}")
-            raise BadInput(f"{path.name} is packed with {method}, which can't be read here: make "
-                           "the zip again with ordinary compression (Deflate)")  # fmt: skip
-        yield Entry(parts, info.file_size, info.header_offset, info.compress_size,
-                    info.compress_type, info.CRC)  # fmt: skip
+            raise BadInput(
+                f"{path.name} is packed with {method}, which can't be read here: make "
+                "the zip again with ordinary compression (Deflate)"
+            )
+        yield Entry(
+            parts,
+            info.file_size,
+            info.header_offset,
+            info.compress_size,
+            info.compress_type,
+            info.CRC,
+        )
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
@@ -246,9 +289,9 @@ class Zip:
     @contextmanager
     def reading(self) -> Iterator[Read]:
         with self.path.open("rb") as file:
-            yield lambda entry, most=None: self._read(file, entry, most)
+            yield partial(self._read, file)
 
-    def _read(self, file: IO[bytes], entry: Entry, most: int | None) -> bytes:
+    def _read(self, file: IO[bytes], entry: Entry, most: int | None = None) -> bytes:
         file.seek(entry.at)
         header = file.read(30)
         if len(header) < 30 or header[:4] != b"PK\3\4":
@@ -279,21 +322,22 @@ class Zip:
 # --- tar ------------------------------------------------------------------------------------
 
 
-def compressed(path: Path) -> Callable[[Path], IO[bytes]] | None:
+Opener = Callable[[Path], Any]
+_COMPRESSED: dict[bytes, Opener] = {
+    b"\x1f\x8b": gzip.GzipFile,
+    b"BZh": bz2.BZ2File,
+    b"\xfd7zXZ\0": lzma.LZMAFile,
+}
+
+
+def compressed(path: Path) -> Opener | None:
     """How to open a file that is compressed as a whole; None if it isn't."""
     with path.open("rb") as file:
         start = file.read(6)
-    for magic, opener in (
-        (b"\x1f\x8b", gzip.GzipFile), (b"BZh", bz2.BZ2File), (b"\xfd7zXZ\0", lzma.LZMAFile),
-    ):  # fmt: skip
-        if start.startswith(magic):
-            return opener
-    return None
+    return next((opener for magic, opener in _COMPRESSED.items() if start.startswith(magic)), None)
 
 
-def _inflate(
-    path: Path, opener: Callable[[Path], IO[bytes]], plain: Path, upto: float
-) -> Iterator[Step]:
+def _inflate(path: Path, opener: Opener, plain: Path, upto: float) -> Iterator[Step]:
     size = path.stat().st_size
     most = min(MOST_BYTES, max(HONEST_BYTES, MOST_RATIO * size))
     done = 0
@@ -314,13 +358,17 @@ def _inflate(
             raise _broken_off(path) from None
         raise
     if not tarfile.is_tarfile(plain):
-        raise BadInput(f"{path.name} is compressed, but isn't an archive: uncompress it and import "
-                       "the file that comes out")  # fmt: skip
+        raise BadInput(
+            f"{path.name} is compressed, but isn't an archive: uncompress it and import "
+            "the file that comes out"
+        )
 
 
 def _broken_off(path: Path) -> BadInput:
-    return BadInput(f"{path.name} is damaged or not whole, as when a download or a copy broke off. "
-                    "Get the file again")  # fmt: skip
+    return BadInput(
+        f"{path.name} is damaged or not whole, as when a download or a copy broke off. "
+        "Get the file again"
+    )
 
 
 def _tar_entries(path: Path, plain: Path) -> Iterator[Entry]:
@@ -328,7 +376,7 @@ def _tar_entries(path: Path, plain: Path) -> Iterator[Entry]:
     try:
         with tarfile.open(plain, "r:") as archive:
             while (member := archive.next()) is not None:
-                archive.members.clear()  # else it keeps every member
+                archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
                 parts = _clean(member.name, path)
                 if member.isdir() or not parts:
                     continue
@@ -402,6 +450,8 @@ def require_space(folder: Path, needed: int) -> None:
     """BadInput unless the disk of `folder` has that many bytes free, and a little more."""
     free = shutil.disk_usage(folder).free
     if free < needed + 64 * 2**20:
-        raise BadInput(f"The dataset needs {needed / 2**20:,.0f} MB more on the disk and "
-                       f"{free / 2**20:,.0f} MB are free: make room, or choose another home "
-                       "folder with --home")  # fmt: skip
+        raise BadInput(
+            f"The dataset needs {needed / 2**20:,.0f} MB more on the disk and "
+            f"{free / 2**20:,.0f} MB are free: make room, or choose another home "
+            "folder with --home"
+        )

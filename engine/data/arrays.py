@@ -17,6 +17,7 @@ Items are ordered by split: train, then validation, then test.
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -32,9 +33,6 @@ from engine.data.splits import SPLITS, Rows, Split
 
 Kind = Literal["images", "sequences"]
 
-VERSION = 1
-"""Of the files' layout: raised when older programs could no longer read it."""
-
 
 class Lengths(Frozen):
     """Steps of the sequences."""
@@ -48,7 +46,8 @@ class Lengths(Frozen):
 class Manifest(Frozen):
     """What the arrays of a dataset's folder are."""
 
-    version: Literal[1] = VERSION
+    version: Literal[1] = 1
+    """Of the files' layout: another where older programs can't read it."""
     kind: Kind
     source: str
     """Name of the file or folder that was imported."""
@@ -181,8 +180,9 @@ class Stored:
 
 
 def _damaged(folder: Path, name: str) -> BadInput:
-    return BadInput(f"The imported dataset in {folder} is damaged ({name}): remove it and import "
-                    "it again")  # fmt: skip
+    return BadInput(
+        f"The imported dataset in {folder} is damaged ({name}): remove it and import it again"
+    )
 
 
 def contiguous(parts: dict[Split, Rows]) -> tuple[Rows, dict[Split, tuple[int, int]]]:
@@ -221,14 +221,8 @@ def empty_array(path: Path, dtype: type[Any], shape: tuple[int, ...]) -> int:
             file, {"descr": kind.str, "fortran_order": False, "shape": shape}
         )
         begin = file.tell()
-        size = int(np.prod(shape, dtype=np.int64)) * kind.itemsize
-        reserve(file.fileno(), begin + size)
+        size = begin + int(np.prod(shape, dtype=np.int64)) * kind.itemsize
+        file.truncate(size)
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file.fileno(), 0, size)
     return begin
-
-
-def reserve(handle: int, size: int) -> None:
-    import os
-
-    os.truncate(handle, size)
-    if size and hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(handle, 0, size)

@@ -5,16 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-Rows = npt.NDArray[np.int64]
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+from engine.data.splits import Rows, Split
 
 
 @dataclass(frozen=True)
@@ -253,7 +250,7 @@ class Feed:
         return math.ceil(len(self.rows) / self.batch_size)
 
     def batches(self, epoch: int = 0, *, skip: int = 0) -> Iterator[Batch]:
-        """The epoch's batches from number `skip` on: the same ones that a whole epoch would give."""
+        """The epoch's batches from number `skip` on: those that a whole epoch would give."""
         for number, rows in enumerate(self.order(epoch)):
             if number >= skip:
                 yield self.batch(rows, epoch, number)
@@ -286,18 +283,3 @@ class Feed:
 
 def _chunks(rows: Rows, size: int) -> list[Rows]:
     return [rows[start : start + size] for start in range(0, len(rows), size)]
-
-
-def stratified(
-    labels: Rows, *, seed: int, validation: float = 0.1, test: float = 0.1
-) -> dict[Split, Rows]:
-    """Rows for each split, every class in the same proportion, the same for the same seed."""
-    parts: dict[Split, list[Rows]] = {split: [] for split in SPLITS}
-    for label in np.unique(labels):
-        rows = np.flatnonzero(labels == label)
-        rows = rows[np.random.default_rng((seed, int(label))).permutation(len(rows))]
-        held, tested = round(len(rows) * validation), round(len(rows) * test)
-        parts["test"].append(rows[:tested])
-        parts["validation"].append(rows[tested : tested + held])
-        parts["train"].append(rows[tested + held :])
-    return {split: np.sort(np.concatenate(rows)) for split, rows in parts.items()}

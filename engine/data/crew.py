@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from types import TracebackType
@@ -50,15 +50,23 @@ class Crew:
         root = str(Path(__file__).resolve().parents[2])
         known = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
         # One thread of linear algebra each: they decode, and its buffers are tens of megabytes.
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(known), "OMP_NUM_THREADS": "1",
-                                    "OPENBLAS_NUM_THREADS": "1"}  # fmt: skip
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(known),
+            "OMP_NUM_THREADS": "1",
+            "OPENBLAS_NUM_THREADS": "1",
+        }
         # -P: a module that lies in the current folder is not ours to run.
         command = [sys.executable, "-P", "-c", "from engine.data.crew import serve; serve()"]
         try:
             for _ in range(self.size):
                 with self.log.open("ab") as log:
-                    process = subprocess.Popen(command, env=environment, stderr=log,
-                                               stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # fmt: skip
+                    process = subprocess.Popen(
+                        command,
+                        env=environment,
+                        stderr=log,
+                        stdin=subprocess.PIPE,
+                        stdout=subprocess.PIPE,
+                    )
                 self.processes.append(process)
                 self.idle.put(process)
         except BaseException:
@@ -81,7 +89,7 @@ class Crew:
                     if pipe:
                         pipe.close()
 
-    def share(self, jobs: Iterable[Callable[[], R]]) -> Iterator[R | None]:
+    def share(self, jobs: Iterable[Callable[[], R]]) -> Generator[R | None, None, None]:
         """The jobs' results in the order they come; None whenever `WAIT` passes without one.
 
         A job is a ``functools.partial`` of a module's function (it travels by name) and never
@@ -129,8 +137,10 @@ class Crew:
         said = self.log.read_text(errors="replace").strip().splitlines()
         last = f": {said[-1]}" if said else ""
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        return (f"A process that reads the files {how}{last}. If memory was short, close other "
-                "programs and import again.")  # fmt: skip
+        return (
+            f"A process that reads the files {how}{last}. If memory was short, close other "
+            "programs and import again."
+        )
 
 
 def serve() -> None:

@@ -86,6 +86,15 @@ def fit(image: Image.Image, height: int, width: int, channels: int) -> Pixels:
     return np.asarray(image, np.uint8).reshape(height, width, channels)
 
 
+def histogram(images: Pixels) -> npt.NDArray[np.int64]:
+    """How often each value occurs in each channel of uint8 (N, H, W, C): (C, 256)."""
+    _, _, width, channels = images.shape
+    # One tall image: Pillow counts ten times faster than NumPy, which widens each value first.
+    tall = images.reshape(-1, width, channels)
+    counts = Image.fromarray(tall[:, :, 0] if channels == 1 else tall).histogram()
+    return np.array(counts, np.int64).reshape(channels, 256)
+
+
 def _opened(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MOST_PIXELS:
@@ -94,8 +103,9 @@ def _opened(data: bytes) -> Image.Image:
 
 
 def _orientation(image: Image.Image) -> int | None:
-    # A PNG's EXIF may follow its pixels, and asking for it would decode them.
-    if image.format == "PNG" and "exif" not in image.info:
+    # A PNG's EXIF may follow its pixels, and asking for it would decode them. Pillow turns a TIFF
+    # by itself.
+    if image.format == "TIFF" or (image.format == "PNG" and "exif" not in image.info):
         return None
     return image.getexif().get(_ORIENTATION)
 

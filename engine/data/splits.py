@@ -27,6 +27,7 @@ def stratified(
         rows = np.flatnonzero(labels == label)
         rows = rows[np.random.default_rng((seed, int(label))).permutation(len(rows))]
         held, tested = _share(len(rows), validation), _share(len(rows), test)
+        tested = min(tested, max(0, len(rows) - held - 1))  # something is left to train on
         parts["test"].append(rows[:tested])
         parts["validation"].append(rows[tested : tested + held])
         parts["train"].append(rows[tested + held :])

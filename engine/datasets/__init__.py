@@ -8,7 +8,8 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 
 from engine.catalog import Advanced, Choosable, Help, Range
-from engine.data.batches import Data, Rows, Split, stratified
+from engine.data.batches import Data
+from engine.data.splits import Rows, Split, stratified
 from engine.home import Home
 
 Validation = Annotated[

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.data.batches import Data, Images, Rows, Sequences
+from engine.data.batches import Data, Images, Sequences
+from engine.data.splits import Rows
 from engine.datasets import Flip, Shift, SplitAtRandom
 from engine.home import Home, replacing
 
@@ -62,7 +63,7 @@ class MnistRows(
         pixels, labels = digits(home)
         return Data(
             items=Sequences(
-                (pixels.reshape(-1, 28) / np.float32(255)),
+                (pixels.reshape(-1, 28) / 255).astype(np.float32),
                 np.arange(0, 28 * len(pixels) + 1, 28, dtype=np.int64),
             ),
             labels=labels, classes=CLASSES, splits=self.split(labels),

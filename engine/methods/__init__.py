@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ import torch
 
 from engine.catalog import Choosable
 from engine.checkpoint import Checkpoints
-from engine.data.batches import Data
-from engine.events import Event
-from engine.loop import Trainee, Wish
+from engine.data.batches import Data, Feed
+from engine.device import about
+from engine.events import Event, Notice
+from engine.loop import Plan, Trainee, Wish, train
 from engine.models import Model
 from engine.tasks import Task
 
@@ -31,12 +32,24 @@ class Bench:
 
 
 class Method(Choosable, kind="method"):
-    """A way of training. `run` yields events; when it ends, the best weights are in `kept`."""
+    """A way of training, over the one loop."""
+
+    plan: Plan
 
     @abstractmethod
-    def run(self, model: Model, task: Task, data: Data, bench: Bench) -> Iterator[Event]:
-        """Train; returns (through ``yield from``) the trainee and the wish that ended it, if any."""
+    def feeds(self, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
+        """The training and the validation split as batches."""
 
     @abstractmethod
     def trainee(self, model: Model, task: Task, data: Data, bench: Bench) -> Trainee:
-        """What `run` would train with, ready for its first step: also for estimates."""
+        """What `run` trains, ready for its first step."""
+
+    def run(
+        self, model: Model, task: Task, data: Data, bench: Bench
+    ) -> Generator[Event, None, tuple[Trainee, Wish | None]]:
+        """Train; returns what was trained and the wish that ended it, None at the plan's end."""
+        trainee = self.trainee(model, task, data, bench)
+        feeds = self.feeds(task, data, bench)
+        yield Notice(f"Computing in {trainee.numerics} on {about(bench.device).name}")
+        wish = yield from train(trainee, task, data, feeds, self.plan, bench.kept, bench.wishes)
+        return trainee, wish

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+import copy
 from typing import Annotated, Any
 
 import torch
@@ -11,8 +11,7 @@ from engine import device as devices
 from engine.catalog import Advanced, Help, Only, Range
 from engine.data.batches import Data, Feed, ImagesOnDevice
 from engine.device import Numerics, PrecisionName
-from engine.events import Event, Notice
-from engine.loop import Plan, Trainee, Wish, averaged, train
+from engine.loop import Plan, Trainee, averaged
 from engine.methods import Bench, Method
 from engine.models import Model
 from engine.optimizers import OptimizerName, Schedule, ScheduleName, optimizer
@@ -32,7 +31,7 @@ class Training(
         ] = 10,
         batch_size: Annotated[
             int, Range(1, 65_536),
-            Help("Items a step: larger is steadier and faster, and takes more memory", unit="items"),
+            Help("Items a step: larger is steadier and faster, but takes memory", unit="items"),
         ] = 64,
         learning_rate: Annotated[
             float, Range(1e-7, 10, log=True),
@@ -133,17 +132,7 @@ class Training(
             torch.use_deterministic_algorithms(True)
             torch.backends.cudnn.benchmark = False
         feed, _ = self.feeds(task, data, bench)
-        if bench.resume is not None:
-            numerics = Numerics(**bench.resume[1]["numerics"])
-            torch.set_num_threads(numerics.threads)
-        elif self.deterministic and self.precision == "auto":
-            numerics = Numerics(threads=torch.get_num_threads())
-        else:
-            batch = next(feed.batches())
-            numerics = devices.choose_numerics(
-                model, lambda tried: task.step(tried, batch)["loss"], bench.device,
-                convolutional=model.convolutional, precision=self.precision,
-            )  # fmt: skip
+        numerics = self._numerics(model, task, feed, bench)
         numerics.place(model, bench.device)
         average = averaged(model, self.average) if self.average else None
         if self.compile:
@@ -151,25 +140,33 @@ class Training(
         learner = optimizer(model, **self.optimizer)
         for group in learner.param_groups:
             group["initial_lr"] = group["lr"]
+        schedule = Schedule(
+            total=self.plan.steps(len(feed)), steps_per_epoch=len(feed), **self.schedule
+        )
+        fp16 = numerics.precision == "fp16"
         trainee = Trainee(
-            model=model, optimizer=learner, device=bench.device, numerics=numerics,
-            schedule=Schedule(total=self.plan.steps(len(feed)),
-                              steps_per_epoch=len(feed), **self.schedule),
-            average=average,
-            scaler=torch.amp.GradScaler(bench.device.type) if numerics.precision == "fp16" else None,
+            model=model, optimizer=learner, schedule=schedule, device=bench.device,
+            numerics=numerics, average=average,
+            scaler=torch.amp.GradScaler(bench.device.type) if fp16 else None,
         )  # fmt: skip
         if bench.resume is not None:
             trainee.restore(*bench.resume)
         return trainee
 
-    def run(
-        self, model: Model, task: Task, data: Data, bench: Bench
-    ) -> Generator[Event, None, tuple[Trainee, Wish | None]]:
-        trainee = self.trainee(model, task, data, bench)
-        feeds = self.feeds(task, data, bench)
-        yield Notice(f"Computing in {trainee.numerics} on {devices.about(bench.device).name}")
-        wish = yield from train(trainee, task, data, feeds, self.plan, bench.kept, bench.wishes)
-        return trainee, wish
+    def _numerics(self, model: Model, task: Task, feed: Feed, bench: Bench) -> Numerics:
+        """As before for a resumed run, float32 for a deterministic one, else the fastest."""
+        if bench.resume is not None:
+            numerics = Numerics(**bench.resume[1]["numerics"])
+            torch.set_num_threads(numerics.threads)
+            return numerics
+        if self.deterministic and self.precision == "auto":
+            return Numerics(threads=torch.get_num_threads())
+        batch = next(feed.batches())
+        tried = copy.deepcopy(model).to(bench.device)
+        return devices.choose_numerics(
+            tried, lambda model: task.step(model, batch)["loss"], bench.device,
+            convolutional=model.convolutional, precision=self.precision,
+        )  # fmt: skip
 
 
 def on_device(data: Data, device: torch.device) -> ImagesOnDevice | None:

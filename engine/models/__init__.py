@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Annotated, Literal, Protocol
 
 import torch
@@ -88,7 +89,7 @@ def dense(
 ) -> nn.Sequential:
     """Linear layers of these widths, an activation and dropout after each but the last."""
     layers: list[nn.Module] = []
-    for i, (width, wider) in enumerate(zip(widths[:-1], widths[1:], strict=True)):
+    for i, (width, wider) in enumerate(pairwise(widths)):
         layers.append(nn.Linear(width, wider))
         if i < len(widths) - 2:
             layers.append(ACTIVATIONS[activation]())

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from torch import Tensor, nn
 
-from engine.catalog import Advanced, BadInput, Help, Range
+from engine.catalog import BadInput, Help, Range
 from engine.models import ACTIVATIONS, Activation, Dropout, Model, Standardize, dense
 
 
@@ -24,8 +24,8 @@ class ConvNet(Model, label="Convolutional network", fits={"image"}, provides={"l
         classes: int,
         *,
         channels: Annotated[
-            Sequence[int], Range(1, 1024), Help("Channels of each convolution; the picture is halved "
-                                            "after each")
+            Sequence[int], Range(1, 1024),
+            Help("Channels of each convolution; the picture is halved after each"),
         ] = (32, 64, 128),
         hidden: Annotated[
             Sequence[int], Range(1, 8192), Help("Widths of the dense layers before the classes",

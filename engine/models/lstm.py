@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Annotated
 
 import torch
@@ -27,7 +28,8 @@ class LSTM(
         classes: int,
         *,
         widths: Annotated[
-            Sequence[int], Range(1, 2048), Help("Units of each recurrent layer", label="LSTM widths")
+            Sequence[int], Range(1, 2048),
+            Help("Units of each recurrent layer", label="LSTM widths"),
         ] = (128, 64, 32),
         hidden: Annotated[
             Sequence[int], Range(1, 8192), Help("Widths of the dense layers before the classes",
@@ -41,9 +43,11 @@ class LSTM(
         self.standardize = Standardize(features, dim=-1)
         sizes = [features, *widths]
         self.layers = nn.ModuleList(
-            nn.LSTM(size, larger, batch_first=True)
-            for size, larger in zip(sizes[:-1], sizes[1:], strict=True)
+            nn.LSTM(size, larger, batch_first=True) for size, larger in pairwise(sizes)
         )
+        for layer, units in zip(self.layers, widths, strict=True):
+            # Remember by default: a forget gate that starts open (Gers 2000, Jozefowicz 2015).
+            nn.init.constant_(layer.bias_hh_l0[units : 2 * units], 1.0)
         self.dropout = nn.Dropout(dropout)
         self.head = dense([widths[-1], *hidden, classes], activation=activation, dropout=dropout)
 

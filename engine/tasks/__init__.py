@@ -25,8 +25,7 @@ class Meter(Protocol):
 class Task(Choosable, kind="task"):
     """What is asked of a model. A task owns its loss and its metrics.
 
-    `headline` names the measure that decides which checkpoint is the best; `larger_is_better`
-    says in which direction.
+    `headline` names the measure to show first; `larger_is_better` says in which direction.
     """
 
     headline: ClassVar[str]

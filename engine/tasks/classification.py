@@ -50,6 +50,7 @@ class Classification(Task, label="Classification", fits={"logits"}, needs={"labe
         logits = model(**batch.inputs)
         if self.weights is not None and self.weights.device != logits.device:
             self.weights = self.weights.to(logits.device)
+        assert batch.targets is not None
         loss = F.cross_entropy(
             logits.float(), batch.targets, weight=self.weights,
             label_smoothing=self.label_smoothing,

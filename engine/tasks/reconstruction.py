@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -106,7 +106,7 @@ def _half_squared_error(logits: Tensor, images: Tensor) -> Tensor:
     return 0.5 * (logits.sigmoid() - images).square().flatten(1).sum(1).mean()
 
 
-LOSSES = {
+LOSSES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     # The mean over pixels, from logits: log σ without rounding near 0 and 1.
     "binary cross-entropy": F.binary_cross_entropy_with_logits,
     "half squared error": _half_squared_error,

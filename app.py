@@ -1,0 +1,604 @@
+"""Anneal's command line, and the place where its rooms are put together."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from engine.catalog import BadInput, Catalog, Kind
+from engine.home import Home, replacing
+from engine.recipe import Recipe, compose
+from storage.history import History
+from storage.values import BadState, NoSuchDataset, NoSuchRun, Run, UnusableDatabase
+
+if TYPE_CHECKING:
+    from engine.events import Event
+
+HERE = Path(__file__).resolve()
+
+cli = typer.Typer(
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Pretrain, fine-tune and try models, from a browser or from here.",
+)
+runs = typer.Typer(help="The history of runs.")
+data = typer.Typer(help="Datasets of your own.")
+cli.add_typer(runs, name="runs")
+cli.add_typer(data, name="data")
+
+ImportKind = Literal["images", "sequences"]
+HomeOption = Annotated[
+    Path | None, typer.Option("--home", help="The folder for everything of yours.")
+]
+DatabaseOption = Annotated[
+    str | None,
+    typer.Option("--database-url", envvar="ANNEAL_DATABASE_URL",
+                 help="Any SQLAlchemy URL; anneal.db in the home folder if not given."),
+]  # fmt: skip
+
+
+def say(value: Any) -> None:
+    """One JSON object on one line of standard output, for programs."""
+    print(json.dumps(value, ensure_ascii=False), flush=True)  # noqa: T201
+
+
+def tell(text: str) -> None:
+    """A line for people, on standard error."""
+    print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+@contextlib.contextmanager
+def told() -> Iterator[None]:
+    """What a person can mend is a sentence and an exit code, not a traceback."""
+    try:
+        yield
+    except (BadInput, BadState, NoSuchRun, NoSuchDataset, UnusableDatabase) as problem:
+        tell(str(problem))
+        raise typer.Exit(1) from None
+
+
+def opened(home: Path | None, database_url: str | None) -> tuple[Home, History]:
+    """The home folder, made if it isn't there, and its history, brought up to date."""
+    found = Home.find(home)
+    return found, History(database_url or found.database)
+
+
+def command(home: Home, database_url: str | None, *words: str) -> list[str]:
+    """How to start this program again for the same home."""
+    where = ["--home", str(home.root)]
+    if database_url:
+        where += ["--database-url", database_url]
+    return [sys.executable, "-u", str(HERE), *words, *where]
+
+
+# --- serve ----------------------------------------------------------------------------------
+
+
+@cli.callback(invoke_without_command=True)
+def default(context: typer.Context) -> None:
+    """Without a command: serve."""
+    if context.invoked_subcommand is None:
+        serve()
+
+
+@cli.command()
+def serve(
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+    port: Annotated[int, typer.Option(help="The next free one is taken if it is in use.")] = 7860,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+) -> None:
+    """Open the pages and the run queue."""
+    import filelock
+
+    from engine.answers import Answers
+    from engine.data.imports import sweep
+    from engine.intake import Intake
+    from engine.jobs import Jobs
+
+    with told():
+        place, history = opened(home, database_url)
+    where = place.root / "app.json"
+    lock = filelock.FileLock(place.root / "app.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        other = json.loads(where.read_text())["url"] if where.exists() else "another process"
+        tell(f"Anneal already serves {place.root} at {other}: open that, or choose another --home.")
+        raise typer.Exit(1) from None
+    import gui.shell  # seconds of imports: only once it is sure that they are needed
+
+    catalog = catalog_of(place)
+    answers = Answers(command(place, database_url, "answer"), log=place.root / "answers.log")
+    jobs = Jobs(history, place, command(place, database_url, "work"), catalog.devices)
+    intake = Intake(history, place, command(place, database_url, "bring-in"))
+    sweep(place.datasets, [d.id for d in history.datasets() if d.state == "importing"])
+    jobs.start()
+    answers.warm()
+    served = gui.shell.serve(
+        gui.shell.Anneal(
+            catalog=catalog, history=history, answers=answers, importer=intake,
+            home=place.root, poke=jobs.poke,
+        ),
+        host=host, port=port,
+    )  # fmt: skip
+    if served.port != port:
+        tell(f"Port {port} is taken, so this is port {served.port}.")
+    with replacing(where) as beside:
+        beside.write_text(json.dumps({"url": served.url, "pid": os.getpid()}))
+    tell(f"Anneal is open at {served.url} (home: {place.root}). Ctrl-C closes it; runs go on.")
+    try:
+        threading.Event().wait()
+    except KeyboardInterrupt:
+        tell("Closing.")
+    finally:
+        where.unlink(missing_ok=True)
+        served.close()
+        jobs.close()
+        answers.close()
+        history.close()
+        lock.release()
+
+
+def catalog_of(home: Home) -> Catalog:
+    """The catalogue, from a process that may load PyTorch, kept for the next start.
+
+    What is kept is taken only while the engine's files and the libraries are the same.
+    """
+    import hashlib
+    import subprocess
+    from importlib.metadata import version
+
+    sources = sorted((HERE.parent / "engine").rglob("*.py"))
+    stamps = [(str(s), s.stat().st_mtime_ns) for s in sources]
+    key = hashlib.sha256(repr((stamps, version("torch"), sys.executable)).encode()).hexdigest()
+    kept = home.cache / "catalog.json"
+    with contextlib.suppress(OSError, ValueError):
+        was = json.loads(kept.read_text())
+        if was["key"] == key:
+            return Catalog.model_validate(was["catalog"])
+    done = subprocess.run(
+        [sys.executable, str(HERE), "catalog"], check=True, capture_output=True, text=True
+    )
+    with replacing(kept) as beside:
+        beside.write_text(json.dumps({"key": key, "catalog": json.loads(done.stdout)}))
+    return Catalog.model_validate_json(done.stdout)
+
+
+@cli.command()
+def catalog() -> None:
+    """Everything that can be chosen, with its fields, as JSON."""
+    from engine.catalog import discover
+    from engine.device import devices
+
+    say(discover().model_copy(update={"devices": devices()}).model_dump(mode="json"))
+
+
+# --- processes that the app starts ----------------------------------------------------------
+
+
+@cli.command(hidden=True)
+def work(home: HomeOption = None, database_url: DatabaseOption = None) -> None:
+    """A worker: wait for a run on standard input, and carry it out."""
+    from engine import warmup, worker
+    from engine.processes import redirect_output
+
+    place, history = opened(home, database_url)
+    warmup.warm(place)
+    line = sys.stdin.readline()
+    if not line:  # the app has closed
+        return
+    order = json.loads(line)
+    redirect_output(place.log(order["run"]))
+    if run := worker.claim(history, order["run"], order["device"]):
+        worker.work(history, place, run)
+
+
+@cli.command(hidden=True)
+def answer(home: HomeOption = None, database_url: DatabaseOption = None) -> None:
+    """Answer the pages' questions on standard input."""
+    from engine import desk
+
+    desk.serve(Home.find(home))
+
+
+@cli.command("bring-in", hidden=True)
+def bring_in(
+    number: int, order: str, home: HomeOption = None, database_url: DatabaseOption = None
+) -> None:
+    """Carry out an import that a page has begun."""
+    from engine.intake import order_from, take_in
+
+    place, history = opened(home, database_url)
+    source, kind, options = order_from(order)
+    take_in(history, place, number, source, kind=kind, options=options)
+
+
+# --- train ----------------------------------------------------------------------------------
+
+
+@cli.command()
+def train(
+    recipe: Annotated[Path | None, typer.Argument(help="A recipe's JSON file.")] = None,
+    task: Annotated[str, typer.Option(help="A task's name in the catalogue.")] = "",
+    model: Annotated[str, typer.Option(help="A model's name.")] = "",
+    dataset: Annotated[
+        str, typer.Option("--data", help="A dataset's name, or the number of one of your own.")
+    ] = "",
+    method: Annotated[str, typer.Option(help="A method's name.")] = "",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting: model.dropout=0.2")
+    ] = None,
+    start: Annotated[int | None, typer.Option(help="The run whose weights to start from.")] = None,
+    device: Annotated[str, typer.Option(help="auto, or a device's id.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Repeats a run exactly.")] = 0,
+    name: Annotated[str, typer.Option(help="The run's name in the history.")] = "",
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Train in the foreground; without a recipe, the Train page's defaults."""
+    from engine.catalog import discover
+    from engine.device import devices
+
+    with told():
+        place, history = opened(home, database_url)
+        known = discover().model_copy(update={"devices": devices()})
+        if recipe is not None:
+            if not recipe.is_file():
+                raise BadInput(f"There is no recipe file {recipe}")
+            chosen = Recipe.from_json(recipe.read_text("utf-8")).checked(known)
+        else:
+            settings: dict[str, Any] = dict(part(text) for text in setting or [])
+            names: dict[Kind, str] = {"task": task, "model": model, "method": method}
+            if dataset.isdigit():
+                row = history.dataset(int(dataset))
+                if row.state != "ready" or row.card is None:
+                    raise BadInput(f"Dataset {row.id} isn't ready: {row.state}. {row.reason}")
+                names["data"], settings["data.id"] = row.card, row.id
+            else:
+                names["data"] = dataset
+            chosen = compose(
+                known, names=names, settings=settings, start=start, device=device, seed=seed
+            )
+        if chosen.start is not None:
+            history.run(chosen.start)
+        run = enqueue(history, known, chosen, name)
+        foreground(place, history, run, known)
+
+
+def part(text: str) -> tuple[str, str]:
+    """``model.dropout=0.2`` as a name and a value."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise BadInput(f"--set {text}: say it as model.dropout=0.2")
+    return name.strip(), value.strip()
+
+
+def enqueue(history: History, known: Catalog, recipe: Recipe, name: str) -> Run:
+    """The recipe as a run at the end of the queue."""
+    cards = recipe.cards(known)
+    imported = recipe.data.settings.get("id")
+    return history.add_run(
+        recipe.to_json(), name=name or f"{cards['model'].label} · {cards['data'].label}",
+        parent=recipe.start, dataset=imported if isinstance(imported, int) else None,
+        task=recipe.task.name, model=recipe.model.name, data=recipe.data.name,
+        method=recipe.method.name,
+    )  # fmt: skip
+
+
+def foreground(home: Home, history: History, run: Run, known: Catalog) -> None:
+    """Carry the run out here, or follow it when an app serves this home and takes it."""
+    from engine import jobs, worker
+    from engine.device import pick
+
+    device = str(pick(Recipe.from_json(run.recipe).device))
+    say({"run": run.id, "state": "queued"})
+    with Bar(run) as bar:
+        claimed = None
+        while (run := history.run(run.id)).state == "queued" and claimed is None:
+            jobs.bury(history)
+            claimed = worker.claim(history, run.id, device)
+            if claimed is None and history.run(run.id).state == "queued":
+                bar.wait(f"waiting for {device}")
+                time.sleep(0.5)
+        if claimed is not None:
+            worker.work(history, home, claimed, show=bar.show)
+        else:
+            bar.wait("the open app carries it out")
+            while (run := history.run(run.id)).state in ("queued", "preparing", "running"):
+                bar.update(run.step, run.steps, run.remaining)
+                time.sleep(0.5)
+    run = history.run(run.id)
+    tell(run.reason)
+    numbers = {k: v for k, v in run.metrics.items() if isinstance(v, int | float)}
+    say({"run": run.id, "state": run.state, "reason": run.reason, "metrics": numbers})
+    if run.state in ("failed", "interrupted"):
+        raise typer.Exit(1)
+
+
+class Bar:
+    """A run's progress for people, and its validation scores for programs."""
+
+    def __init__(self, run: Run) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self.bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.completed:.0f}/{task.total}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+        )
+        self.task = self.bar.add_task(f"run {run.id}", total=None)
+        self.scores: dict[str, Any] = {}
+
+    def __enter__(self) -> Bar:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def wait(self, why: str) -> None:
+        self.bar.update(self.task, description=why)
+
+    def update(self, step: int, steps: int, remaining: float | None) -> None:
+        self.bar.update(self.task, completed=step, total=steps or None)
+
+    def show(self, event: Event) -> None:
+        from engine.events import Finished, Notice, Point, Progress
+
+        match event:
+            case Progress():
+                self.flush()
+                self.update(event.step, event.steps, event.remaining)
+            case Point() if event.series.startswith("validation/"):
+                if self.scores.get("step") != event.step:
+                    self.flush()
+                    self.scores = {"step": event.step, "epoch": round(event.epoch, 4)}
+                self.scores[event.series] = event.value
+            case Notice():
+                self.bar.console.print(event.text, highlight=False, markup=False)
+            case Finished():
+                self.flush()
+            case _:
+                pass
+
+    def flush(self) -> None:
+        if self.scores:
+            say(self.scores)
+            self.scores = {}
+
+
+# --- runs -----------------------------------------------------------------------------------
+
+
+def summary(run: Run) -> dict[str, Any]:
+    """A run as one line of JSON."""
+    numbers = {k: v for k, v in run.metrics.items() if isinstance(v, int | float)}
+    return {
+        "run": run.id, "name": run.name, "state": run.state, "reason": run.reason,
+        "task": run.task, "data": run.data, "model": run.model, "method": run.method,
+        "step": run.step, "steps": run.steps, "epoch": run.epoch, "seconds": run.seconds,
+        "device": run.device, "parent": run.parent, "tags": list(run.tags), "notes": run.notes,
+        "created": run.created, "started": run.started, "finished": run.finished,
+        "metrics": numbers,
+    }  # fmt: skip
+
+
+@contextlib.contextmanager
+def looked(home: Path | None, database_url: str | None) -> Iterator[tuple[Home, History]]:
+    """The history, after a look whether the runs marked as running are really alive."""
+    from engine.jobs import bury
+
+    with told():
+        place, history = opened(home, database_url)
+        bury(history)
+        yield place, history
+
+
+@runs.command("list")
+def runs_list(
+    search: Annotated[str, typer.Option(help="In names, tags, notes and choices.")] = "",
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """One line a run, the newest first."""
+    with looked(home, database_url) as (_, history):
+        offset, total = 0, 1
+        while offset < total:
+            page, total = history.runs(search=search, offset=offset, limit=500)
+            for run in page:
+                say(summary(run))
+            offset += 500
+
+
+@runs.command("show")
+def runs_show(run: int, home: HomeOption = None, database_url: DatabaseOption = None) -> None:
+    """A run with its recipe, all its metrics and its notices."""
+    with looked(home, database_url) as (_, history):
+        found = history.run(run)
+        notices = [{"time": n.time, "level": n.level, "text": n.text} for n in history.notices(run)]
+        say(summary(found) | {
+            "recipe": json.loads(found.recipe), "metrics": found.metrics, "notices": notices,
+        })  # fmt: skip
+
+
+@runs.command("export")
+def runs_export(
+    run: int,
+    to: Annotated[Path | None, typer.Option("--csv", help="Write a CSV file instead.")] = None,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Every point of a run's curves: one line each."""
+    names = ("series", "step", "epoch", "seconds", "value")
+    with looked(home, database_url) as (_, history):
+        history.run(run)
+        points = (
+            (name, *point)
+            for name, curve in history.curves(run).items()
+            for point in zip(curve.steps, curve.epochs, curve.seconds, curve.values, strict=True)
+        )
+        if to is None:
+            for point in points:
+                say(dict(zip(names, point, strict=True)))
+            return
+        with replacing(to) as beside, beside.open("w", newline="", encoding="utf-8") as out:
+            csv.writer(out).writerows([names, *points])
+        say({"run": run, "csv": str(to)})
+
+
+@runs.command("resume")
+def runs_resume(run: int, home: HomeOption = None, database_url: DatabaseOption = None) -> None:
+    """Go on from the last checkpoint, in the foreground."""
+    from engine.catalog import discover
+
+    with looked(home, database_url) as (place, history):
+        foreground(place, history, history.requeue(run), discover())
+
+
+@runs.command("stop")
+def runs_stop(
+    run: int,
+    cancel: Annotated[bool, typer.Option(help="Keep nothing.")] = False,
+    pause: Annotated[bool, typer.Option(help="Keep a checkpoint to go on from.")] = False,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Ask a run to stop: it tests and keeps its best weights."""
+    with looked(home, database_url) as (_, history):
+        history.wish(run, "cancel" if cancel else "pause" if pause else "stop")
+        say(summary(history.run(run)))
+
+
+@runs.command("delete")
+def runs_delete(run: int, home: HomeOption = None, database_url: DatabaseOption = None) -> None:
+    """Delete a run with its files."""
+    with looked(home, database_url) as (place, history):
+        history.delete_run(run)
+        shutil.rmtree(place.run(run), ignore_errors=True)
+        say({"run": run, "state": "deleted"})
+
+
+# --- predict --------------------------------------------------------------------------------
+
+
+@cli.command()
+def predict(
+    run: int,
+    inputs: Annotated[list[Path], typer.Argument(help="Pictures, or CSV files of sequences.")],
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """What a run's best checkpoint says of each input: one line each."""
+    from engine.catalog import discover
+    from engine.predict import Predictor
+
+    failed = False
+    with told():
+        place, history = opened(home, database_url)
+        history.run(run)
+        discover()
+        predictor = Predictor(place, run)
+        for path in inputs:
+            try:
+                if not path.is_file():
+                    raise BadInput(f"There is no file {path}")
+                (result,) = predictor.answer([{"path": str(path)}])["results"]
+                result.pop("input", None)
+                say({"input": str(path), **result})
+            except BadInput as problem:
+                failed = True
+                tell(f"{path}: {problem}")
+                say({"input": str(path), "error": str(problem)})
+    if failed:
+        raise typer.Exit(1)
+
+
+# --- data -----------------------------------------------------------------------------------
+
+
+def described(row: Any) -> dict[str, Any]:
+    """A dataset as one line of JSON."""
+    return {
+        "dataset": row.id, "name": row.name, "kind": row.kind, "state": row.state,
+        "reason": row.reason, "classes": row.meta.get("classes", []),
+        "counts": row.meta.get("counts", {}), "shape": row.meta.get("shape", []),
+        "bytes": row.bytes, "fingerprint": row.fingerprint, "created": row.created,
+    }  # fmt: skip
+
+
+@data.command("add")
+def data_add(
+    path: Annotated[Path, typer.Argument(help="A zip or folder of pictures, a CSV or an NPZ.")],
+    name: Annotated[str, typer.Option(help="Its name in the list.")] = "",
+    kind: Annotated[ImportKind | None, typer.Option(help="Found if left out.")] = None,
+    size: Annotated[int | None, typer.Option(help="Side of the pictures in pixels.")] = None,
+    skip_broken: Annotated[bool, typer.Option(help="Leave out files that can't be read.")] = False,
+    seed: Annotated[int, typer.Option(help="Of the split, where none is given.")] = 0,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Bring in a dataset of your own."""
+    from engine.data.imports import kind_of
+    from engine.intake import options_from, take_in
+    from engine.processes import me
+
+    with told():
+        place, history = opened(home, database_url)
+        if not path.exists():
+            raise BadInput(f"There is no file {path}")
+        options = options_from({"size": size, "skip_broken": skip_broken, "seed": seed})
+        found = kind or kind_of(path)
+        pid, started = me()
+        row = history.add_dataset(name=name or path.stem, kind=found, source=path.name,
+                                  pid=pid, pid_started=started)  # fmt: skip
+        tell(f"Importing {path.name} …")
+        good = take_in(history, place, row.id, path, kind=found, options=options)
+        row = history.dataset(row.id)
+        if not good:
+            history.delete_dataset(row.id)
+            raise BadInput(row.reason)
+        say(described(row))
+
+
+@data.command("list")
+def data_list(home: HomeOption = None, database_url: DatabaseOption = None) -> None:
+    """One line a dataset of your own."""
+    with looked(home, database_url) as (_, history):
+        for row in history.datasets():
+            say(described(row))
+
+
+@data.command("show")
+def data_show(number: int, home: HomeOption = None, database_url: DatabaseOption = None) -> None:
+    """A dataset with all that is known of it."""
+    with looked(home, database_url) as (_, history):
+        row = history.dataset(number)
+        say(described(row) | {"meta": row.meta})
+
+
+@data.command("remove")
+def data_remove(number: int, home: HomeOption = None, database_url: DatabaseOption = None) -> None:
+    """Remove a dataset with its files."""
+    with looked(home, database_url) as (place, history):
+        history.delete_dataset(number)
+        shutil.rmtree(place.dataset(number), ignore_errors=True)
+        say({"dataset": number, "state": "removed"})
+
+
+if __name__ == "__main__":
+    cli()

@@ -1,0 +1,66 @@
+"""How large a run is and how long it takes, from a few real steps."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from engine import device as devices
+from engine import loop, session
+from engine.checkpoint import Checkpoints
+from engine.home import Home
+from engine.methods import Bench
+from engine.recipe import Recipe
+
+TIMED = 3
+
+
+def estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
+    """Parameters, bytes and seconds that a checked recipe will take.
+
+    The time is that of the fastest of a few steps, the first left out, with evaluation counted
+    as a third of a step an item.
+    """
+    device = devices.pick(recipe.device)
+    setup = session.make(recipe, home)
+    setup.task.prepare(setup.data)
+    with tempfile.TemporaryDirectory(dir=home.tmp) as folder:
+        kept = Checkpoints(Path(folder))
+        bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=lambda: None)
+        before = devices.memory_in_use(device)
+        trainee = setup.method.trainee(setup.model, setup.task, setup.data, bench)
+        feed, validation = setup.method.feeds(setup.task, setup.data, bench)
+        plan = setup.method.plan
+        seconds = []
+        batches = feed.batches()
+        for _ in range(TIMED + 1):
+            started = time.perf_counter()
+            group = [batch for batch, _ in zip(batches, range(plan.accumulate), strict=False)]
+            if not group:
+                break
+            loop.step(trainee, setup.task, group, plan)
+            devices.synchronize(device)
+            seconds.append(time.perf_counter() - started)
+        memory = devices.memory_in_use(device) - before
+        kept.close()
+    parameters = setup.model.parameter_count()
+    trainable = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
+    # Weights, gradients, two averages of Adam: what stays between steps, beside what was seen.
+    memory = max(memory, 16 * trainable)
+    steps = plan.steps(len(feed))
+    per_step = min(seconds[1:] or seconds)
+    items = len(feed.rows) / max(len(feed), 1)
+    checked = len(validation.rows) / max(items * plan.accumulate, 1) / 3
+    epochs = steps / max(plan.steps(len(feed)) / plan.epochs, 1)
+    return {
+        "parameters": parameters, "trainable": trainable, "memory": int(memory),
+        "steps": steps, "seconds": per_step * (steps + checked * epochs),
+        "seconds_per_epoch": per_step * (steps / max(epochs, 1) + checked),
+        "items": len(feed.rows), "device": str(device), "device_name": devices.about(device).name,
+        "precision": str(trainee.numerics),
+        "note": "" if torch.get_num_threads() > 1 or device.type != "cpu" else "on one thread",
+    }  # fmt: skip

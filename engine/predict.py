@@ -1,0 +1,117 @@
+"""What a run's newest checkpoint says of new inputs, also while the run trains."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from engine import checkpoint, pictures, session
+from engine.catalog import BadInput
+from engine.data.batches import Batch, Data, Images, Sequences
+from engine.home import Home
+from engine.recipe import Recipe
+
+
+class Predictor:
+    """A run's model with its best weights so far, read anew when a newer checkpoint is there."""
+
+    def __init__(self, home: Home, run: int) -> None:
+        self.folder = home.checkpoints(run)
+        path = home.run(run) / "recipe.json"
+        if not path.exists():
+            raise BadInput("This run has no checkpoint yet: wait for its first epoch")
+        self.setup = session.make(Recipe.from_json(path.read_text()), home)
+        self.entry: checkpoint.Entry | None = None
+
+    def refresh(self) -> None:
+        """The newest best weights. BadInput when nothing was saved yet."""
+        entry, folder = checkpoint.find(self.folder, "best")
+        if entry != self.entry:
+            checkpoint.load_weights(self.setup.model, checkpoint.weights(folder))
+            self.setup.model.eval()
+            self.entry = entry
+
+    @torch.inference_mode()
+    def answer(self, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+        """One result an input, as the task shows it. BadInput names the one that can't be read."""
+        self.refresh()
+        assert self.entry is not None
+        data, results = self.setup.data, []
+        for number, given in enumerate(inputs, 1):
+            try:
+                batch, seen = read(given, data)
+            except BadInput as problem:
+                where = f"Input {number}: " if len(inputs) > 1 else ""
+                raise BadInput(f"{where}{problem}") from None
+            (shown,) = self.setup.task.show(self.setup.model, batch, data.classes)
+            results.append(shown | seen)
+        at = {"step": self.entry.step, "epoch": self.entry.epoch}
+        return {"checkpoint": at, "results": results}
+
+
+def read(given: Mapping[str, Any], data: Data) -> tuple[Batch, dict[str, Any]]:
+    """A batch of one from what a person gave, and what the model sees of it.
+
+    `given` is {"png": base64}, {"path": file}, {"sequence": rows} or {"text": CSV}.
+    """
+    items = data.items
+    cpu = torch.device("cpu")
+    one = np.zeros(1, np.int64)
+    if isinstance(items, Images):
+        raw = Path(given["path"]).read_bytes() if "path" in given else given.get("png")
+        if raw is None:
+            raise BadInput("This model takes a picture")
+        pixels = pictures.fit(pictures.read(raw), data.shape)
+        inputs = Images(pixels[None]).gather(one, cpu, None)
+        return Batch(inputs, None), {"input": pictures.png(inputs["images"][0])}
+    if "path" in given:
+        given = {"text": Path(given["path"]).read_text("utf-8-sig")}
+    if "text" not in given and "sequence" not in given:
+        raise BadInput("This model takes a sequence: rows of numbers, one row a step")
+    values = given["sequence"] if "sequence" in given else rows(given["text"])
+    array = sequence(values, *data.shape)
+    gathered = Sequences(array, np.array([0, len(array)])).gather(one, cpu, None)
+    return Batch(gathered, None), {"values": array.round(4).tolist()}
+
+
+def rows(text: str) -> list[list[float]]:
+    """Numbers from CSV text, one step a line, with or without a header. BadInput names the line."""
+    try:
+        dialect: Any = csv.Sniffer().sniff(text[:4096], ",;\t ")
+    except csv.Error:
+        dialect = csv.excel
+    found: list[list[float]] = []
+    for number, cells in enumerate(csv.reader(io.StringIO(text), dialect), 1):
+        cells = [cell.strip() for cell in cells if cell.strip()]
+        if not cells:
+            continue
+        try:
+            found.append([float(cell) for cell in cells])
+        except ValueError:
+            if found or number > 1:
+                raise BadInput(
+                    f"Line {number} isn't all numbers: {', '.join(cells)[:60]}"
+                ) from None
+    return found
+
+
+def sequence(values: Sequence[Sequence[float]], features: int) -> npt.NDArray[np.float32]:
+    """The rows as float32 (steps, features). BadInput names the first that doesn't fit."""
+    if not values:
+        raise BadInput("There is no step in this sequence: give one line of numbers a step")
+    for number, row in enumerate(values, 1):
+        if len(row) != features:
+            raise BadInput(f"Step {number} has {len(row)} numbers; this model takes {features} "
+                           "a step")  # fmt: skip
+    array = np.asarray(values, np.float32)
+    if not np.isfinite(array).all():
+        step = int(np.flatnonzero(~np.isfinite(array).all(1))[0]) + 1
+        raise BadInput(f"Step {step} holds a number that isn't finite")
+    return array

@@ -1,0 +1,69 @@
+"""Waiting for the process that computes answers, without holding a thread while it does."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from starlette.concurrency import run_in_threadpool
+
+from gui.replies import Endpoint, Refusal, check_origin, plain, read_body, reply
+from gui.text import text
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from gui.shell import Anneal
+
+LONGEST_WAIT = 120.0
+"""Seconds; the first answer also waits for the process that computes it to start."""
+LONGEST_QUESTION = 24 << 20
+"""Bytes: a photograph as base64."""
+
+Asker = Callable[["Request", dict[str, Any]], Awaitable[dict[str, Any]]]
+
+
+def awaits(handler: Asker) -> Endpoint:
+    """An endpoint for a POST that asks and changes nothing: JSON in, what `handler` returns out."""
+
+    @functools.wraps(handler)
+    async def endpoint(request: Request) -> Response:
+        try:
+            check_origin(request)
+            body = await read_body(request, LONGEST_QUESTION)
+            return reply(plain(await handler(request, body)))
+        except Refusal as refusal:
+            return reply({"error": str(refusal)}, refusal.status)
+
+    return endpoint
+
+
+async def answer(request: Request, anneal: Anneal, question: str, **payload: Any) -> dict[str, Any]:
+    """The answer, or Refusal with a sentence; BadInput is a person's mistake and is passed on.
+
+    A question whose page has gone or has asked anew is taken back, so that the newest one
+    doesn't stand in line behind it.
+    """
+    # In a thread: a long question waits until the other process has read it.
+    future = await run_in_threadpool(anneal.answers.ask, question, **payload)
+    waiting = asyncio.wrap_future(future)
+    leaving = asyncio.ensure_future(_gone(request))
+    either: set[asyncio.Future[Any]] = {waiting, leaving}
+    try:
+        await asyncio.wait(either, timeout=LONGEST_WAIT, return_when=asyncio.FIRST_COMPLETED)
+        if not waiting.done():
+            raise Refusal(text("server.busy"), 504)
+        return waiting.result()
+    except RuntimeError as problem:
+        raise Refusal(str(problem), 503) from None
+    finally:
+        leaving.cancel()
+        waiting.cancel()  # also cancels `future`, if nobody works on it yet
+
+
+async def _gone(request: Request) -> None:
+    while not await request.is_disconnected():
+        await asyncio.sleep(0.25)

@@ -1,0 +1,355 @@
+"""The catalogue as a form: what can be chosen, which fields it has, and the recipe it makes.
+
+Everything here is a pure function of the catalogue and of what the page sends, so the form is
+tested without a browser. The page draws the plan that `plan` returns and knows no card by name;
+it holds only the fields of the four chosen cards, however many cards there are.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from engine.catalog import (
+    KINDS,
+    BadInput,
+    Card,
+    Catalog,
+    Chosen,
+    Device,
+    Field,
+    Frozen,
+    Kind,
+    Value,
+)
+from engine.recipe import Recipe, compose
+from gui.text import text
+
+if TYPE_CHECKING:
+    from storage.values import DatasetRow, Run
+
+AUTO = "auto"
+IMPORTED = "id"
+"""The setting that tells an imported dataset's card which one to open."""
+
+
+class Wanted(Frozen):
+    """What a person has set on the form, and only that."""
+
+    names: dict[Kind, str] = {}  # noqa: RUF012, each form has its own copy
+    """Keys of options: a card's name, or ``ImageFolder:3`` for the third imported dataset."""
+    touched: dict[str, dict[str, Any]] = {}  # noqa: RUF012
+    """``{"model.ConvNet": {"dropout": 0.2}}``: by card, so that another card's stay as they are."""
+    start: int | None = None
+    device: str = AUTO
+    seed: int | str | None = 0
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One thing to choose: a card, or an imported dataset read by a card."""
+
+    key: str
+    card: Card
+    dataset: int | None = None
+
+    @property
+    def settings(self) -> dict[str, Value]:
+        """What the choice itself sets."""
+        return {} if self.dataset is None else {IMPORTED: self.dataset}
+
+
+def options(catalog: Catalog, kind: Kind, imported: Iterable[DatasetRow] = ()) -> list[Option]:
+    """What a person can choose of that kind: the cards on offer, then their own datasets."""
+    found = [Option(card.name, card) for card in catalog.of(kind) if not card.hidden]
+    if kind != "data":
+        return found
+    cards = {card.name: card for card in catalog.of("data")}
+    for row in imported:
+        if row.state == "ready" and row.card in cards:
+            card = cards[row.card]
+            provides = frozenset(row.provides) or card.provides
+            own = card.model_copy(update={"label": row.name, "provides": provides,
+                                          "help": imported_help(row)})  # fmt: skip
+            found.append(Option(f"{card.name}:{row.id}", own, row.id))
+    return found
+
+
+def imported_help(row: DatasetRow) -> str:
+    """One line about an imported dataset: how many items of how many classes."""
+    counts = row.meta.get("counts")
+    items = sum(sum(split) for split in counts.values()) if isinstance(counts, dict) else None
+    classes = row.meta.get("classes")
+    return " · ".join([
+        text("form.imported"),
+        *([text("form.items", count=f"{items:,}")] if items else []),
+        *([text("form.classes", count=len(classes))] if classes else []),
+    ])  # fmt: skip
+
+
+def settle(offered: Mapping[Kind, Sequence[Option]], names: Mapping[Kind, str],
+           catalog: Catalog) -> dict[Kind, Option]:  # fmt: skip
+    """Four options that go together: those in `names` as far as they do, task first, method last.
+
+    BadInput when nothing at all goes together.
+    """
+    held: dict[Kind, Option] = {}
+    for kind in KINDS:
+        wanted = next((o for o in offered[kind] if o.key == names.get(kind)), None)
+        candidates = [*([wanted] if wanted else []), *offered[kind]]
+        for option in candidates:
+            if reason(offered, {**held, kind: option}, catalog) is None:
+                held[kind] = option
+                break
+        else:
+            raise BadInput(reason(offered, held, catalog) or text("form.nothing"), field=kind)
+    return held
+
+
+def reason(offered: Mapping[Kind, Sequence[Option]], given: Mapping[Kind, Option],
+           catalog: Catalog) -> str | None:  # fmt: skip
+    """Why the given options can't be completed to four that go together; None if they can."""
+    messages: list[str] = []
+
+    def complete(cards: dict[Kind, Card], open_kinds: Sequence[Kind]) -> bool:
+        if open_kinds:
+            kind, *rest = open_kinds
+            return any(complete({**cards, kind: o.card}, rest) for o in offered[kind])
+        obstacle = catalog.obstacle(cards)
+        if obstacle is not None:
+            messages.append(str(obstacle))
+        return obstacle is None
+
+    if complete({k: o.card for k, o in given.items()}, [k for k in KINDS if k not in given]):
+        return None
+    # One sentence if that is the trouble whatever else is chosen; else it is the lack of a match.
+    if len(set(messages)) == 1:
+        return messages[0]
+    return text("form.no_match", choices=" + ".join(o.card.label for o in given.values()))
+
+
+# --- the plan: what the page draws ----------------------------------------------------------
+
+
+def plan(
+    catalog: Catalog,
+    wanted: Wanted,
+    *,
+    imported: Sequence[DatasetRow] = (),
+    earlier: Sequence[Run] = (),
+) -> dict[str, Any]:
+    """The whole form as JSON, with the recipe it makes or the problem that stands in its way.
+
+    `earlier` are runs with a checkpoint; those of the chosen model are offered as a start.
+    """
+    offered = {kind: options(catalog, kind, imported) for kind in KINDS}
+    held = settle(offered, wanted.names, catalog)
+    starts = [run for run in earlier if run.model == held["model"].card.name]
+    start = wanted.start if wanted.start in [run.id for run in starts] else None
+    device = wanted.device if wanted.device in [d.id for d in catalog.devices] else AUTO
+    settled = wanted.model_copy(update={
+        "names": {kind: option.key for kind, option in held.items()},
+        "start": start, "device": device,
+    })  # fmt: skip
+    return {
+        "wanted": settled.model_dump(),
+        "sections": [
+            {"kind": kind, "title": text(f"form.{kind}"),
+             "options": _offer(kind, offered, held, catalog),
+             "fields": _fields(kind, held, settled, catalog)}
+            for kind in KINDS
+        ],
+        "devices": [{"id": AUTO, "label": text("form.automatic")},
+                    *({"id": d.id, "label": device_label(d)} for d in catalog.devices)],
+        "starts": [{"id": run.id, "label": f"{run.id} · {run.name}"} for run in starts],
+        "automatic_name": automatic_name(held),
+        **_outcome(catalog, settled, held),
+    }  # fmt: skip
+
+
+def _offer(kind: Kind, offered: Mapping[Kind, Sequence[Option]], held: Mapping[Kind, Option],
+           catalog: Catalog) -> list[dict[str, Any]]:  # fmt: skip
+    before = {k: held[k] for k in KINDS[: KINDS.index(kind)]}
+    return [
+        {"key": option.key, "label": option.card.label, "help": option.card.help,
+         "chosen": option.key == held[kind].key,
+         "reason": reason(offered, {**before, kind: option}, catalog)}
+        for option in offered[kind]
+    ]  # fmt: skip
+
+
+def _fields(kind: Kind, held: Mapping[Kind, Option], wanted: Wanted,
+            catalog: Catalog) -> list[dict[str, Any]]:  # fmt: skip
+    card = held[kind].card
+    suggested = catalog.defaults({k: o.card for k, o in held.items()})
+    touched = wanted.touched.get(f"{kind}.{card.name}", {})
+    return [
+        {"name": f"{kind}.{field.name}", "card": f"{kind}.{card.name}", "key": field.name,
+         "label": field.label, "help": field.help, "unit": field.unit, "type": field.type,
+         "control": control(field), "choices": list(field.choices),
+         "low": field.range.low if field.range else None,
+         "high": field.range.high if field.range else None,
+         "step": field.range.step if field.range else None,
+         "log": bool(field.range and field.range.log),
+         "optional": field.optional, "advanced": field.advanced,
+         "only": {"field": f"{kind}.{field.only.field}", "values": list(field.only.values)}
+         if field.only else None,
+         "suggested": suggested[f"{kind}.{field.name}"],
+         "value": touched.get(field.name, suggested[f"{kind}.{field.name}"])}
+        for field in card.fields if not field.hidden
+    ]  # fmt: skip
+
+
+def control(field: Field) -> str:
+    """``switch``, ``choice``, ``slider``, ``number`` or ``text``: how the field is set.
+
+    A slider only where each of its places is a sensible value: a logarithmic range, one with a
+    step, or a share. «Off» has no place on a slider, so what is optional gets a number.
+    """
+    if field.type == "bool":
+        return "switch"
+    if field.choices:
+        return "choice"
+    if field.type not in ("int", "float"):
+        return "text"
+    scale = field.range
+    if scale is None or field.optional:
+        return "number"
+    log = scale.log and scale.low > 0
+    share = field.type == "float" and scale.high - scale.low <= 1
+    return "slider" if log or scale.step or share else "number"
+
+
+def device_label(device: Device) -> str:
+    """``NVIDIA H100 · 80 GB``."""
+    return f"{device.name} · {round(device.memory / 2**30)} GB"
+
+
+def automatic_name(held: Mapping[Kind, Option]) -> str:
+    """What a run is called when nobody says: its model and its data."""
+    return text("form.run_name", model=held["model"].card.label, data=held["data"].card.label)
+
+
+# --- the recipe -----------------------------------------------------------------------------
+
+
+def recipe(catalog: Catalog, wanted: Wanted, *, imported: Sequence[DatasetRow] = ()) -> Recipe:
+    """The checked recipe of what is on the form. BadInput names the field at fault."""
+    offered = {kind: options(catalog, kind, imported) for kind in KINDS}
+    return _recipe(catalog, wanted, settle(offered, wanted.names, catalog))
+
+
+def chosen_options(catalog: Catalog, wanted: Wanted, imported: Sequence[DatasetRow] = (),
+                   ) -> dict[Kind, Option]:  # fmt: skip
+    """The four options on the form."""
+    offered = {kind: options(catalog, kind, imported) for kind in KINDS}
+    return settle(offered, wanted.names, catalog)
+
+
+def _recipe(catalog: Catalog, wanted: Wanted, held: Mapping[Kind, Option]) -> Recipe:
+    settings: dict[str, Value] = {}
+    for kind, option in held.items():
+        touched = wanted.touched.get(f"{kind}.{option.card.name}", {})
+        on_form = {field.name for field in option.card.fields if not field.hidden}
+        settings |= {f"{kind}.{name}": value for name, value in touched.items() if name in on_form}
+        settings |= {f"{kind}.{name}": value for name, value in option.settings.items()}
+    return compose(
+        catalog, names={kind: option.card.name for kind, option in held.items()},
+        settings=settings, start=wanted.start, device=wanted.device, seed=_seed(wanted.seed),
+    )  # fmt: skip
+
+
+def _seed(value: object) -> int:
+    try:
+        seed = int(str(value).strip())
+    except ValueError:
+        seed = -1
+    if not 0 <= seed < 2**31:
+        raise BadInput(text("form.bad_seed"), field="seed")
+    return seed
+
+
+def _outcome(catalog: Catalog, wanted: Wanted, held: Mapping[Kind, Option]) -> dict[str, Any]:
+    try:
+        made = _recipe(catalog, wanted, held)
+    except BadInput as problem:
+        return {"problem": {"field": problem.field, "text": str(problem)},
+                "recipe": None, "command": None}  # fmt: skip
+    return {"problem": None, "recipe": made.to_json(), "command": command(catalog, made)}
+
+
+def command(catalog: Catalog, made: Recipe) -> str:
+    """The line that trains this recipe without the page: only what differs from the defaults."""
+    cards: Chosen = made.cards(catalog)
+    usual = catalog.defaults(cards)
+    words = ["python", "app.py", "train"]
+    for kind in KINDS:
+        words += [f"--{kind}", made.choice(kind).name]
+    for kind in KINDS:
+        for name, value in made.choice(kind).settings.items():
+            if not _same(value, usual[f"{kind}.{name}"]) or cards[kind].field(name).required:
+                words += ["--set", f"{kind}.{name}={_written(value)}"]
+    if made.start is not None:
+        words += ["--start", str(made.start)]
+    if made.device != AUTO:
+        words += ["--device", made.device]
+    if made.seed:
+        words += ["--seed", str(made.seed)]
+    return shlex.join(words)
+
+
+def _same(value: Value, other: Value) -> bool:
+    return value == other and isinstance(value, bool) == isinstance(other, bool)
+
+
+def _written(value: Value) -> str:
+    if isinstance(value, list):
+        return ",".join(str(part) for part in value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def wanted_from(catalog: Catalog, made: Recipe, *, name: str = "",
+                imported: Sequence[DatasetRow] = ()) -> Wanted:  # fmt: skip
+    """The form as it was when that recipe was made: what differs from today's defaults is touched.
+
+    Cards, settings and devices that no longer exist are left out; `lost` names them.
+    """
+    offered = {kind: options(catalog, kind, imported) for kind in KINDS}
+    names: dict[Kind, str] = {}
+    touched: dict[str, dict[str, Any]] = {}
+    for kind in KINDS:
+        choice = made.choice(kind)
+        for option in offered[kind]:
+            same = all(choice.settings.get(n) == v for n, v in option.settings.items())
+            if option.card.name == choice.name and same:
+                names[kind] = option.key
+    held = settle(offered, names, catalog)
+    usual = catalog.defaults({kind: option.card for kind, option in held.items()})
+    for kind, key in names.items():
+        card = held[kind].card
+        if held[kind].key == key:
+            known = {field.name for field in card.fields if not field.hidden}
+            given = {n: v for n, v in made.choice(kind).settings.items()
+                     if n in known and not _same(v, usual[f"{kind}.{n}"])}  # fmt: skip
+            if given:
+                touched[f"{kind}.{card.name}"] = given
+    return Wanted(names=names, touched=touched, start=made.start, device=made.device,
+                  seed=made.seed, name=name)  # fmt: skip
+
+
+def lost(made: Recipe, wanted: Wanted) -> list[str]:
+    """What of a recipe the form can't hold any more: cards' names."""
+    return [made.choice(kind).name for kind in KINDS if kind not in wanted.names]
+
+
+def adopt(catalog: Catalog, wanted: Wanted, made: Recipe) -> Wanted:
+    """The form with the model's settings of the run that it is to start from: weights need them."""
+    card = made.model.name
+    known = {field.name for field in catalog.card("model", card).fields if not field.hidden}
+    settings = {name: value for name, value in made.model.settings.items() if name in known}
+    return wanted.model_copy(update={"touched": {**wanted.touched, f"model.{card}": settings}})

@@ -1,0 +1,28 @@
+"""One run: its curves while it trains, what it measured, and what can be done with it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from gui import assets, run_routes
+
+if TYPE_CHECKING:
+    from starlette.routing import Route
+
+    from gui.shell import Anneal
+
+
+def build(anneal: Anneal) -> None:
+    """Draw the page: an empty frame that run.js fills."""
+    gr.HTML(
+        html_template='<div class="an-page an-runs" id="an-main" tabindex="-1"></div>',
+        js_on_load=assets.mount("run.js"),
+        apply_default_css=False,
+    )
+
+
+def routes(anneal: Anneal) -> list[Route]:
+    """The addresses that all three pages about runs share."""
+    return run_routes.routes(anneal)

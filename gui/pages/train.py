@@ -1,0 +1,163 @@
+"""Train: choose a task, data, a model and how to train it; one click starts the run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+from starlette.concurrency import run_in_threadpool
+from starlette.routing import Route
+
+from engine.catalog import BadInput
+from engine.recipe import Recipe
+from gui import assets, form
+from gui.answering import answer, awaits
+from gui.replies import Refusal, asking, changes, reads, reply
+from gui.text import text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from gui.shell import Anneal
+    from storage.values import DatasetRow, Run
+
+OFFERED_STARTS = 200
+"""Earlier runs looked through for weights to start from: the newest ones."""
+
+
+def build(anneal: Anneal) -> None:
+    """Draw the page: an empty frame that train.js fills from the form's plan."""
+    gr.HTML(
+        html_template='<div class="an-page an-train" id="an-main" tabindex="-1"></div>',
+        js_on_load=assets.mount("train.js"),
+        apply_default_css=False,
+    )
+
+
+def routes(anneal: Anneal) -> list[Route]:
+    """The form's plan, an estimate of what is on it, the start of a run, the queue's length."""
+    page = Train(anneal)
+    return [
+        Route("/api/form", reads(page.open), methods=["GET"]),
+        Route("/api/form", awaits(page.change), methods=["POST"]),
+        Route("/api/estimate", awaits(page.estimate), methods=["POST"]),
+        Route("/api/train", changes(page.train, readonly=anneal.readonly), methods=["POST"]),
+        Route("/api/queue", reads(page.queue), methods=["GET"]),
+    ]
+
+
+class Train:
+    """The page's addresses."""
+
+    def __init__(self, anneal: Anneal) -> None:
+        self.anneal = anneal
+        self.catalog = anneal.catalog
+
+    def open(self, request: Request) -> Response:
+        """``?clone=14``, ``?start=14`` or ``?data=3``: the form as the page first shows it."""
+        wanted, notices = form.Wanted(), []
+        query = request.query_params
+        imported = self.anneal.history.datasets()
+        with asking():
+            if clone := _number(query.get("clone")):
+                run = self.anneal.history.run(clone)
+                made = Recipe.from_json(run.recipe)
+                wanted = form.wanted_from(self.catalog, made, name=run.name, imported=imported)
+                missing = form.lost(made, wanted)
+                notices.append(text("form.lost", run=run.id, names=", ".join(missing)) if missing
+                               else text("train.cloned", run=run.id))  # fmt: skip
+            if start := _number(query.get("start")):
+                run = self.anneal.history.run(start)
+                made = Recipe.from_json(run.recipe)
+                wanted = form.wanted_from(self.catalog, made, imported=imported)
+                wanted = wanted.model_copy(update={"start": run.id})
+                notices.append(text("form.adopted", run=run.id))
+        if data := _number(query.get("data")):
+            keys = [o.key for o in form.options(self.catalog, "data", imported)
+                    if o.dataset == data]  # fmt: skip
+            wanted = wanted.model_copy(update={"names": {**wanted.names, "data": keys[0]}}) \
+                if keys else wanted  # fmt: skip
+            notices += [] if keys else [text("form.no_dataset", id=data)]
+        elif (name := query.get("data")) is not None:
+            wanted = wanted.model_copy(update={"names": {**wanted.names, "data": name}})
+        return reply({**self.plan(wanted, imported), "notices": notices})
+
+    async def change(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """The plan for what is on the form now; ``adopt`` takes a starting run's settings over."""
+        adopted = body.pop("adopt", None)
+        wanted = read(body)
+        notices = []
+        if adopted is not None:
+            with asking():
+                run = await run_in_threadpool(self.anneal.history.run, int(adopted))
+                wanted = form.adopt(self.catalog, wanted, Recipe.from_json(run.recipe))
+                notices.append(text("form.adopted", run=run.id))
+        return {**await run_in_threadpool(self.plan, wanted), "notices": notices}
+
+    def plan(
+        self, wanted: form.Wanted, imported: Sequence[DatasetRow] | None = None
+    ) -> dict[str, Any]:
+        """The form's plan from the catalogue and the history."""
+        if imported is None:
+            imported = self.anneal.history.datasets()
+        return {
+            **form.plan(self.catalog, wanted, imported=imported, earlier=self.earlier()),
+            "queue": self.waiting(),
+            "readonly": text("readonly") if self.anneal.readonly else None,
+        }
+
+    def earlier(self) -> list[Run]:
+        """Runs whose weights can be started from, newest first."""
+        runs, _ = self.anneal.history.runs(limit=OFFERED_STARTS)
+        return [run for run in runs if run.saved_step is not None]
+
+    async def estimate(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """Parameters, memory and time of what is on the form, or the sentence why not."""
+        wanted = read(body)
+        imported = await run_in_threadpool(self.anneal.history.datasets)
+        try:
+            made = form.recipe(self.catalog, wanted, imported=imported)
+            return await answer(request, self.anneal, "estimate", recipe=made.to_json())
+        except BadInput as problem:
+            return {"problem": {"field": problem.field, "text": str(problem)}}
+
+    def train(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """Queue the run; its id, or the problem and the field that has it."""
+        wanted = read(body)
+        imported = self.anneal.history.datasets()
+        try:
+            held = form.chosen_options(self.catalog, wanted, imported)
+            made = form.recipe(self.catalog, wanted, imported=imported)
+        except BadInput as problem:
+            return {"problem": {"field": problem.field, "text": str(problem)}}
+        with asking():
+            run = self.anneal.history.add_run(
+                made.to_json(), name=wanted.name.strip() or form.automatic_name(held),
+                task=made.task.name, data=made.data.name, model=made.model.name,
+                method=made.method.name, parent=made.start, dataset=held["data"].dataset,
+            )  # fmt: skip
+        self.anneal.poke()
+        return {"run": run.id}
+
+    def waiting(self) -> int:
+        """How many runs come before the next one."""
+        return len(self.anneal.history.queue()) + len(self.anneal.history.active())
+
+    def queue(self, request: Request) -> Response:
+        """How many runs come before the next one."""
+        return reply({"queue": self.waiting()})
+
+
+def read(body: dict[str, Any]) -> form.Wanted:
+    """What the page sent. Refusal when it isn't what a page sends."""
+    try:
+        return form.Wanted.model_validate(body)
+    except ValueError:
+        raise Refusal(text("server.malformed")) from None
+
+
+def _number(value: str | None) -> int | None:
+    return int(value) if value and value.isdecimal() else None

@@ -1,0 +1,308 @@
+"""The frame around the pages: navigation, theme, safety settings and the server itself."""
+
+from __future__ import annotations
+
+import contextlib
+import html
+import importlib
+import os
+import socket
+import tomllib
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import urlsplit
+
+import gradio as gr
+from gradio.components.navbar import Navbar
+from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+
+from gui import assets
+from gui.text import text
+from gui.theme import theme
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from engine.catalog import Catalog
+    from storage.history import History
+
+PORTS_TRIED = 100
+LOCAL = ("127.0.0.1", "localhost", "::1")
+MARK = (assets.STATIC / "mark.svg").read_text().strip()
+
+
+class Answers(Protocol):
+    """The process that computes what a page asks for."""
+
+    def ask(self, question: str, **payload: Any) -> Future[dict[str, Any]]:
+        """A future answer; it fails with BadInput, or RuntimeError with a sentence."""
+
+
+class Importer(Protocol):
+    """Brings files in as datasets, in a process of its own."""
+
+    def start(
+        self,
+        path: Path,
+        *,
+        name: str,
+        kind: str | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> int:
+        """The new dataset's id; its progress is in the history."""
+
+
+@dataclass(frozen=True)
+class Anneal:
+    """All that the pages are given."""
+
+    catalog: Catalog
+    history: History
+    answers: Answers
+    importer: Importer
+    home: Path
+    poke: Callable[[], None]
+    """Tells the queue that there may be something to start."""
+    readonly: bool = False
+    """Another app serves this home: look, but change nothing."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """One address of the app; `build` draws it and `routes` are its JSON addresses."""
+
+    name: str
+    path: str
+    navigation: bool = True
+
+    @property
+    def module(self) -> ModuleType:
+        return importlib.import_module(f"gui.pages.{self.name}")
+
+    @property
+    def title(self) -> str:
+        return text(f"nav.{self.name}")
+
+
+PAGES = (
+    Page("train", "/"),
+    Page("run", "/run", navigation=False),
+    Page("runs", "/runs"),
+    Page("compare", "/compare"),
+    Page("datasets", "/datasets"),
+    Page("predict", "/predict"),
+)
+
+
+@dataclass(frozen=True)
+class Served:
+    """A running server."""
+
+    host: str
+    port: int
+    url: str
+    app: Any
+    demo: gr.Blocks
+
+    def close(self) -> None:
+        """Stop serving and free the port."""
+        self.demo.close(verbose=False)
+
+
+def serve(
+    anneal: Anneal, *, host: str = "127.0.0.1", port: int = 7860, max_upload: str = "8gb"
+) -> Served:
+    """Serve the pages in a thread of this process; `Served.port` is the first free one from `port`.
+
+    Raises OSError when none of the next hundred ports is free.
+    """
+    uploads = anneal.home / "tmp"
+    uploads.mkdir(parents=True, exist_ok=True)
+    # Read by every component as it is made, and by the upload route.
+    os.environ["GRADIO_TEMP_DIR"] = str(uploads)
+    demo = draw(anneal, host)
+    demo.queue(default_concurrency_limit=8, api_open=False)
+    with contextlib.suppress(AttributeError):
+        # Gradio's idle loop wakes every millisecond and takes 6–9 % of a core; 20 ms takes 1.5 %.
+        queue = demo._queue
+        queue.sleep_when_free = max(queue.sleep_when_free, 0.02)
+    port = free_port(host, port)
+    app, url, _ = demo.launch(
+        server_name=host,
+        server_port=port,
+        prevent_thread_lock=True,
+        quiet=True,
+        share=False,
+        inbrowser=False,
+        strict_cors=True,
+        run_history=False,
+        enable_monitoring=False,
+        footer_links=[],
+        ssr_mode=False,
+        pwa=False,
+        mcp_server=False,
+        max_file_size=max_upload,
+        show_error=True,
+        theme=theme(),
+        head=styles(),
+        favicon_path=str(assets.STATIC / "mark.svg"),
+        app_kwargs={
+            "routes": routes(anneal),
+            "middleware": middleware(host),
+            "docs_url": None,
+            "redoc_url": None,
+            "openapi_url": None,
+        },
+    )
+    return Served(host=host, port=port, url=url, app=app, demo=demo)
+
+
+def draw(anneal: Anneal, host: str = LOCAL[0]) -> gr.Blocks:
+    """Every page with the navigation around it, not yet served."""
+    demo: gr.Blocks
+    with gr.Blocks(title=text("app"), fill_width=True, analytics_enabled=False) as demo:
+        _page(PAGES[0], anneal, host)
+    for page in PAGES[1:]:
+        with demo.route(page.title, page.path):
+            _page(page, anneal, host)
+    return demo
+
+
+def _page(page: Page, anneal: Anneal, host: str) -> None:
+    Navbar(visible=False)
+    gr.HTML(
+        html_template=navigation(page, anneal, host),
+        js_on_load=assets.mount("shell.js"),
+        apply_default_css=False,
+        elem_id="an-navigation",
+    )
+    page.module.build(anneal)
+
+
+def navigation(current: Page, anneal: Anneal, host: str) -> str:
+    """The side bar (a bar with a drawer below 900 px) as HTML."""
+    links = "".join(
+        f'<a href="{page.path}"{mark}>{literal(page.title)}</a>'
+        for page in PAGES
+        if page.navigation
+        for mark in [' aria-current="page"' if page == current else ""]
+    )
+    device = anneal.catalog.devices[0].name if anneal.catalog.devices else text("nav.no_device")
+    reach = text("nav.local") if host in LOCAL else text("nav.network", host=host)
+    foot = [device, reach, text("nav.version", version=version())]
+    if anneal.readonly:
+        foot.append(text("nav.readonly"))
+    lines = "".join(f"<p>{literal(line)}</p>" for line in foot)
+    title = text("app") if current == PAGES[0] else f"{current.title} · {text('app')}"
+    return (
+        f'<a class="an-skip" href="#an-main">{text("nav.skip")}</a>'
+        f'<div class="an-side" data-title="{literal(title)}">'
+        f'<a class="an-brand" href="/">{MARK}{text("app")}</a>'
+        f'<button type="button" class="an-menu" aria-expanded="false" aria-controls="an-drawer">'
+        f"{text('nav.menu')}</button>"
+        f'<div class="an-drawer" id="an-drawer"><nav aria-label="{text("nav.main")}">{links}</nav>'
+        f'<div class="an-foot">{lines}<button type="button" class="an-theme">'
+        f"{text('nav.theme')}</button></div></div></div>"
+    )
+
+
+def literal(words: str) -> str:
+    """Text for a template of `gr.HTML`: neither its marks for code nor those of HTML count."""
+    return html.escape(words).replace("$", "&#36;").replace("{", "&#123;")
+
+
+def version() -> str:
+    """The program's version, as its project file says it."""
+    project = Path(__file__).parents[1] / "pyproject.toml"
+    return str(tomllib.loads(project.read_text())["project"]["version"])
+
+
+def styles() -> str:
+    """Every style sheet of ours; base.css first, so that the pages' own can build on it."""
+    names = sorted((n for n in assets.files() if n.endswith(".css")), key="base.css".__ne__)
+    return "".join(f'<link rel="stylesheet" href="{assets.url(name)}">' for name in names)
+
+
+def routes(anneal: Anneal) -> list[Route]:
+    """Every address beside Gradio's own."""
+    own = [route for page in PAGES for route in page.module.routes(anneal)]
+    return [*assets.routes(), *own]
+
+
+def free_port(host: str, port: int) -> int:
+    """The first port from `port` on that nobody listens on."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for candidate in range(port, min(port + PORTS_TRIED, 65536)):
+        with socket.socket(family) as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind((host, candidate))
+            return candidate
+    raise OSError(f"No free port from {port} to {port + PORTS_TRIED - 1} on {host}")
+
+
+# --- who may ask ----------------------------------------------------------------------------
+
+
+def middleware(host: str) -> list[Middleware]:
+    """Turns away other names for this machine (DNS rebinding) and other sites' pages."""
+    hosts = [*LOCAL, f"[{LOCAL[-1]}]", host]
+    if host in ("0.0.0.0", "::"):  # noqa: S104  served to the network on purpose
+        hosts = ["*"]
+    return [Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(SameSite)]
+
+
+POLICY = "; ".join((
+    "default-src 'self'",
+    # Gradio's page starts from inline scripts and compiles the handlers written in JavaScript.
+    "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+    "style-src 'self' 'unsafe-inline'",
+    "img-src 'self' data: blob:",
+    "media-src 'self' data: blob:",
+    "font-src 'self' data:",
+    "worker-src 'self' blob:",
+    "frame-ancestors 'self'",
+    "form-action 'self'",
+    "base-uri 'self'",
+))  # fmt: skip
+
+
+class SameSite:
+    """Refuses requests that another site's page makes, and lets pages load from here only.
+
+    A browser sends ``Origin`` with every request that could change something; a form on another
+    site may post to 127.0.0.1 without asking first, so CORS alone does not stop it.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {name.decode("latin-1"): value.decode("latin-1")
+                   for name, value in scope["headers"]}  # fmt: skip
+        origin = headers.get("origin")
+        if scope["method"] not in ("GET", "HEAD") and origin is not None \
+                and urlsplit(origin).netloc != headers.get("host"):  # fmt: skip
+            await PlainTextResponse("Not from this site", status_code=403)(scope, receive, send)
+            return
+
+        async def guarded(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [
+                    *message["headers"],
+                    (b"content-security-policy", POLICY.encode()),
+                    (b"x-content-type-options", b"nosniff"),
+                    (b"referrer-policy", b"same-origin"),
+                ]
+            await send(message)
+
+        await self.app(scope, receive, guarded)

@@ -1,0 +1,631 @@
+// One run: its curves while it trains, what it measured, and what can be done with it.
+
+import {
+  ago, ask, attempt, button, bytes, confirmed, count, duration, el, isActive, loadPlotly, measured, metricLabel, moment, number,
+  parameters, poll, say, segments, setPill, show, statePill, steady, unique,
+} from "./page.js";
+import { Chart, Feed, Settings, join, metricOf, metricsOf, splitOf } from "./curves.js";
+import { Confusion, Samples, isConfusion } from "./samples.js";
+
+const FAST = 220; // four to five times a second
+const SLOW = 2000;
+const RESUMABLE = ["paused", "interrupted", "failed", "stopped"];
+const SPLITS = {
+  train: { color: "--an-series-1", dash: null, label: "Train" },
+  validation: { color: "--an-series-2", dash: null, label: "Validation" },
+  test: { color: "--an-series-3", dash: null, label: "Test" },
+};
+
+loadPlotly().catch(() => {}); // 5 MB to parse, while the points are on their way
+
+/** Fills the page's frame. */
+export function mount(element) {
+  const page = element.querySelector(".an-page");
+  const id = Number(parameters().get("id"));
+  if (Number.isInteger(id) && id > 0) new RunPage(page, id);
+  else missing(page, "No run is named in this address.");
+}
+
+function missing(page, words) {
+  document.title = "Run · Anneal";
+  page.replaceChildren(el("div", { class: "an-empty" },
+    el("h2", {}, "This run isn't here"),
+    el("p", {}, `${words} It may have been deleted.`),
+    el("a", { class: "an-button primary", href: "/runs" }, "All runs")));
+}
+
+/** `act(value)` whenever `value` is another one than before. */
+function onChange(act) {
+  let before;
+  return (value) => {
+    const now = JSON.stringify(value);
+    if (now !== before) act(value);
+    before = now;
+  };
+}
+
+class RunPage {
+  constructor(page, id) {
+    this.page = page;
+    this.id = id;
+    this.notices = [];
+    this.header = new Header(this);
+    this.curves = new Curves(this);
+    this.samplesPlace = el("div", { class: "run-stack" });
+    this.samples = new Samples(this.samplesPlace, id);
+    this.results = new Results();
+    this.settings = new Recipe();
+    this.noticeCard = new Notices();
+    this.log = new Log(id);
+    this.lay();
+    this.details = poll(page, () => this.look(), (problem) => this.trouble(problem));
+    this.points = poll(page, () => this.follow(), (problem) => this.trouble(problem));
+  }
+
+  lay() {
+    const main = el("div", { class: "run-stack" }, this.curves.element, this.samplesPlace, this.results.wide);
+    const side = el("div", { class: "run-stack run-side" },
+      this.results.element, this.settings.element, this.noticeCard.element);
+    this.body = el("div", { class: "run-columns" }, main, side);
+    this.page.replaceChildren(this.header.element, this.body, this.log.element);
+    this.page.classList.add("waiting");
+  }
+
+  async look() {
+    const last = this.notices.at(-1)?.id ?? 0;
+    const reply = await ask(`/api/runs/${this.id}?notices=${last}`);
+    this.page.classList.remove("waiting");
+    this.notices.push(...reply.notices.filter((notice) => notice.id > last));
+    this.run = reply.run;
+    this.header.update(reply);
+    this.samples.update(reply.samples);
+    this.results.update(reply.run);
+    this.settings.update(reply);
+    this.noticeCard.update(this.notices);
+    this.log.active = isActive(reply.run.state);
+    return isActive(reply.run.state) || reply.run.state === "queued" ? 1000 : SLOW;
+  }
+
+  async follow() {
+    const news = await this.curves.follow();
+    this.header.progress(news);
+    if (this.run && this.run.state !== news.state) this.details.now();
+    if (isActive(news.state)) return FAST;
+    return news.state === "queued" ? 500 : SLOW;
+  }
+
+  trouble(problem) {
+    if (problem?.status === 404) {
+      this.curves.close();
+      this.details.stop();
+      this.points.stop();
+      missing(this.page, problem.message.replace(/\.?$/, "."));
+      return;
+    }
+    this.header.away(Boolean(problem));
+  }
+
+  /** Does something to the run on the server, and looks at once what came of it. */
+  async act(action, body = {}) {
+    const done = await attempt(() => ask(`/api/runs/${this.id}/${action}`, { body }));
+    if (done) await this.details.now();
+    return done;
+  }
+}
+
+// --- the top: what it is, how far it is, what can be done ----------------------------------------
+
+class Header {
+  constructor(page) {
+    this.page = page;
+    this.name = el("input", {
+      class: "run-name", "aria-label": "Name of the run", maxlength: 200, spellcheck: "false", autocomplete: "off",
+      onkeydown: (event) => this.key(event), onchange: () => this.rename(),
+    });
+    this.pill = statePill("queued");
+    this.lost = el("span", { class: "an-state run-lost", "data-state": "paused", hidden: true, role: "status" },
+      "Reconnecting…");
+    this.about = el("p", { class: "run-about" });
+    this.actions = el("div", { class: "run-actions", role: "group", "aria-label": "What to do with this run" });
+    this.bar = el("i", {});
+    this.progressBar = el("div", {
+      class: "an-bar run-bar", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0,
+      "aria-valuemax": 100,
+    }, this.bar);
+    this.facts = {};
+    // Two places: a quiet one that moves nothing, and a box for what a person should act on.
+    this.quiet = el("p", { class: "run-said", role: "status" });
+    this.message = el("div", { class: "run-message an-notice", role: "alert", hidden: true });
+    this.element = this.lay();
+    this.drawActions = onChange((state) => this.layActions(state));
+    this.drawMessage = onChange((state) => this.layMessage(state));
+    this.drawAbout = onChange((run) => this.layAbout(run));
+  }
+
+  lay() {
+    const facts = el("dl", { class: "run-facts" });
+    for (const [key, label] of FACTS) {
+      this.facts[key] = el("dd", { class: "an-number" }, "–");
+      facts.append(el("div", {}, el("dt", {}, label), this.facts[key]));
+    }
+    const crumbs = el("nav", { class: "an-crumb", "aria-label": "Breadcrumb" },
+      el("a", { href: "/runs" }, "Runs"), ` / ${this.page.id}`);
+    return el("header", { class: "run-head" },
+      crumbs,
+      el("div", { class: "run-title" }, el("h1", {}, this.name), this.pill, this.lost),
+      this.about, el("div", { class: "run-row" }, this.actions, this.quiet), facts, this.progressBar, this.message);
+  }
+
+  update({ run, queue, readonly }) {
+    this.run = run;
+    if (document.activeElement !== this.name && this.name.value !== run.name) this.name.value = run.name;
+    this.name.readOnly = readonly;
+    this.drawAbout({ labels: [run.model, run.data, run.task, run.method], parent: run.parent, at: run.created });
+    const { state, wish, saved_step: saved, ahead, behind } = run;
+    this.drawActions({ state, wish, saved, ahead, behind, queue, readonly });
+    this.drawMessage({ state, reason: run.reason, ahead, saved, readonly });
+    this.progress(run);
+    say(this.facts.device, run.device ? run.device.name : "–");
+    this.facts.device.title = run.device?.name ?? "";
+  }
+
+  /** What changes several times a second. */
+  progress(run) {
+    setPill(this.pill, run.state, run.wish);
+    const share = run.steps ? Math.min(1, run.step / run.steps) : 0;
+    this.bar.style.width = `${100 * share}%`;
+    this.progressBar.setAttribute("aria-valuenow", Math.round(100 * share));
+    const part = (at, all) => (all ? `${at} / ${all}` : at);
+    say(this.facts.step, run.steps ? part(count(run.step), count(run.steps)) : "–");
+    say(this.facts.epoch, run.epochs ? part(run.epoch.toFixed(1), count(run.epochs)) : "–");
+    say(this.facts.spent, run.seconds ? duration(run.seconds) : "–");
+    say(this.facts.left, isActive(run.state) ? duration(run.remaining ?? Number.NaN) : "–");
+    say(this.facts.rate, run.rate ? `${count(Math.round(run.rate))} items/s` : "–");
+    say(this.facts.learning, run.learning_rate === null ? "–" : number(run.learning_rate));
+    say(this.facts.memory, run.memory ? bytes(run.memory) : "–");
+    const percent = isActive(run.state) ? ` · ${Math.round(100 * share)} %` : "";
+    const title = `${this.name.value || "Run"}${percent} · Anneal`;
+    if (document.title !== title) document.title = title;
+  }
+
+  away(yes) {
+    show(this.lost, yes);
+  }
+
+  layAbout({ labels: [model, data, task, method], parent, at }) {
+    this.about.replaceChildren(`${model} on ${data} · ${task} · ${method} · `,
+      el("time", { title: moment(at) }, `created ${ago(at)}`));
+    if (parent) {
+      this.about.append(" · starting from ", el("a", { href: `/run?id=${parent.id}` }, parent.name));
+    }
+  }
+
+  key(event) {
+    if (event.key === "Enter") this.name.blur();
+    if (event.key === "Escape") {
+      this.name.value = this.run?.name ?? "";
+      this.name.blur();
+    }
+  }
+
+  async rename() {
+    const done = await this.page.act("rename", { name: this.name.value });
+    if (!done && this.run) this.name.value = this.run.name;
+  }
+
+  layActions({ state, wish, saved, ahead, behind, queue, readonly }) {
+    const had = this.actions.contains(document.activeElement) ? document.activeElement.textContent : null;
+    const links = [el("a", { class: "an-button", href: `/?clone=${this.page.id}` }, "Clone into form")];
+    if (saved !== null) {
+      links.unshift(el("a", { class: "an-button", href: `/predict?run=${this.page.id}` }, "Try it"));
+    }
+    if (state === "finished" && links.length > 1) links[0].classList.add("primary");
+    const changing = readonly ? [] : this.changing({ state, saved, ahead, behind, queue });
+    for (const one of changing) one.disabled ||= Boolean(wish) && wish !== "save" && isActive(state);
+    const last = readonly || isActive(state)
+      ? [] : [button("Delete…", () => this.remove(), { kind: "quiet" })];
+    this.actions.replaceChildren(...changing, ...links, ...last);
+    if (had) [...this.actions.children].find((one) => one.textContent === had)?.focus();
+  }
+
+  changing({ state, saved, ahead, behind, queue }) {
+    const { page } = this;
+    if (isActive(state)) {
+      return [
+        button("Pause", () => page.act("pause"), { title: "Save and stop for now; go on at any time" }),
+        button("Stop and keep", () => page.act("stop"), { title: "End here and keep what was learned" }),
+        button("Save now", () => page.act("save"), { title: "Write a checkpoint and go on" }),
+        button("Cancel…", () => this.cancel(), { kind: "quiet" }),
+      ];
+    }
+    if (state === "queued") {
+      const up = button("↑ Earlier", () => page.act("move", { before: queue[ahead - 1] }));
+      const down = button("↓ Later", () => page.act("move", { before: queue[ahead + 2] ?? null }));
+      up.disabled = ahead === 0;
+      down.disabled = behind === 0;
+      return [up, down, button("Remove from the queue", () => page.act("dequeue"))];
+    }
+    if (RESUMABLE.includes(state)) {
+      return [button(saved === null ? "Start again" : "Resume", () => page.act("resume"), { kind: "primary" })];
+    }
+    return [];
+  }
+
+  layMessage({ state, reason, ahead, saved, readonly }) {
+    const words = this.words(state, reason, ahead);
+    const trouble = state === "failed" || state === "interrupted";
+    say(this.quiet, trouble ? "" : words);
+    show(this.message, trouble);
+    if (!trouble) return;
+    this.message.classList.toggle("bad", state === "failed");
+    const where = saved === null ? "Nothing was saved yet." : `The checkpoint of step ${count(saved)} is kept.`;
+    const mend = button(saved === null ? "Start again" : "Resume", () => this.page.act("resume"));
+    this.message.replaceChildren(el("span", {}, `${words} ${where}`), ...(readonly ? [] : [mend]));
+  }
+
+  words(state, reason, ahead) {
+    if (state === "queued") {
+      if (ahead === 0) return "Next in the queue: it starts as soon as the device is free.";
+      return `${count(ahead)} ${ahead === 1 ? "run is" : "runs are"} ahead of it in the queue.`;
+    }
+    if (state === "preparing") return "Preparing: reading the data and timing the first steps.";
+    return reason ? reason.replace(/([^.!?…])$/, "$1.") : "";
+  }
+
+  async cancel() {
+    const agreed = await confirmed({
+      title: "Cancel this run?", action: "Cancel the run", danger: true,
+      words: "It ends now and nothing of what it learned is kept. To keep it, choose “Stop and keep”.",
+    });
+    if (agreed) await this.page.act("cancel");
+  }
+
+  async remove() {
+    const agreed = await confirmed({
+      title: `Delete “${this.run.name}”?`, action: "Delete", danger: true,
+      words: "Its curves, checkpoints and log are deleted from this computer. This can't be undone.",
+    });
+    if (!agreed) return;
+    const done = await attempt(() => ask(`/api/runs/${this.page.id}/delete`, { body: {} }));
+    if (done) window.location.assign("/runs");
+  }
+}
+
+const FACTS = [
+  ["step", "Step"], ["epoch", "Epoch"], ["spent", "Trained for"], ["left", "Remaining"], ["rate", "Speed"],
+  ["learning", "Learning rate"], ["memory", "Memory"], ["device", "Device"],
+];
+
+// --- curves --------------------------------------------------------------------------------------
+
+class Curves {
+  constructor(page) {
+    this.page = page;
+    this.feed = new Feed(page.id);
+    this.view = new Map();
+    this.metric = null;
+    this.settings = new Settings((changed) => this.change(changed));
+    this.lossPlace = el("div", {});
+    this.otherPlace = el("div", {});
+    this.choice = el("div", { class: "curve-choice" });
+    const [lossHead, otherHead] = [unique("curves"), unique("curves")];
+    this.exports = el("div", { class: "curve-exports an-small" }, "Points as ",
+      el("a", { href: `/api/runs/${page.id}/export.csv`, download: "" }, "CSV"), " or ",
+      el("a", { href: `/api/runs/${page.id}/export.json`, download: "" }, "JSON"));
+    this.other = el("section", { class: "an-card curve-card", "aria-labelledby": otherHead },
+      el("div", { class: "an-card-head" }, el("h2", { id: otherHead }, "Measures"), this.choice),
+      this.otherPlace, this.exports);
+    this.element = el("div", { class: "run-stack" },
+      el("section", { class: "an-card curve-card", "aria-labelledby": lossHead },
+        el("div", { class: "an-card-head" }, el("h2", { id: lossHead }, "Loss"), this.settings.bar()),
+        this.lossPlace),
+      this.other);
+    const zoom = (range) => this.zoom(range);
+    this.charts = [
+      new Chart(this.lossPlace, { label: "Loss curves", settings: this.settings, onzoom: zoom }),
+      new Chart(this.otherPlace, { label: "Curves of the other measures", settings: this.settings, onzoom: zoom }),
+    ];
+  }
+
+  /** Asks for new points and draws them; gives where the run stands. */
+  async follow() {
+    const { all, added } = await this.feed.next();
+    if (all) {
+      this.view = new Map(this.feed.series);
+      await this.draw();
+      if (this.range) await this.refine();
+    } else if (added.size) {
+      for (const [name, part] of added) {
+        this.view.set(name, this.range ? join(this.view.get(name), part) : this.feed.series.get(name));
+      }
+      await Promise.all(this.charts.map((chart) => chart.grow(this.view)));
+    }
+    this.explain();
+    return this.feed.run;
+  }
+
+  explain() {
+    const { state } = this.feed.run;
+    const waiting = { queued: "Curves appear here once the run starts.", preparing: "The first step is on its way…" };
+    this.charts[0].say(this.view.size ? "" : waiting[state] ?? (isActive(state)
+      ? "The first step is on its way…" : "This run ended before its first step."));
+    const metrics = this.metrics();
+    this.charts[1].say(metrics.length ? "" : "Accuracy and other measures appear after the first epoch.");
+  }
+
+  metrics() {
+    return metricsOf(this.view.keys()).filter((metric) => metric !== "loss");
+  }
+
+  draw() {
+    const metrics = this.metrics();
+    if (!metrics.includes(this.metric)) this.metric = metrics.find((one) => this.isMeasure(one)) ?? metrics[0] ?? null;
+    this.layChoice(metrics);
+    return Promise.all([this.charts[0].set(this.lines("loss")), this.charts[1].set(this.lines(this.metric))]);
+  }
+
+  // Something the run measured, rather than something that was set.
+  isMeasure(metric) {
+    return [...this.view.keys()].some((name) => splitOf(name) && metricOf(name) === metric);
+  }
+
+  layChoice(metrics) {
+    const known = metrics.join();
+    if (known === this.known) return;
+    this.known = known;
+    const choose = (metric) => {
+      this.metric = metric;
+      this.charts[1].afresh();
+      this.charts[1].set(this.lines(metric));
+    };
+    const ordered = metrics.toSorted((a, b) => this.isMeasure(b) - this.isMeasure(a));
+    const choices = ordered.map((metric) => [metric, metricLabel(metric)]);
+    this.choice.replaceChildren(...(choices.length ? [segments("Measure", choices, this.metric, choose)] : []));
+  }
+
+  lines(metric) {
+    const { split } = this.settings;
+    const unit = Math.max(1e-9, (this.feed.run?.steps || this.feed.run?.step || 1) / 1000);
+    return [...this.view]
+      .filter(([name]) => metricOf(name) === metric)
+      .filter(([name]) => split === "both" || splitOf(name) === split || !SPLITS[splitOf(name)])
+      .map(([name, points]) => {
+        const look = SPLITS[splitOf(name)] ?? { color: "--an-series-1", dash: null };
+        return { key: name, label: look.label ?? metricLabel(name), color: look.color, dash: look.dash, points, unit };
+      })
+      .toSorted((a, b) => Object.keys(SPLITS).indexOf(splitOf(a.key)) - Object.keys(SPLITS).indexOf(splitOf(b.key)));
+  }
+
+  change(changed) {
+    if (changed.includes("axis") || changed.includes("log")) {
+      this.range = null;
+      for (const chart of this.charts) chart.afresh();
+    }
+    if (changed.includes("axis")) this.view = new Map(this.feed.series);
+    this.draw();
+  }
+
+  async zoom(range) {
+    this.range = range;
+    if (range) {
+      await attempt(() => this.refine());
+    } else {
+      this.view = new Map(this.feed.series);
+      await this.draw();
+    }
+  }
+
+  /** Where points were left out, asks for all of those in sight. */
+  async refine() {
+    if (!this.feed.thinned) return;
+    const { range } = this;
+    const [low, high] = range.map((place) => this.feed.stepAt(this.settings.axis, place));
+    const view = await this.feed.detail(Math.floor(low), Math.ceil(high));
+    if (this.range !== range) return;
+    this.view = view;
+    await this.draw();
+  }
+
+  close() {
+    for (const chart of this.charts) chart.close();
+  }
+}
+
+/** Metrics that say something about others. */
+const ABOUT_MEASURES = ["headline", "larger_is_better"];
+
+// --- what came out -------------------------------------------------------------------------------
+
+class Results {
+  constructor() {
+    const head = unique("results");
+    this.body = el("div", {});
+    this.element = el("section", { class: "an-card", "aria-labelledby": head },
+      el("div", { class: "an-card-head" }, el("h2", { id: head }, "Results")), this.body);
+    this.wide = el("div", { class: "run-stack" });
+    this.draw = onChange((metrics) => this.lay(metrics));
+  }
+
+  update(run) {
+    this.draw({ metrics: run.metrics, over: !isActive(run.state) && run.state !== "queued" });
+  }
+
+  lay({ metrics, over }) {
+    const flat = Object.entries(metrics).filter(([name, value]) =>
+      !ABOUT_MEASURES.includes(name) && (typeof value === "number" || typeof value === "string"));
+    if (!flat.length) {
+      const words = over ? "This run ended without final measures." : "Measured on the test data when the run ends.";
+      this.body.replaceChildren(el("p", { class: "an-muted run-quiet" }, words));
+      this.wide.replaceChildren();
+      return;
+    }
+    const plain = flat.filter(([name]) => !name.includes("/"));
+    this.body.replaceChildren(
+      this.scores(flat.filter(([name]) => name.includes("/")), metrics.baselines ?? {}),
+      el("dl", { class: "run-rows" }, ...plain.map(([name, value]) =>
+        el("div", {}, el("dt", {}, metricLabel(name)),
+          el("dd", { class: "an-number" }, measured(name, value))))),
+    );
+    this.wide.replaceChildren(...this.tables(metrics));
+  }
+
+  /** Rows: the run on each split, then what is reached without it. Columns: measures. */
+  scores(flat, baselines) {
+    const rows = new Map();
+    for (const [name, value] of flat) {
+      const split = splitOf(name);
+      if (!rows.has(split)) rows.set(split, {});
+      rows.get(split)[metricOf(name)] = value;
+    }
+    const order = ["test", "validation", "train"];
+    const splits = [...rows.keys()].toSorted((a, b) => order.indexOf(a) - order.indexOf(b));
+    const columns = [...new Set([...rows.values()].flatMap(Object.keys))];
+    columns.sort((a, b) => (a === "loss") - (b === "loss"));
+    const line = (label, values, look) => el("tr", { class: look },
+      el("th", { scope: "row" }, label),
+      ...columns.map((metric) => el("td", { class: "an-number" }, metric in values ? number(values[metric]) : "–")));
+    const others = Object.entries(baselines).map(([label, values]) => line(metricLabel(label), values, "baseline"));
+    return el("div", { class: "run-scroll" }, el("table", { class: "run-scores" },
+      el("thead", {}, el("tr", {}, el("td", {}), ...columns.map((metric) => el("th", { scope: "col" }, metricLabel(metric))))),
+      el("tbody", {}, ...splits.map((split, index) => line(metricLabel(split), rows.get(split), index ? "" : "first"))),
+      others.length
+        ? el("tbody", {}, el("tr", { class: "run-divider" }, el("th", { colspan: columns.length + 1, scope: "rowgroup" }, "For comparison, on the test data")), ...others)
+        : null));
+  }
+
+  tables(metrics) {
+    const cards = [];
+    for (const [name, value] of Object.entries(metrics)) {
+      if (name === "baselines") continue;
+      const body = tableOf(value);
+      if (!body) continue;
+      const head = unique("table");
+      const title = el("h2", { id: head }, metricLabel(name), el("span", {}, " on the test data"));
+      cards.push(el("section", { class: "an-card", "aria-labelledby": head },
+        el("div", { class: "an-card-head" }, title), body));
+    }
+    return cards;
+  }
+}
+
+/** A list of rows, or a confusion matrix, as an element; null for anything else. */
+function tableOf(value) {
+  if (isConfusion(value)) {
+    const place = el("div", { class: "sample-confusion" });
+    new Confusion(place).draw(value);
+    return place;
+  }
+  if (!Array.isArray(value) || !value.length || typeof value[0] !== "object") return null;
+  const [first, ...columns] = Object.keys(value[0]);
+  return el("div", { class: "run-scroll run-tall", tabindex: 0 }, el("table", { class: "run-table" },
+    el("thead", {}, el("tr", {}, ...[first, ...columns].map((name) => el("th", { scope: "col" }, metricLabel(name))))),
+    el("tbody", {}, ...value.map((row) => el("tr", {},
+      el("th", { scope: "row" }, String(row[first])),
+      ...columns.map((name) => el("td", { class: "an-number" }, shareCell(row[name]))))))));
+}
+
+function shareCell(value) {
+  return typeof value === "number" && !Number.isInteger(value) ? steady(value) : number(value);
+}
+
+// --- settings ------------------------------------------------------------------------------------
+
+const KINDS = { task: "Task", data: "Data", model: "Model", method: "Method", run: "Run" };
+
+class Recipe {
+  constructor() {
+    const head = unique("settings");
+    this.only = el("input", { type: "checkbox", onchange: () => this.element.classList.toggle("only-changed", this.only.checked) });
+    this.body = el("div", {});
+    this.element = el("section", { class: "an-card run-recipe", "aria-labelledby": head },
+      el("div", { class: "an-card-head" }, el("h2", { id: head }, "Settings"),
+        el("label", { class: "an-small an-muted" }, this.only, " Only changed")),
+      this.body);
+    this.draw = onChange((recipe) => this.lay(recipe));
+  }
+
+  update({ recipe, run }) {
+    this.draw({ recipe, parent: run.parent });
+  }
+
+  lay({ recipe, parent }) {
+    this.body.replaceChildren(...recipe.map((group) => this.group(group, parent)));
+    const none = !recipe.some((group) => group.rows.some((row) => row.changed));
+    this.body.append(el("p", { class: "an-muted run-none", "data-none": none }, none ? "Everything is at its default." : ""));
+  }
+
+  group({ kind, label, rows }, parent) {
+    const any = rows.some((row) => row.changed);
+    const list = el("dl", { class: "run-rows" }, ...rows.map((row) => this.row(row)));
+    if (kind === "run") {
+      const from = parent ? el("a", { href: `/run?id=${parent.id}` }, parent.name) : "From scratch";
+      list.prepend(el("div", { class: parent ? "changed" : "" }, el("dt", {}, "Starting weights"), el("dd", {}, from)));
+    }
+    return el("div", { class: `run-group${any || (kind === "run" && parent) ? " has-changed" : ""}` },
+      el("h3", {}, el("span", {}, KINDS[kind] ?? kind), label ? ` ${label}` : ""), list);
+  }
+
+  row({ label, value, unit, help, changed, default: usual }) {
+    const words = `${spoken(value)}${unit && value !== null ? ` ${unit}` : ""}`;
+    const title = changed && usual !== undefined ? `Default: ${spoken(usual)}` : null;
+    return el("div", { class: changed ? "changed" : "", title: help || null },
+      el("dt", {}, label),
+      el("dd", { title }, words, changed ? el("span", { class: "an-visually-hidden" }, ` (${title ?? "changed"})`) : null));
+  }
+}
+
+function spoken(value) {
+  if (value === null || value === undefined) return "automatic";
+  if (value === true) return "yes";
+  if (value === false) return "no";
+  if (Array.isArray(value)) return value.join(", ");
+  return typeof value === "number" ? number(value) : String(value);
+}
+
+// --- notices and log -----------------------------------------------------------------------------
+
+class Notices {
+  constructor() {
+    const head = unique("notices");
+    this.list = el("ol", { class: "run-notices", "aria-live": "polite" });
+    this.none = el("p", { class: "an-muted run-quiet" }, "Nothing to report.");
+    this.element = el("section", { class: "an-card", "aria-labelledby": head },
+      el("div", { class: "an-card-head" }, el("h2", { id: head }, "Notices")), this.none, this.list);
+  }
+
+  update(notices) {
+    show(this.none, !notices.length);
+    for (const notice of notices.slice(this.list.children.length)) {
+      this.list.append(el("li", { "data-level": notice.level },
+        el("span", {}, notice.text), el("time", { class: "an-muted", title: moment(notice.time) }, clock(notice.time))));
+    }
+  }
+}
+
+function clock(epoch) {
+  return new Date(epoch * 1000).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+}
+
+class Log {
+  constructor(id) {
+    this.id = id;
+    this.active = false;
+    this.text = el("pre", { class: "run-log an-mono", tabindex: 0, "aria-label": "End of the log" }, "");
+    this.element = el("details", { class: "an-card run-log-card", ontoggle: () => this.open() },
+      el("summary", {}, el("h2", {}, "Log")), this.text);
+  }
+
+  open() {
+    if (!this.element.open || this.polled) return;
+    this.polled = poll(this.element, () => this.look());
+  }
+
+  async look() {
+    if (!this.element.open) return SLOW;
+    const { text, cut } = await ask(`/api/runs/${this.id}/log`);
+    const atEnd = this.text.scrollTop + this.text.clientHeight >= this.text.scrollHeight - 30;
+    say(this.text, text ? `${cut ? "…\n" : ""}${text}` : "The log is empty.");
+    if (atEnd) this.text.scrollTop = this.text.scrollHeight;
+    return this.active ? 1500 : 10_000;
+  }
+}

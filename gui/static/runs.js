@@ -1,0 +1,538 @@
+// The history: every run in one table, and the queue above it.
+
+import {
+  STATES, ago, ask, attempt, button, confirmed, count, debounce, duration, el, isActive, metricLabel, moment,
+  number, parameters, poll, remember, say, select, setPill, show, sparkline, statePill, tell, unique,
+} from "./page.js";
+
+const PAGE = 100;
+const COLUMNS = [
+  { key: "name", label: "Name", sort: "name" },
+  { key: "state", label: "State", sort: "state" },
+  { key: "model", label: "Model", sort: "model" },
+  { key: "data", label: "Data", sort: "data" },
+  { key: "task", label: "Task", sort: "task" },
+  { key: "validation", label: "Validation", sort: "metrics.validation", numeric: true },
+  { key: "test", label: "Test", sort: "metrics.test", numeric: true },
+  { key: "spark", label: "Loss" },
+  { key: "started", label: "Started", sort: "created" },
+  { key: "seconds", label: "Took", sort: "seconds", numeric: true },
+];
+const GROUPS = [
+  ["", "Every state"],
+  ["preparing,running,queued", "Not over yet"],
+  ...Object.entries(STATES).map(([state, label]) => [state, label]),
+];
+const ASCENDING_FIRST = new Set(["name", "state", "model", "data", "task"]);
+
+/** Fills the page's frame. */
+export function mount(element) {
+  new RunsPage(element.querySelector(".an-page"));
+}
+
+/** What is shown, as the address says it. */
+function asked() {
+  const all = parameters();
+  return {
+    search: all.get("search") ?? "",
+    states: all.get("states") ?? "",
+    tags: all.get("tags") ?? "",
+    sort: all.get("sort") ?? "created",
+    order: all.get("order") === "asc" ? "asc" : "desc",
+    offset: Math.max(0, Number.parseInt(all.get("offset") ?? "0", 10) || 0),
+  };
+}
+
+const USUAL = { search: "", states: "", tags: "", sort: "created", order: "desc", offset: 0 };
+
+class RunsPage {
+  constructor(page) {
+    this.page = page;
+    this.asked = asked();
+    this.chosen = new Set();
+    this.rows = new Map();
+    this.queue = new Queue(this);
+    this.bulk = new Bulk(this);
+    this.lay();
+    this.polled = poll(page, () => this.look(), (problem) => this.trouble(problem));
+  }
+
+  // --- the frame ---------------------------------------------------------------------------------
+
+  lay() {
+    this.total = el("p", { role: "status" }, " ");
+    this.lost = el("span", { class: "an-state", "data-state": "paused", hidden: true, role: "status" }, "Reconnecting…");
+    this.search = el("input", {
+      type: "search", class: "an-input", value: this.asked.search, placeholder: "Search names, notes, tags…",
+      "aria-label": "Search runs", oninput: debounce(() => this.change({ search: this.search.value.trim() }), 250),
+    });
+    this.state = select("State", GROUPS, this.asked.states, (states) => this.change({ states }));
+    if (this.state.selectedIndex < 0) this.state.selectedIndex = 0;
+    this.tag = select("Tag", [["", "Every tag"]], "", (tags) => this.change({ tags }));
+    const orders = COLUMNS.filter((column) => column.sort).map((column) => [column.key, `By ${column.label.toLowerCase()}`]);
+    this.sorter = select("Sort", orders, "started", (key) => this.sort(COLUMNS.find((column) => column.key === key)));
+    this.sorter.classList.add("runs-sorter");
+    this.csv = el("a", { class: "an-button quiet", download: "" }, "Export CSV");
+    this.body = el("tbody", {});
+    this.all = el("input", { type: "checkbox", "aria-label": "Select all on this page", onchange: () => this.selectAll() });
+    this.heads = new Map();
+    const head = el("tr", {}, el("td", { class: "runs-select" }, this.all), ...COLUMNS.map((column) => this.head(column)));
+    this.table = el("table", { class: "runs-table" },
+      el("caption", { class: "an-visually-hidden" }, "Runs"), el("thead", {}, head), this.body);
+    this.scroll = el("div", { class: "runs-scroll an-card" }, this.table);
+    this.pager = el("nav", { class: "runs-pager", "aria-label": "Pages of runs" });
+    this.empty = el("div", { class: "an-empty", hidden: true });
+    const title = el("div", {}, el("h1", {}, "Runs"), this.total);
+    this.tools = el("div", { class: "runs-tools", role: "search" }, this.search, this.state, this.tag, this.sorter, this.csv);
+    this.page.replaceChildren(
+      el("header", { class: "an-head" }, title, this.lost),
+      this.queue.element, this.tools, this.scroll, this.empty, this.pager, this.bulk.element);
+    this.page.classList.add("waiting");
+    this.showOrder();
+  }
+
+  head(column) {
+    if (!column.sort) return el("th", { scope: "col", class: `col-${column.key}` }, column.label);
+    const cell = el("th", { scope: "col", class: `col-${column.key}` },
+      el("button", { type: "button", onclick: () => this.sort(column) }, el("span", {}, column.label), el("i", { "aria-hidden": "true" })));
+    this.heads.set(column.key, cell);
+    return cell;
+  }
+
+  showOrder() {
+    for (const column of COLUMNS.filter((one) => one.sort)) {
+      const sorted = this.isSortedBy(column);
+      const order = this.asked.order === "asc" ? "ascending" : "descending";
+      this.heads.get(column.key).setAttribute("aria-sort", sorted ? order : "none");
+      if (sorted) this.sorter.value = column.key;
+    }
+  }
+
+  isSortedBy(column) {
+    const { sort } = this.asked;
+    return column.sort.startsWith("metrics.") ? sort.startsWith(`${column.sort}/`) : sort === column.sort;
+  }
+
+  sort(column) {
+    let { sort } = column;
+    // The measure that most of the runs in sight have.
+    if (sort.startsWith("metrics.")) sort = `metrics.${this.usualMeasure(column.key)}`;
+    const turned = this.isSortedBy(column) ? this.asked.order === "desc" : ASCENDING_FIRST.has(column.key);
+    this.change({ sort, order: turned ? "asc" : "desc" });
+  }
+
+  usualMeasure(split) {
+    const seen = new Map();
+    for (const { data } of this.rows.values()) {
+      const name = data[split]?.name;
+      if (name) seen.set(name, (seen.get(name) ?? 0) + 1);
+    }
+    const [most] = [...seen].sort((a, b) => b[1] - a[1]);
+    return most ? most[0] : `${split}/loss`;
+  }
+
+  /** Another search, filter or order; the first page of it. */
+  change(values) {
+    Object.assign(this.asked, { offset: 0 }, values);
+    const said = Object.entries(this.asked).map(([name, value]) => [name, value === USUAL[name] ? "" : value]);
+    remember(Object.fromEntries(said));
+    this.showOrder();
+    if (document.activeElement !== this.search) this.search.value = this.asked.search;
+    this.asking?.abort();
+    this.polled.now();
+  }
+
+  // --- what the server says ----------------------------------------------------------------------
+
+  async look() {
+    this.asking = new AbortController();
+    const query = new URLSearchParams({ ...this.asked, limit: PAGE });
+    let reply;
+    try {
+      reply = await ask(`/api/runs?${query}`, { signal: this.asking.signal });
+    } catch (problem) {
+      if (problem.name === "AbortError") return 0;
+      throw problem;
+    }
+    if (!reply.runs.length && reply.total && this.asked.offset) {
+      this.change({ offset: Math.floor((reply.total - 1) / PAGE) * PAGE });
+      return 0;
+    }
+    this.readonly = reply.readonly;
+    this.fill(reply);
+    this.page.classList.remove("waiting");
+    return reply.active.length || reply.queue.length ? 1000 : 2500;
+  }
+
+  trouble(problem) {
+    show(this.lost, Boolean(problem));
+    if (problem?.status === 409 && this.asked.sort !== USUAL.sort) this.change({ sort: USUAL.sort, order: "desc" });
+  }
+
+  fill(reply) {
+    const { runs, total, offset } = reply;
+    this.queue.update(reply);
+    this.fillTags(reply.tags);
+    const rows = runs.map((data) => {
+      const row = this.rows.get(data.id) ?? new Row(this, data.id);
+      row.update(data);
+      return row;
+    });
+    this.rows = new Map(rows.map((row) => [row.id, row]));
+    this.place(rows.map((row) => row.element));
+    const filtered = ["search", "states", "tags"].some((name) => this.asked[name]);
+    const noun = total === 1 ? "run" : "runs";
+    say(this.total, total || filtered ? `${count(total)} ${noun}${filtered ? " found" : ""}` : "Nothing trained yet");
+    show(this.scroll, total > 0);
+    show(this.tools, total > 0 || filtered);
+    show(this.csv, total > 0);
+    const { sort, order, search, states, tags } = this.asked;
+    this.csv.href = `/api/runs.csv?${new URLSearchParams({ search, states, tags, sort, order })}`;
+    this.fillEmpty(total, filtered);
+    this.fillPager(total, offset);
+    this.showSelection();
+  }
+
+  // Only what stands elsewhere is moved: focus, selection and scroll stay.
+  place(elements) {
+    const wanted = new Set(elements);
+    for (const one of [...this.body.children]) if (!wanted.has(one)) one.remove();
+    elements.forEach((one, index) => {
+      const there = this.body.children[index];
+      if (there !== one) this.body.insertBefore(one, there ?? null);
+    });
+  }
+
+  fillTags(tags) {
+    const known = tags.join();
+    if (known === this.knownTags && this.tag.value === this.asked.tags) return;
+    this.knownTags = known;
+    const all = this.asked.tags && !tags.includes(this.asked.tags) ? [...tags, this.asked.tags] : tags;
+    this.tag.replaceChildren(el("option", { value: "" }, "Every tag"), ...all.map((tag) => el("option", { value: tag }, tag)));
+    this.tag.value = this.asked.tags;
+    show(this.tag, all.length > 0);
+  }
+
+  fillEmpty(total, filtered) {
+    const kind = total ? "" : filtered ? "filtered" : "none";
+    show(this.empty, !total);
+    if (kind === this.emptyKind) return;
+    this.emptyKind = kind;
+    if (kind === "filtered") {
+      this.empty.replaceChildren(el("h2", {}, "No run fits"), el("p", {}, "Nothing matches this search and these filters."),
+        button("Show all runs", () => {
+          this.search.value = "";
+          this.state.value = "";
+          this.change({ search: "", states: "", tags: "" });
+        }));
+    } else {
+      this.empty.replaceChildren(el("h2", {}, "No runs yet"),
+        el("p", {}, "Every run that you start is kept here with its settings, its curves and what it measured."),
+        el("a", { class: "an-button primary", href: "/" }, "Train the first"));
+    }
+  }
+
+  fillPager(total, offset) {
+    const signature = `${total} ${offset}`;
+    if (signature === this.paged) return;
+    this.paged = signature;
+    show(this.pager, total > PAGE);
+    const go = (to) => () => {
+      this.change({ offset: to });
+      this.table.scrollIntoView({ block: "start" });
+    };
+    const before = button("← Newer", go(Math.max(0, offset - PAGE)));
+    const after = button("Older →", go(offset + PAGE));
+    if (this.asked.sort !== "created" || this.asked.order !== "desc") {
+      before.textContent = "← Previous";
+      after.textContent = "Next →";
+    }
+    before.disabled = offset === 0;
+    after.disabled = offset + PAGE >= total;
+    const range = `${count(offset + 1)}–${count(Math.min(total, offset + PAGE))} of ${count(total)}`;
+    this.pager.replaceChildren(before, el("span", { class: "an-number an-muted" }, range), after);
+  }
+
+  // --- choosing ----------------------------------------------------------------------------------
+
+  choose(id, yes) {
+    if (yes) this.chosen.add(id);
+    else this.chosen.delete(id);
+    this.showSelection();
+  }
+
+  selectAll() {
+    for (const id of this.rows.keys()) {
+      if (this.all.checked) this.chosen.add(id);
+      else this.chosen.delete(id);
+    }
+    this.showSelection();
+  }
+
+  clear() {
+    this.chosen.clear();
+    this.showSelection();
+  }
+
+  showSelection() {
+    let here = 0;
+    for (const [id, row] of this.rows) {
+      const yes = this.chosen.has(id);
+      here += yes;
+      row.select(yes);
+    }
+    this.all.checked = here > 0 && here === this.rows.size;
+    this.all.indeterminate = here > 0 && here < this.rows.size;
+    this.bulk.update();
+  }
+
+  async act(id, action, body = {}) {
+    const done = await attempt(() => ask(`/api/runs/${id}/${action}`, { body }));
+    if (done) await this.polled.now();
+    return done;
+  }
+}
+
+// --- one row -------------------------------------------------------------------------------------
+
+class Row {
+  constructor(page, id) {
+    this.page = page;
+    this.id = id;
+    this.box = el("input", { type: "checkbox", onchange: () => page.choose(id, this.box.checked) });
+    this.name = el("a", { class: "runs-name", href: `/run?id=${id}` });
+    this.notes = el("div", { class: "runs-notes" });
+    this.words = el("div", { class: "runs-words" });
+    this.pill = statePill("queued");
+    this.tags = el("div", { class: "runs-tags" });
+    this.cells = {};
+    this.element = el("tr", {}, el("td", { class: "runs-select" }, this.box));
+    for (const { key, numeric } of COLUMNS) {
+      this.cells[key] = el("td", { class: `col-${key}${numeric ? " an-number" : ""}` });
+      this.element.append(this.cells[key]);
+    }
+    this.words.append(this.tags, this.notes);
+    this.cells.name.append(this.name, this.words);
+    this.cells.state.append(this.pill);
+  }
+
+  update(data) {
+    this.age(data);
+    const before = this.signature;
+    this.signature = JSON.stringify(data);
+    if (before === this.signature) return;
+    this.data = data;
+    say(this.name, data.name);
+    this.box.setAttribute("aria-label", `Select ${data.name}`);
+    setPill(this.pill, data.state, data.wish);
+    this.pill.title = data.reason || "";
+    for (const kind of ["model", "data", "task"]) {
+      this.cells[kind].replaceChildren(el("div", { title: data[kind] }, data[kind]));
+    }
+    this.measure(this.cells.validation, data.validation);
+    this.measure(this.cells.test, data.test);
+    this.cells.spark.replaceChildren(sparkline(data.spark, `Loss of ${data.name}`));
+    say(this.cells.seconds, data.seconds ? duration(data.seconds) : "–");
+    if (isActive(data.state) && data.steps) {
+      this.cells.seconds.title = `${Math.round((100 * data.step) / data.steps)} % done`;
+    }
+    if (!this.editing) this.fillWords(data);
+  }
+
+  age(data) {
+    const at = data.started ?? data.created;
+    say(this.cells.started, ago(at));
+    this.cells.started.title = moment(at);
+  }
+
+  measure(cell, value) {
+    if (!value) {
+      say(cell, "–");
+      return;
+    }
+    const label = metricLabel(value.name);
+    cell.replaceChildren(el("span", {}, number(value.value)), el("small", {}, label));
+  }
+
+  fillWords({ notes, tags, name }) {
+    const words = JSON.stringify([notes, tags]);
+    if (words === this.written) return;
+    this.written = words;
+    const { readonly } = this.page;
+    const editNotes = () => this.editNotes();
+    this.notes.replaceChildren(
+      notes ? el("span", { title: notes }, notes) : "",
+      " ",
+      readonly ? "" : el("button", {
+        type: "button", class: "runs-edit", onclick: editNotes, "aria-label": `${notes ? "Edit" : "Add"} note of ${name}`,
+      }, notes ? "Edit" : "+ note"));
+    this.tags.replaceChildren(
+      ...tags.map((tag) => el("button", {
+        type: "button", class: "runs-tag", title: "Show only runs with this tag", onclick: () => this.page.change({ tags: tag }),
+      }, tag)),
+      readonly ? "" : el("button", {
+        type: "button", class: "runs-edit", onclick: () => this.editTags(), "aria-label": `Edit tags of ${name}`,
+      }, tags.length ? "+" : "+ tag"));
+  }
+
+  editNotes() {
+    this.edit(this.notes, this.data.notes, `Note of ${this.data.name}`, "A note",
+      (notes) => this.page.act(this.id, "note", { notes }));
+  }
+
+  editTags() {
+    this.edit(this.tags, this.data.tags.join(", "), `Tags of ${this.data.name}, separated by commas`, "tag, another",
+      (words) => this.page.act(this.id, "tag", { tags: words.split(",").map((tag) => tag.trim()).filter(Boolean) }));
+  }
+
+  /** A box in place of the words: Enter or leaving it keeps, Escape forgets. */
+  edit(place, words, label, placeholder, keep) {
+    this.editing = true;
+    let over = false;
+    const end = async (save) => {
+      if (over) return;
+      over = true;
+      if (save && input.value.trim() !== words) await keep(input.value.trim());
+      this.editing = false;
+      this.written = null;
+      const focused = place.contains(document.activeElement);
+      this.fillWords(this.data);
+      if (focused) place.querySelector(".runs-edit")?.focus();
+    };
+    const input = el("input", {
+      class: "an-input", value: words, placeholder, "aria-label": label, autocomplete: "off",
+      onkeydown: (event) => {
+        if (event.key === "Enter") end(true);
+        if (event.key === "Escape") end(false);
+      },
+      onblur: () => end(true),
+    });
+    place.replaceChildren(input);
+    input.focus();
+  }
+
+  select(yes) {
+    this.box.checked = yes;
+    this.element.classList.toggle("chosen", yes);
+  }
+}
+
+// --- the queue -----------------------------------------------------------------------------------
+
+class Queue {
+  constructor(page) {
+    this.page = page;
+    const head = unique("queue");
+    this.title = el("h2", { id: head }, "Queue");
+    this.list = el("ol", { class: "queue" });
+    this.element = el("section", { class: "an-card queue-card", "aria-labelledby": head, hidden: true },
+      el("div", { class: "an-card-head" }, this.title), this.list);
+    this.items = new Map();
+  }
+
+  update({ active, queue, readonly }) {
+    show(this.element, active.length + queue.length > 0);
+    say(this.title, queue.length ? `Now and next (${count(queue.length)} waiting)` : "Now");
+    const order = queue.map((run) => run.id);
+    const items = [...active, ...queue].map((run) => {
+      const item = this.items.get(run.id) ?? new QueueItem(this.page, run.id);
+      item.update(run, order, readonly);
+      return item;
+    });
+    const focused = document.activeElement;
+    this.items = new Map(items.map((item) => [item.id, item]));
+    const wanted = items.map((item) => item.element);
+    if (wanted.length !== this.list.children.length || wanted.some((one, index) => this.list.children[index] !== one)) {
+      this.list.replaceChildren(...wanted);
+      if (this.list.contains(focused)) focused.focus();
+    }
+  }
+}
+
+class QueueItem {
+  constructor(page, id) {
+    this.id = id;
+    this.pill = statePill("queued");
+    this.name = el("a", { href: `/run?id=${id}` });
+    this.about = el("span", { class: "an-muted queue-about" });
+    this.bar = el("i", {});
+    this.progress = el("div", { class: "an-bar" }, this.bar);
+    this.left = el("span", { class: "an-muted an-number queue-left" });
+    const move = (before) => page.act(id, "move", { before });
+    this.up = button("↑", () => move(this.order[this.place - 1]), { kind: "quiet" });
+    this.down = button("↓", () => move(this.order[this.place + 2] ?? null), { kind: "quiet" });
+    this.out = button("×", () => page.act(id, "dequeue"), { kind: "quiet" });
+    this.buttons = el("div", { class: "queue-buttons", role: "group" }, this.up, this.down, this.out);
+    // The arrow keys move a run too, as the buttons' titles say.
+    this.buttons.addEventListener("keydown", (event) => {
+      const pressed = { ArrowUp: this.up, ArrowDown: this.down }[event.key];
+      if (!pressed) return;
+      event.preventDefault();
+      if (!pressed.disabled) pressed.click();
+    });
+    this.element = el("li", {}, this.pill, el("div", { class: "queue-words" }, this.name, this.about),
+      this.progress, this.left, this.buttons);
+  }
+
+  update(run, order, readonly) {
+    this.order = order;
+    this.place = order.indexOf(run.id);
+    const waiting = this.place >= 0;
+    setPill(this.pill, run.state, run.wish);
+    say(this.name, run.name);
+    say(this.about, `${run.model} on ${run.data}`);
+    this.bar.style.width = `${run.steps ? (100 * run.step) / run.steps : 0}%`;
+    this.progress.classList.toggle("idle", waiting);
+    const left = run.remaining === null ? "" : `${duration(run.remaining)} left`;
+    say(this.left, waiting ? `${this.place + 1}.` : left);
+    this.buttons.classList.toggle("idle", !waiting || readonly);
+    for (const [one, name] of [[this.up, "Earlier"], [this.down, "Later"], [this.out, "Remove from the queue"]]) {
+      one.title = name;
+      one.setAttribute("aria-label", `${name}: ${run.name}`);
+    }
+    this.up.disabled = !waiting || readonly || this.place === 0;
+    this.down.disabled = !waiting || readonly || this.place === order.length - 1;
+    this.out.disabled = !waiting || readonly;
+  }
+}
+
+// --- many at once --------------------------------------------------------------------------------
+
+class Bulk {
+  constructor(page) {
+    this.page = page;
+    this.words = el("span", { class: "an-number" });
+    this.compare = el("a", { class: "an-button primary" }, "Compare");
+    this.delete = button("Delete…", () => this.remove(), { kind: "danger" });
+    this.element = el("div", { class: "runs-bulk", role: "region", "aria-label": "Selected runs", hidden: true },
+      this.words, this.compare, this.delete, button("Clear", () => page.clear(), { kind: "quiet" }));
+  }
+
+  update() {
+    const { chosen, readonly } = this.page;
+    show(this.element, chosen.size > 0);
+    say(this.words, `${count(chosen.size)} selected`);
+    this.compare.href = `/compare?runs=${[...chosen].sort((a, b) => a - b).join(",")}`;
+    show(this.delete, !readonly);
+  }
+
+  async remove() {
+    const ids = [...this.page.chosen];
+    const what = ids.length === 1 ? "this run" : `these ${count(ids.length)} runs`;
+    const agreed = await confirmed({
+      title: `Delete ${what}?`, action: "Delete", danger: true,
+      words: "Their curves, checkpoints and logs are deleted from this computer. This can't be undone.",
+    });
+    if (!agreed) return;
+    let gone = 0;
+    for (const id of ids) {
+      const done = await attempt(() => ask(`/api/runs/${id}/delete`, { body: {} }));
+      if (!done) continue;
+      gone += 1;
+      this.page.chosen.delete(id);
+    }
+    if (gone) tell(`${count(gone)} ${gone === 1 ? "run" : "runs"} deleted.`);
+    this.page.showSelection();
+    await this.page.polled.now();
+  }
+}

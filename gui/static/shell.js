@@ -1,0 +1,119 @@
+// The frame's few manners, and the helpers that every page's script shares.
+
+import strings from "./text.js";
+
+const THEME = "anneal-theme";
+
+// --- words and numbers ---------------------------------------------------------------------
+
+/** The string of that key with its blanks filled in. */
+export const text = (key, values = {}) =>
+  (strings[key] ?? key).replace(/\{(\w+)\}/g, (blank, name) => values[name] ?? blank);
+
+/** 412 MB, 1.6 GB: binary steps under the names people know. */
+export function bytes(count) {
+  const units = ["bytes", "kB", "MB", "GB", "TB"];
+  let unit = 0;
+  while (count >= 1024 && unit < units.length - 1) {
+    count /= 1024;
+    unit += 1;
+  }
+  return `${unit === 0 || count >= 100 ? Math.round(count) : count.toFixed(1)} ${units[unit]}`;
+}
+
+/** 34 s, 2 min 10 s, 1 h 05 min. */
+export function duration(seconds) {
+  if (!Number.isFinite(seconds)) return "–";
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  const pad = (number) => String(number).padStart(2, "0");
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${pad(whole % 60)} s`;
+  return `${Math.floor(whole / 3600)} h ${pad(Math.floor((whole % 3600) / 60))} min`;
+}
+
+// --- elements ------------------------------------------------------------------------------
+
+/**
+ * An element with attributes and children; strings become text, never HTML.
+ * `on…` attributes are listeners, null and false ones are left out.
+ */
+export function el(tag, attributes = {}, ...children) {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name in node && (name === "value" || name === "checked")) node[name] = value;
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  node.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return node;
+}
+
+// --- asking the server ---------------------------------------------------------------------
+
+/** What a page's address answers; throws an Error with a sentence and, if known, its field. */
+export async function ask(path, { body, signal } = {}) {
+  let reply;
+  try {
+    reply = await fetch(path, {
+      method: body === undefined ? "GET" : "POST",
+      headers: body === undefined ? {} : { "Content-Type": "application/json" },
+      body: body === undefined ? undefined : JSON.stringify(body),
+      signal,
+    });
+  } catch (problem) {
+    if (problem.name === "AbortError") throw problem;
+    throw Object.assign(new Error(text("offline")), { offline: true });
+  }
+  const answer = await reply.json().catch(() => ({}));
+  if (reply.ok) return answer;
+  throw Object.assign(new Error(answer.error ?? text("server.failed")), {
+    field: answer.field,
+    status: reply.status,
+  });
+}
+
+/** Copies and says so on the button for a moment. */
+export async function copy(words, button) {
+  const before = button.textContent;
+  try {
+    await navigator.clipboard.writeText(words);
+    button.textContent = text("copied");
+  } catch {
+    button.textContent = text("copy.failed");
+  }
+  setTimeout(() => {
+    button.textContent = before;
+  }, 1600);
+}
+
+// --- the frame -----------------------------------------------------------------------------
+
+function dress() {
+  const chosen = localStorage.getItem(THEME);
+  if (chosen) document.body.classList.toggle("dark", chosen === "dark");
+}
+
+/** Makes the navigation work, and the page light or dark as it was chosen before. */
+export function mount(element) {
+  dress();
+  const side = element.querySelector(".an-side");
+  const menu = element.querySelector(".an-menu");
+  const open = (yes) => {
+    side.classList.toggle("open", yes);
+    menu.setAttribute("aria-expanded", String(yes));
+  };
+  menu.addEventListener("click", () => open(!side.classList.contains("open")));
+  element.addEventListener("keydown", (event) => {
+    if (event.key === "Escape" && side.classList.contains("open")) {
+      open(false);
+      menu.focus();
+    }
+  });
+  element.querySelector(".an-theme").addEventListener("click", () => {
+    const dark = document.body.classList.toggle("dark");
+    localStorage.setItem(THEME, dark ? "dark" : "light");
+  });
+  document.title = side.dataset.title;
+}

@@ -1,0 +1,1 @@
+"""What is remembered: runs, their curves, samples and notices, and imported datasets."""

@@ -1,0 +1,302 @@
+"""Laws of training: what must hold for every run, however it is interrupted."""
+
+from __future__ import annotations
+
+import errno
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from engine import checkpoint, loop, session
+from engine.catalog import Catalog
+from engine.data.batches import Feed
+from engine.events import Event, Finished, Notice, Point, Progress, Sample, Saved
+from engine.home import Home
+from engine.methods import Bench
+from engine.optimizers import Schedule, optimizer
+from engine.recipe import Recipe, compose
+
+Make = Callable[..., Recipe]
+CarryOut = Callable[..., list[Event]]
+
+
+def end(events: list[Event]) -> Finished:
+    assert isinstance(events[-1], Finished)
+    return events[-1]
+
+
+def curve(events: list[Event], series: str) -> list[tuple[int, float]]:
+    return [(e.step, e.value) for e in events if isinstance(e, Point) and e.series == series]
+
+
+def last_weights(home: Home, number: int) -> dict[str, Tensor]:
+    return checkpoint.weights(checkpoint.find(home.checkpoints(number), "last")[1])
+
+
+def test_a_run_learns_and_says_all_that_it_does(recipe: Make, events: CarryOut) -> None:
+    said = events(recipe(method__epochs=6, method__learning_rate=0.01))
+    finished = end(said)
+    assert finished.state == "finished"
+    assert finished.metrics["test/accuracy"] > 0.8
+    assert finished.metrics["headline"] == "test/accuracy"
+    assert finished.metrics["baselines"]["always the most frequent class"]["accuracy"] < 0.2
+    assert len(finished.metrics["confusion"]["counts"]) == 10
+    assert sum(map(sum, finished.metrics["confusion"]["counts"])) == 179
+    losses = curve(said, "train/loss")
+    assert [step for step, _ in losses] == list(range(1, 6 * 12 + 1))
+    assert losses[-1][1] < losses[0][1] / 2
+    assert len(curve(said, "validation/accuracy")) == 6
+    assert {type(e) for e in said} == {Point, Progress, Notice, Saved, Sample, Finished}
+
+
+def test_same_seed_gives_the_same_curve(recipe: Make, events: CarryOut) -> None:
+    make = {"method__epochs": 1, "model__dropout": 0.3, "data__shift": 1}
+    first = events(recipe(seed=3, **make), number=1)
+    second = events(recipe(seed=3, **make), number=2)
+    other = events(recipe(seed=4, **make), number=3)
+    assert curve(first, "train/loss") == curve(second, "train/loss")
+    assert curve(first, "validation/loss") == curve(second, "validation/loss")
+    assert curve(first, "train/loss") != curve(other, "train/loss")
+
+
+HARD: dict[str, Any] = {
+    "model__dropout": 0.3, "data__shift": 2, "method__average": 0.9, "method__accumulate": 2,
+    "method__batch_size": 64, "method__schedule": "plateau", "method__clip": 1.0,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("step", [1, 11, 12, 13, 30])
+@pytest.mark.parametrize("wish", ["pause", "stop"])
+def test_resume_equals_never_stopping(
+    recipe: Make, events: CarryOut, home: Home, step: int, wish: loop.Wish
+) -> None:
+    whole = recipe(method__epochs=3, **HARD)
+    straight = events(whole, number=1)
+    before = events(whole, number=2, wishes={step: wish})
+    assert end(before).state == {"pause": "paused", "stop": "stopped"}[wish]
+    after = events(whole, number=2, resume=True)
+    assert end(after).state == "finished"
+
+    for name, tensor in last_weights(home, 1).items():
+        assert torch.equal(tensor, last_weights(home, 2)[name]), name
+    joined = curve(before, "train/loss") + curve(after, "train/loss")
+    assert joined == curve(straight, "train/loss")
+    assert end(after).metrics["test/loss"] == end(straight).metrics["test/loss"]
+
+
+@pytest.mark.parametrize(
+    ("names", "settings"),
+    [
+        ({"model": "Autoencoder", "task": "Reconstruction"}, {"model__dropout": 0.1}),
+        ({"model": "LSTM", "data": "MnistRows"}, {"model__dropout": 0.1}),
+        ({}, {"method__optimizer": "SGD", "method__schedule": "cosine"}),
+        ({}, {"method__precision": "bf16"}),
+    ],
+    ids=["autoencoder", "lstm", "sgd", "bf16"],
+)
+def test_resume_is_exact_for_every_model_and_optimizer(
+    recipe: Make, events: CarryOut, home: Home, names: dict[str, str], settings: dict[str, Any]
+) -> None:
+    if settings.get("method__precision") == "bf16" and not loop.devices.cpu_has_bf16():
+        pytest.skip("this processor doesn't compute bfloat16")
+    whole = recipe(**names, **settings, method__max_steps=9)
+    events(whole, number=1)
+    events(whole, number=2, wishes={4: "pause"})
+    events(whole, number=2, resume=True)
+    for name, tensor in last_weights(home, 1).items():
+        assert torch.equal(tensor, last_weights(home, 2)[name]), name
+
+
+def test_every_combination_takes_two_steps(catalog: Catalog, home: Home, events: CarryOut) -> None:
+    combinations = list(catalog.combinations())
+    assert len(combinations) >= 5
+    for number, cards in enumerate(combinations, 1):
+        names = {kind: card.name for kind, card in cards.items()}
+        settings = {"method.max_steps": 2, "method.precision": "fp32"}
+        finished = end(events(compose(catalog, names=names, settings=settings), number=number))
+        assert finished.state == "finished", (names, finished.reason)
+        assert math.isfinite(finished.metrics[finished.metrics["headline"]])
+
+
+def test_a_diverging_run_fails_with_the_mend_and_keeps_its_checkpoint(
+    recipe: Make, events: CarryOut, home: Home
+) -> None:
+    said = events(recipe(method__optimizer="SGD", method__schedule="step", method__drop_every=1,
+                         method__learning_rate=1e-3, method__epochs=1))  # fmt: skip
+    assert end(said).state == "finished"
+    good = last_weights(home, 1)
+    said = events(recipe(method__optimizer="SGD", method__schedule="constant",
+                         method__learning_rate=10.0, method__momentum=0.999, method__epochs=30))  # fmt: skip
+    assert end(said).state == "failed"
+    assert "The loss became" in end(said).reason
+    assert "Lower the learning rate" in end(said).reason
+    kept = last_weights(home, 1)
+    assert kept.keys() == good.keys()
+    assert all(tensor.isfinite().all() for tensor in kept.values())
+
+
+def test_out_of_memory_and_a_full_disk_end_with_a_sentence(
+    recipe: Make, events: CarryOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "step", no_memory)
+        assert "smaller batch size" in end(events(recipe())).reason
+
+    def no_space(*_: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint.torch, "save", no_space)
+        finished = end(events(recipe(), number=2))
+    assert finished.state == "failed"
+    assert "No space left" in finished.reason
+
+
+def test_a_wish_to_cancel_keeps_nothing(recipe: Make, events: CarryOut, home: Home) -> None:
+    said = events(recipe(), wishes={3: "cancel"})
+    assert end(said).state == "stopped"
+    assert "nothing was kept" in end(said).reason
+    assert not checkpoint.entries(home.checkpoints(1))
+
+
+def test_a_wish_to_save_saves_at_once(recipe: Make, events: CarryOut, home: Home) -> None:
+    said = events(recipe(method__epochs=1), wishes={2: "save", 4: "pause"})
+    assert 4 in [e.step for e in said if isinstance(e, Saved)]
+    assert end(said).state == "paused"
+
+
+def test_early_stopping_stops(recipe: Make, events: CarryOut) -> None:
+    said = events(recipe(method__epochs=50, method__patience=2, method__learning_rate=1e-7,
+                         method__optimizer="SGD", method__schedule="constant",
+                         method__momentum=0, method__weight_decay=0, data__shift=0))  # fmt: skip
+    epochs = curve(said, "validation/loss")
+    losses = [loss for _, loss in epochs]
+    best = losses.index(min(losses))
+    if len(epochs) < 50:  # it stopped: two epochs after the best, and said so
+        assert len(epochs) - 1 - best == 2
+        assert any(isinstance(e, Notice) and "no gain for 2" in e.text for e in said)
+
+
+def test_the_best_epoch_is_tested_not_the_last(
+    recipe: Make, events: CarryOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, losses = loop.evaluate, iter([0.5, 0.1, 0.9])
+
+    def faked(*given: Any) -> dict[str, Any]:
+        return real(*given) | {"loss": next(losses)}
+
+    monkeypatch.setattr(loop, "evaluate", faked)
+    said = events(recipe(method__epochs=3))
+    assert end(said).metrics["best_epoch"] == 2
+    assert end(said).metrics["best_step"] == 24
+
+
+def test_accumulated_batches_equal_one_large_batch(
+    recipe: Make, home: Home, tmp_path: Path
+) -> None:
+    gradients = []
+    for settings in ({"method__batch_size": 40, "method__accumulate": 3},
+                     {"method__batch_size": 120}):  # fmt: skip
+        setup = session.make(recipe(**settings, method__weight_decay=0.0), home)
+        kept = checkpoint.Checkpoints(tmp_path / f"{len(gradients)}")
+        bench = Bench(torch.device("cpu"), 0, kept, lambda: None)
+        trainee = setup.method.trainee(setup.model, setup.task, setup.data, bench)
+        feed, _ = setup.method.feeds(setup.task, setup.data, bench)
+        group = [
+            b for b, _ in zip(feed.batches(), range(setup.method.plan.accumulate), strict=False)
+        ]
+        loss = loop.step(trainee, setup.task, group, setup.method.plan)
+        gradients.append((loss, [p.detach().clone() for p in setup.model.parameters()]))
+        kept.close()
+    torch.testing.assert_close(gradients[0][0], gradients[1][0])
+    torch.testing.assert_close(gradients[0][1], gradients[1][1], rtol=1e-3, atol=1e-5)
+
+
+def test_biases_are_not_decayed() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.LayerNorm(4))
+    for name in ("AdamW", "Adam", "SGD"):
+        learner = optimizer(model, name, learning_rate=0.1, weight_decay=0.5, momentum=0.9)
+        decayed = {
+            tuple(p.shape) for g in learner.param_groups if g["weight_decay"] for p in g["params"]
+        }
+        spared = {
+            tuple(p.shape)
+            for g in learner.param_groups
+            if not g["weight_decay"]
+            for p in g["params"]
+        }
+        assert decayed == {(4, 3)}
+        assert spared == {(4,)}
+
+
+def test_schedules_rise_and_fall_as_their_papers_say() -> None:
+    def factors(name: str, **settings: Any) -> list[float]:
+        schedule = Schedule(name, total=100, warmup=0.3, steps_per_epoch=10, **settings)
+        return [schedule.factor(step) for step in range(100)]
+
+    one = factors("one-cycle")
+    assert one[0] == pytest.approx(1 / 25)
+    assert max(one) == one[30] == pytest.approx(1)
+    assert one[-1] < 0.01
+    cosine = factors("cosine")
+    assert cosine[0] == pytest.approx(1 / 30)
+    assert cosine[29] == pytest.approx(1)
+    assert cosine[-1] < 0.01
+    steps = factors("step", drop_every=4)
+    assert [steps[i] for i in (0, 39, 40, 80)] == pytest.approx([1, 1, 0.1, 0.01])
+    assert set(factors("constant")) == {1.0}
+
+
+def test_a_plateau_lowers_the_rate() -> None:
+    schedule = Schedule("plateau", total=100, warmup=0.1, steps_per_epoch=10)
+    reduced = [schedule.observe(loss) for loss in (1.0, 0.5, 0.6, 0.6, 0.6, 0.6, 0.6)]
+    assert reduced == [False] * 5 + [True, False]
+    assert schedule.factor(0) == pytest.approx(0.2)
+
+
+def test_balanced_weights_make_classes_count_the_same(recipe: Make, home: Home) -> None:
+    setup = session.make(recipe(task__class_weights="balanced"), home)
+    setup.task.prepare(setup.data)
+    counts = torch.tensor(setup.data.counts("train"), dtype=torch.float32)
+    per_class = counts * setup.task.weights
+    torch.testing.assert_close(per_class, torch.full_like(counts, float(counts.sum()) / 10))
+
+
+def test_the_moving_average_is_judged_and_kept(recipe: Make, events: CarryOut, home: Home) -> None:
+    events(recipe(method__average=0.99, method__epochs=1))
+    _, folder = checkpoint.find(home.checkpoints(1), "last")
+    averaged, raw = checkpoint.weights(folder), checkpoint.state(folder)["raw"]
+    assert not all(torch.equal(averaged[name], raw[name]) for name in raw)
+
+
+def test_training_goes_on_from_an_earlier_runs_weights(
+    recipe: Make, events: CarryOut, home: Home
+) -> None:
+    events(recipe(method__epochs=8, method__learning_rate=0.01), number=1)
+    said = events(recipe(start=1, method__epochs=1, method__learning_rate=1e-4), number=2)
+    assert curve(said, "train/loss")[0][1] < 1.0
+    other = recipe(start=1, model__hidden=[17])
+    finished = end(events(other, number=3))
+    assert finished.state == "failed"
+    assert "another architecture" in finished.reason
+
+
+def test_a_resumed_feed_gives_the_batches_it_still_owed(recipe: Make, home: Home) -> None:
+    data = session.make(recipe(data__shift=2), home).data
+    feed = Feed(data, "train", batch_size=50, device=torch.device("cpu"), seed=1, shuffle=True,
+                augment=True)  # fmt: skip
+    whole = list(feed.batches(4))
+    for skip in (0, 1, 7, len(whole)):
+        rest = list(feed.batches(4, skip=skip))
+        assert len(rest) == len(whole) - skip
+        for one, other in zip(whole[skip:], rest, strict=True):
+            assert torch.equal(one.inputs["images"], other.inputs["images"])
+            assert torch.equal(one.targets, other.targets)  # type: ignore[arg-type]
