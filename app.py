@@ -321,8 +321,7 @@ def foreground(home: Home, history: History, run: Run, known: Catalog) -> None:
                 time.sleep(0.5)
     run = history.run(run.id)
     tell(run.reason)
-    numbers = {k: v for k, v in run.metrics.items() if isinstance(v, int | float)}
-    say({"run": run.id, "state": run.state, "reason": run.reason, "metrics": numbers})
+    say({"run": run.id, "state": run.state, "reason": run.reason, "metrics": measures(run)})
     if run.state in ("failed", "interrupted"):
         raise typer.Exit(1)
 
@@ -385,16 +384,23 @@ class Bar:
 # --- runs -----------------------------------------------------------------------------------
 
 
+def measures(run: Run) -> dict[str, float]:
+    """A run's metrics that are numbers."""
+    return {
+        name: value for name, value in run.metrics.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }  # fmt: skip
+
+
 def summary(run: Run) -> dict[str, Any]:
     """A run as one line of JSON."""
-    numbers = {k: v for k, v in run.metrics.items() if isinstance(v, int | float)}
     return {
         "run": run.id, "name": run.name, "state": run.state, "reason": run.reason,
         "task": run.task, "data": run.data, "model": run.model, "method": run.method,
         "step": run.step, "steps": run.steps, "epoch": run.epoch, "seconds": run.seconds,
         "device": run.device, "parent": run.parent, "tags": list(run.tags), "notes": run.notes,
         "created": run.created, "started": run.started, "finished": run.finished,
-        "metrics": numbers,
+        "metrics": measures(run),
     }  # fmt: skip
 
 
@@ -553,15 +559,15 @@ def data_add(
     database_url: DatabaseOption = None,
 ) -> None:
     """Bring in a dataset of your own."""
-    from engine.data.imports import kind_of
-    from engine.intake import options_from, take_in
+    from engine.data.imports import ImportOptions, kind_of
+    from engine.intake import take_in
     from engine.processes import me
 
     with told():
         place, history = opened(home, database_url)
         if not path.exists():
             raise BadInput(f"There is no file {path}")
-        options = options_from({"size": size, "skip_broken": skip_broken, "seed": seed})
+        options = ImportOptions.of({"size": size, "skip_broken": skip_broken, "seed": seed})
         found = kind or kind_of(path)
         pid, started = me()
         row = history.add_dataset(name=name or path.stem, kind=found, source=path.name,

@@ -1,7 +1,7 @@
 """How long pages take to open: a curve of a million points, a history of two thousand runs.
 
-Each function fills a home of its own, serves it, and measures in Chromium from the navigation to
-what a person sees. The first visit has an empty browser cache; the visits after it have a full one.
+Each benchmark fills a home of its own, serves it, and measures in Chromium from the navigation to
+what a person sees. The first visit has an empty browser cache; those after it have a full one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import math
 import random
+import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -16,27 +18,33 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from engine.catalog import Catalog
+from benchmarks import Options, Result
+from engine.catalog import BadInput, Catalog
 from engine.recipe import Choice, Recipe
 from gui.shell import Anneal, serve
 from storage.history import History
 
+POINTS = 1_000_000
+RUNS = 2000
 VISITS = 5
-CHROMIUM = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+OPTIONS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 
-# In the page: when the first curve has its points, and when a frame has shown them.
+# In the page: true when the curve, or the first hundred rows, are there.
 DRAWN = """() => {
   const chart = document.querySelector('.curve-plot');
   return chart?.data?.length > 0 && chart.querySelector('path.js-line') !== null;
 }"""
 ROWS = "() => document.querySelectorAll('.runs-table tbody tr .runs-name').length === 100"
+FEW_ROWS = "() => document.querySelectorAll('.runs-table tbody tr').length < 20"
 NEXT_FRAME = "() => new Promise((done) => requestAnimationFrame(() => setTimeout(done)))"
 SINCE_NAVIGATION = "() => performance.now() / 1000"
 
-# Zooms in and out by plotly's own means and times each until its frame is shown.
+# Zooms by plotly's own means; the seconds until each is drawn.
 ZOOM = """async () => {
   const chart = document.querySelector('.curve-plot');
   const times = [];
@@ -44,13 +52,13 @@ ZOOM = """async () => {
   for (let turn = 1; turn <= 10; turn += 1) {
     const before = performance.now();
     const part = (high - low) / (turn + 1);
-    await Plotly.relayout(chart, { 'xaxis.range': [low + part / 3, low + part] });
+    await Plotly.relayout(chart, { 'xaxis.range[0]': low + part / 3, 'xaxis.range[1]': low + part });
     await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
     times.push((performance.now() - before) / 1000);
   }
   return times;
 }"""
-# Scrolls through the page and times every frame.
+# Scrolls there and back; the seconds of each frame.
 SCROLL = """async () => {
   const times = [];
   let before = performance.now();
@@ -64,80 +72,117 @@ SCROLL = """async () => {
 }"""
 
 
-def curve_million(*, points: int = 1_000_000, chromium: str = "/usr/bin/chromium") -> dict[str, Any]:
-    """Seconds until the Run page of a finished run shows a curve of that many points.
-
-    ``first`` and ``again`` are the page with an empty and a full browser cache, each time with
-    an app that hasn't read the run before for ``first``; ``zoom`` is the slowest of ten zooms,
-    until drawn, and ``bytes`` is what the points weigh on the wire.
-    """
-
-    def fill(history: History) -> int:
-        run = _add(history, "a million points", _recipe(random.Random(0)))
-        _claim(history, run)
-        noise = random.Random(0)
-        for start in range(0, points, 50_000):
-            steps = range(start, min(start + 50_000, points))
-            losses = (2.3 * math.exp(-3 * s / points) * (1 + noise.gauss(0, 0.1)) for s in steps)
-            history.record(run, points=[
-                ("train/loss", s, s / 1000, s * 0.01, loss)
-                for s, loss in zip(steps, losses, strict=True)
-            ], progress=_progress(steps[-1], points))  # fmt: skip
-        history.end(run, state="finished", reason="All epochs are done", metrics={"test/loss": 0.1})
-        return run
-
-    with _served(fill) as (url, run), _browser(chromium) as browser:
-        address = f"{url}run?id={run}"
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        opened = _visits(page, address, DRAWN)
+def curve_million(options: Options) -> Result:
+    """Seconds until the Run page shows a curve of 1,000,000 points."""
+    with _served(_million) as (url, run), _browser() as page:
+        visits = _visits(page, f"{url}run?id={run}", DRAWN)
         zooms = page.evaluate(ZOOM)
-        reply = page.request.get(f"{url}api/runs/{run}/curves?points=3000")
-        drawn = page.evaluate("() => document.querySelector('.curve-plot').data[0].x.length")
-        return opened | {
-            "zoom": max(zooms), "points": points, "drawn": drawn, "bytes": len(reply.body())
-        }  # fmt: skip
+        sent = len(page.request.get(f"{url}api/runs/{run}/curves?points=3000").body())
+        return visits.result(
+            f"slowest of ten zooms {max(zooms):.2f} s, {sent / 1000:.0f} kB of points sent"
+        )
 
 
-def history_2000(*, runs: int = 2000, chromium: str = "/usr/bin/chromium") -> dict[str, Any]:
-    """Seconds until the Runs page shows its first hundred of that many runs.
-
-    ``search`` is from the last key to the rows that fit, the page's waiting for more keys
-    included; ``frame`` is the slowest of 60 frames while scrolling.
-    """
-
-    def fill(history: History) -> int:
-        noise = random.Random(0)
-        for number in range(runs):
-            recipe = _recipe(noise)
-            run = _add(history, f"run {number}", recipe)
-            _claim(history, run)
-            floor = noise.uniform(0.05, 0.4)
-            history.record(run, points=[
-                point for step in range(0, 400, 10) for point in (
-                    ("train/loss", step, step / 40, step * 0.1, floor + math.exp(-step / 80)),
-                    ("validation/loss", step, step / 40, step * 0.1, floor + math.exp(-step / 90)),
-                )
-            ], progress=_progress(400, 400))  # fmt: skip
-            history.end(run, state="finished", reason="All epochs are done", metrics={
-                "test/loss": floor, "test/accuracy": 1 - floor / 4,
-                "validation/loss": floor, "validation/accuracy": 1 - floor / 4,
-            })  # fmt: skip
-            history.tag(run, [noise.choice(["baseline", "wide", "deep"])])
-        return run
-
-    with _served(fill) as (url, _), _browser(chromium) as browser:
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        opened = _visits(page, f"{url}runs", ROWS)
+def history_2000(options: Options) -> Result:
+    """Seconds until the Runs page shows the first hundred of 2,000 runs."""
+    with _served(_many) as (url, _), _browser() as page:
+        visits = _visits(page, f"{url}runs", ROWS)
         frames = page.evaluate(SCROLL)
-        search = page.get_by_role("searchbox")
-        search.fill("run 199")
+        page.get_by_role("searchbox").fill("run 199")
         before = time.perf_counter()
-        page.wait_for_function("() => document.querySelectorAll('.runs-table tbody tr').length < 20")
+        page.wait_for_function(FEW_ROWS, polling="raf")
         searched = time.perf_counter() - before
-        reply = page.request.get(f"{url}api/runs?limit=100")
-        return opened | {
-            "search": searched, "frame": max(frames), "runs": runs, "bytes": len(reply.body())
-        }  # fmt: skip
+        sent = len(page.request.get(f"{url}api/runs?limit=100").body())
+        return visits.result(
+            f"a search {searched:.2f} s after its last letter, slowest of 60 frames scrolled "
+            f"{1000 * max(frames):.0f} ms, {sent / 1000:.0f} kB of rows sent"
+        )
+
+
+@dataclass(frozen=True)
+class Visits:
+    """Seconds from the navigation until it is seen: the first visit, and those after it."""
+
+    first: float
+    again: tuple[float, ...]
+
+    def result(self, note: str) -> Result:
+        """The median visit; `note` tells the first one too."""
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        return Result(
+            value=statistics.median(self.again), unit="s", reach=1.0, larger_is_better=False,
+            peak_mb=peak, note=f"first visit with an empty browser cache {self.first:.2f} s, {note}",
+        )  # fmt: skip
+
+
+def _visits(page: Any, address: str, seen: str) -> Visits:
+    times = []
+    for _ in range(1 + VISITS):
+        page.goto(address, wait_until="commit")
+        page.wait_for_function(seen, polling="raf")
+        page.evaluate(NEXT_FRAME)
+        times.append(float(page.evaluate(SINCE_NAVIGATION)))
+    return Visits(times[0], tuple(times[1:]))
+
+
+# --- what is looked at ----------------------------------------------------------------------------
+
+
+def _million(history: History) -> int:
+    noise = random.Random(0)
+    run = _add(history, "a million points", noise)
+    for start in range(0, POINTS, 50_000):
+        steps = range(start, start + 50_000)
+        history.record(run, points=[
+            ("train/loss", step, step / 1000, step * 0.01,
+             2.3 * math.exp(-3 * step / POINTS) * (1 + noise.gauss(0, 0.1)))
+            for step in steps
+        ], progress=_progress(steps[-1], POINTS))  # fmt: skip
+    history.end(run, state="finished", reason="All epochs are done", metrics={"test/loss": 0.1})
+    return run
+
+
+def _many(history: History) -> int:
+    noise = random.Random(0)
+    for number in range(RUNS):
+        run = _add(history, f"run {number}", noise)
+        floor = noise.uniform(0.05, 0.4)
+        history.record(run, points=[
+            point for step in range(0, 400, 10) for point in (
+                ("train/loss", step, step / 40, step * 0.1, floor + math.exp(-step / 80)),
+                ("validation/loss", step, step / 40, step * 0.1, floor + math.exp(-step / 90)),
+            )
+        ], progress=_progress(400, 400))  # fmt: skip
+        history.end(run, state="finished", reason="All epochs are done", metrics={
+            "test/loss": floor, "test/accuracy": 1 - floor / 4,
+            "validation/loss": floor, "validation/accuracy": 1 - floor / 4,
+        })  # fmt: skip
+        history.tag(run, [noise.choice(["baseline", "wide", "deep"])])
+    return run
+
+
+def _add(history: History, name: str, noise: random.Random) -> int:
+    rate = round(10 ** noise.uniform(-4, -2), 5)
+    recipe = Recipe(
+        task=Choice(name="Classification"), data=Choice(name="Mnist5000"),
+        model=Choice(name="ConvNet"),
+        method=Choice(name="Training", settings={"epochs": 10, "learning_rate": rate}),
+        seed=noise.randrange(1000),
+    )  # fmt: skip
+    run = history.add_run(
+        recipe.to_json(), name=name, task=recipe.task.name, model=recipe.model.name,
+        data=recipe.data.name, method=recipe.method.name,
+    ).id  # fmt: skip
+    assert history.claim(run, device="cpu", pid=1, pid_started=1.0), "the device is free"
+    return run
+
+
+def _progress(step: int, steps: int) -> dict[str, Any]:
+    return {
+        "step": step, "steps": steps, "epoch": 10.0 * step / steps, "epochs": 10,
+        "seconds": step * 0.1, "remaining": 0.0, "rate": 5000.0, "learning_rate": 1e-3,
+        "memory": 400_000_000,
+    }  # fmt: skip
 
 
 # --- a home, its server and a browser -----------------------------------------------------------
@@ -178,54 +223,17 @@ def _catalog() -> Catalog:
 
 
 @contextlib.contextmanager
-def _browser(chromium: str) -> Iterator[Any]:
+def _browser() -> Iterator[Any]:
+    """A page of a fresh Chromium. BadInput when there is none."""
     from playwright.sync_api import sync_playwright
 
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM))
+        path = found or playwright.chromium.executable_path
+        if not Path(path).exists():
+            raise BadInput("This benchmark needs Chromium: python -m playwright install chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=list(OPTIONS))
         try:
-            yield browser
+            yield browser.new_page(viewport={"width": 1280, "height": 900})
         finally:
             browser.close()
-
-
-def _visits(page: Any, address: str, shown: str) -> dict[str, float]:
-    times = []
-    for _ in range(1 + VISITS):
-        page.goto(address, wait_until="commit")
-        page.wait_for_function(shown, polling="raf")
-        page.evaluate(NEXT_FRAME)
-        times.append(float(page.evaluate(SINCE_NAVIGATION)))
-    return {"first": times[0], "again": statistics.median(times[1:]), "worst": max(times)}
-
-
-# --- runs -----------------------------------------------------------------------------------------
-
-
-def _recipe(noise: random.Random) -> Recipe:
-    rate = round(10 ** noise.uniform(-4, -2), 5)
-    return Recipe(
-        task=Choice(name="Classification"), data=Choice(name="Mnist5000"),
-        model=Choice(name="ConvNet"),
-        method=Choice(name="Training", settings={"epochs": 10, "learning_rate": rate}),
-        seed=noise.randrange(1000),
-    )  # fmt: skip
-
-
-def _add(history: History, name: str, recipe: Recipe) -> int:
-    return history.add_run(
-        recipe.to_json(), name=name, task=recipe.task.name, model=recipe.model.name,
-        data=recipe.data.name, method=recipe.method.name,
-    ).id  # fmt: skip
-
-
-def _claim(history: History, run: int) -> None:
-    assert history.claim(run, device="cpu", pid=1, pid_started=1.0), "the device is free"
-
-
-def _progress(step: int, steps: int) -> dict[str, Any]:
-    return {
-        "step": step, "steps": steps, "epoch": 10.0 * step / steps, "epochs": 10,
-        "seconds": step * 0.1, "remaining": 0.0, "rate": 5000.0, "learning_rate": 1e-3,
-        "memory": 400_000_000,
-    }  # fmt: skip

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from pydantic import ValidationError
+import psutil
 
 from engine.catalog import BadInput
 from engine.data.imports import Imported, ImportOptions, Kind, bring_in
@@ -49,30 +50,16 @@ class Intake:
         options: Mapping[str, Any] | None = None,
     ) -> int:
         """The new dataset's id. BadInput when an option is wrong."""
-        checked = options_from(options)
+        checked = ImportOptions.of(options or {})
         row = self.ledger.add_dataset(name=name, kind=kind or "", source=path.name)
         order = {"path": str(path), "kind": kind, "options": checked.model_dump(mode="json")}
         log = self.home.root / "imports.log"
         process = start([*self.command, str(row.id), json.dumps(order)], log=log)
-        # Until the process has said who it is, it is known by what started it.
-        import psutil
-
-        try:
+        # Until the process says who it is: so that its death isn't missed.
+        with contextlib.suppress(psutil.NoSuchProcess, ValueError, LookupError):  # ended already
             began = psutil.Process(process.pid).create_time()
             self.ledger.import_owner(row.id, pid=process.pid, pid_started=began)
-        except (psutil.NoSuchProcess, ValueError, LookupError):
-            pass  # it has ended already, and has said how
         return row.id
-
-
-def options_from(options: Mapping[str, Any] | None) -> ImportOptions:
-    """Checked options. BadInput names the first that is wrong."""
-    try:
-        return ImportOptions.model_validate(dict(options or {}))
-    except ValidationError as problem:
-        first = problem.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise BadInput(f"{name}: {first['msg']}", field=name) from None
 
 
 def take_in(
@@ -115,4 +102,4 @@ def take_in(
 def order_from(text: str) -> tuple[Path, Kind | None, ImportOptions]:
     """What `Intake.start` told its process."""
     order = json.loads(text)
-    return Path(order["path"]), cast(Kind | None, order["kind"]), options_from(order["options"])
+    return Path(order["path"]), cast(Kind | None, order["kind"]), ImportOptions.of(order["options"])

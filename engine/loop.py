@@ -64,8 +64,8 @@ class Position:
     taken: int = 0
     """Batches of this epoch already trained on."""
     seconds: float = 0.0
-    best: float | None = None
-    """The lowest validation loss so far: steadier than an accuracy over a few hundred items."""
+    top: float | None = None
+    """The best headline of validation so far, its sign such that larger is better."""
     best_epoch: int = 0
     without_gain: int = 0
     done: bool = False
@@ -182,7 +182,7 @@ def train(
 
         scores = evaluate(trainee, task, data, validation)
         yield from watch.scores("validation", scores)
-        better = is_better(at, scores["loss"])
+        better = is_better(at, task, scores, len(validation.rows))
         if trainee.schedule.observe(scores["loss"]):
             yield Notice(f"The loss stands still: learning rate reduced to {watch.rate():.2g}")
         at.done = bool(plan.patience) and at.without_gain >= (plan.patience or 0)
@@ -235,12 +235,20 @@ def evaluate(trainee: Trainee, task: Task, data: Data, feed: Feed) -> dict[str, 
     return meter.compute()
 
 
-def is_better(at: Position, loss: float) -> bool:
-    """Whether this epoch is the best so far."""
-    if at.best is not None and not loss < at.best:
+def is_better(at: Position, task: Task, scores: dict[str, Any], items: int) -> bool:
+    """Whether this epoch's weights are the ones to keep.
+
+    Among epochs within one standard error of the best the latest wins: the rule of Breiman et al.
+    1984, turned to time. A few hundred items can't tell such epochs apart, and training can.
+    """
+    score = scores[task.headline] * (1 if task.larger_is_better else -1)
+    if at.top is None or score > at.top:
+        at.top, at.without_gain = score, 0
+    else:
         at.without_gain += 1
+    if score < at.top - task.uncertainty(scores, items):
         return False
-    at.best, at.best_epoch, at.without_gain = loss, at.epoch, 0
+    at.best_epoch = at.epoch
     return True
 
 

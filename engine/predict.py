@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import binascii
 import csv
 import io
+from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from engine import checkpoint, pictures, session
+from engine import checkpoint, session
 from engine.catalog import BadInput
 from engine.data.batches import Batch, Data, Images, Sequences
+from engine.data.pixels import NotAnImage, decode
 from engine.home import Home
+from engine.pictures import png
 from engine.recipe import Recipe
 
 
@@ -65,12 +69,17 @@ def read(given: Mapping[str, Any], data: Data) -> tuple[Batch, dict[str, Any]]:
     cpu = torch.device("cpu")
     one = np.zeros(1, np.int64)
     if isinstance(items, Images):
-        raw = Path(given["path"]).read_bytes() if "path" in given else given.get("png")
-        if raw is None:
+        if "path" not in given and "png" not in given:
             raise BadInput("This model takes a picture")
-        pixels = pictures.fit(pictures.read(raw), data.shape)
+        try:
+            raw = Path(given["path"]).read_bytes() if "path" in given else b64decode(given["png"])
+            pixels = decode(raw, *data.shape)
+        except binascii.Error:
+            raise BadInput("The picture didn't arrive whole: send it again") from None
+        except NotAnImage as problem:
+            raise BadInput(f"The picture {problem}") from None
         inputs = Images(pixels[None]).gather(one, cpu, None)
-        return Batch(inputs, None), {"input": pictures.png(inputs["images"][0])}
+        return Batch(inputs, None), {"input": png(inputs["images"][0])}
     if "path" in given:
         given = {"text": Path(given["path"]).read_text("utf-8-sig")}
     if "text" not in given and "sequence" not in given:

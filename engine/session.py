@@ -148,7 +148,6 @@ def _finish(
     }
     metrics |= {
         "headline": f"test/{task.headline}", "larger_is_better": task.larger_is_better,
-        "validation/loss": at.best,
         "best_epoch": at.best_epoch, "best_step": best.step,
         "seconds": at.seconds, "items_per_second": at.seen / max(at.seconds, 1e-9),
         "peak_memory": devices.peak_memory(trainee.device),

@@ -151,7 +151,7 @@ def serve(
         max_file_size=max_upload,
         show_error=True,
         theme=theme(),
-        head=styles(),
+        head="".join(f'<link rel="stylesheet" href="{url}">' for url in styles()),
         favicon_path=str(assets.STATIC / "mark.svg"),
         app_kwargs={
             "routes": routes(anneal),
@@ -170,7 +170,7 @@ def draw(anneal: Anneal, host: str = LOCAL[0]) -> gr.Blocks:
     with gr.Blocks(title=text("app"), fill_width=True, analytics_enabled=False) as demo:
         _page(PAGES[0], anneal, host)
     for page in PAGES[1:]:
-        with demo.route(page.title, page.path):
+        with demo.route(page.title, page.path, show_in_navbar=False):
             _page(page, anneal, host)
     return demo
 
@@ -224,10 +224,10 @@ def version() -> str:
     return str(tomllib.loads(project.read_text())["project"]["version"])
 
 
-def styles() -> str:
-    """Every style sheet of ours; base.css first, so that the pages' own can build on it."""
+def styles() -> list[str]:
+    """Addresses of our style sheets; base.css first, so that the pages' own can build on it."""
     names = sorted((n for n in assets.files() if n.endswith(".css")), key="base.css".__ne__)
-    return "".join(f'<link rel="stylesheet" href="{assets.url(name)}">' for name in names)
+    return [assets.url(name) for name in names]
 
 
 def routes(anneal: Anneal) -> list[Route]:
@@ -295,6 +295,10 @@ class SameSite:
             await PlainTextResponse("Not from this site", status_code=403)(scope, receive, send)
             return
 
+        # Gradio puts the styles into the page by a script: fetched by then, they never come late.
+        paths = [page.path for page in PAGES]
+        early = [(b"link", f"<{url}>; rel=preload; as=style".encode()) for url in styles()]
+
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
                 message["headers"] = [
@@ -302,6 +306,7 @@ class SameSite:
                     (b"content-security-policy", POLICY.encode()),
                     (b"x-content-type-options", b"nosniff"),
                     (b"referrer-policy", b"same-origin"),
+                    *(early if scope["path"] in paths else ()),
                 ]
             await send(message)
 

@@ -14,8 +14,10 @@ ROOT = Path(__file__).parents[1]
 ROOMS = {"gui", "engine", "storage"}
 
 # What a room may import besides the standard library and itself.
-FIELD = {"torch", "torchvision", "torchmetrics", "numpy", "PIL", "sklearn", "mlxtend", "safetensors",
-         "psutil", "platformdirs", "pydantic"}  # fmt: skip
+FIELD = {
+    "torch", "torchvision", "torchmetrics", "numpy", "PIL", "sklearn", "mlxtend", "safetensors",
+    "psutil", "platformdirs", "pydantic",
+}  # fmt: skip
 OPEN = {
     "storage": {"sqlalchemy", "alembic"},
     "engine": FIELD,

@@ -14,7 +14,8 @@ from engine.models import Activation, Dropout, Model, dense
 
 class Autoencoder(
     Model, label="Autoencoder", fits={"image"}, provides={"reconstruction"},
-    suggests={"data.shift": 0},
+    suggests={"data.shift": 0, "method.epochs": 60, "method.learning_rate": 3e-3,
+              "method.weight_decay": 0.0},
 ):  # fmt: skip
     """Squeezes a picture through a narrow code and back: learns without labels.
 

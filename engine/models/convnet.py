@@ -11,7 +11,14 @@ from engine.catalog import BadInput, Help, Range
 from engine.models import ACTIVATIONS, Activation, Dropout, Model, Standardize, dense
 
 
-class ConvNet(Model, label="Convolutional network", fits={"image"}, provides={"logits"}, rank=10):
+class ConvNet(
+    Model,
+    label="Convolutional network",
+    fits={"image"},
+    provides={"logits"},
+    rank=10,
+    suggests={"method.epochs": 15},
+):
     """Three convolutions and three dense layers: small, fast, a good first choice for pictures.
 
     Each convolution is 3×3 with same padding, then the activation and 2×2 max pooling.

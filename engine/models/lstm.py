@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated
+from typing import Annotated, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +15,8 @@ from engine.models import Activation, Dropout, Model, Standardize, dense
 
 class LSTM(
     Model, label="LSTM", fits={"sequence"}, provides={"logits"},
+    suggests={"method.epochs": 30, "method.learning_rate": 5e-3, "method.clip": 1.0,
+              "model.dropout": 0.2},
 ):  # fmt: skip
     """Three recurrent layers and three dense ones: reads a sequence of any length step by step.
 
@@ -41,13 +43,11 @@ class LSTM(
         super().__init__(shape, classes)
         (features,) = shape
         self.standardize = Standardize(features, dim=-1)
-        sizes = [features, *widths]
-        self.layers = nn.ModuleList(
-            nn.LSTM(size, larger, batch_first=True) for size, larger in pairwise(sizes)
-        )
-        for layer, units in zip(self.layers, widths, strict=True):
+        layers = [nn.LSTM(*size, batch_first=True) for size in pairwise([features, *widths])]
+        for layer, units in zip(layers, widths, strict=True):
             # Remember by default: a forget gate that starts open (Gers 2000, Jozefowicz 2015).
-            nn.init.constant_(layer.bias_hh_l0[units : 2 * units], 1.0)
+            nn.init.constant_(cast(Tensor, layer.bias_hh_l0)[units : 2 * units], 1.0)
+        self.layers = nn.ModuleList(layers)
         self.dropout = nn.Dropout(dropout)
         self.head = dense([widths[-1], *hidden, classes], activation=activation, dropout=dropout)
 

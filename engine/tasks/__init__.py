@@ -44,6 +44,10 @@ class Task(Choosable, kind="task"):
     def meter(self, data: Data) -> Meter:
         """A fresh meter."""
 
+    def uncertainty(self, scores: Mapping[str, Any], items: int) -> float:
+        """One standard error of the headline measured over so many items; 0 if it isn't known."""
+        return 0.0
+
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:
         """What no model, or a classical one, reaches on the test split: ``{name: {metric: x}}``."""
         return {}

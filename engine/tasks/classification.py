@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -59,6 +60,10 @@ class Classification(Task, label="Classification", fits={"logits"}, needs={"labe
 
     def meter(self, data: Data) -> ConfusionMeter:
         return ConfusionMeter(data.classes)
+
+    def uncertainty(self, scores: Mapping[str, Any], items: int) -> float:
+        share: float = scores["accuracy"]
+        return math.sqrt(share * (1 - share) / items)
 
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:
         counts = np.array(data.counts("test"))

@@ -209,6 +209,7 @@ export class Chart {
     this.hidden = new Set();
     this.averages = new Map();
     this.drawn = new Map();
+    this.uids = new Map();
     this.turn = Promise.resolve();
     this.revision = 0;
     this.scale = TIMES[0];
@@ -331,6 +332,9 @@ export class Chart {
     const x = this.xs(line.points);
     const color = cssValue(line.color);
     const visible = !this.hidden.has(line.key);
+    // Plotly builds selectors from it: letters and digits only.
+    if (!this.uids.has(line.key)) this.uids.set(line.key, `line${this.uids.size}`);
+    const uid = this.uids.get(line.key);
     const shape = { type: "scatter", mode: "lines", visible, showlegend: false };
     const hovertemplate = smoothing
       ? `%{y:.4~g} <span style="opacity:.7">(measured %{customdata:.4~g})</span><extra>${plainText(line.label)}</extra>`
@@ -339,11 +343,11 @@ export class Chart {
     const bold = { color, width: 2, dash: line.dash ?? "solid" };
     const faint = { color, width: 1 };
     return [
-      { ...shape, uid: `${line.key} measured`, x, y: line.points.value, customdata: line.points.value,
+      { ...shape, uid: `${uid}m`, x, y: line.points.value, customdata: line.points.value,
         mode: smoothing ? "lines" : dots, opacity: smoothing ? 0.22 : 1, line: smoothing ? faint : bold,
         marker: { size: 4, color }, hovertemplate, hoverinfo: smoothing ? "skip" : "all",
         ...(smoothing ? { hovertemplate: null } : {}) },
-      { ...shape, uid: `${line.key} smoothed`, x: smoothing ? x : [], y: this.smooth(line, line.points),
+      { ...shape, uid: `${uid}s`, x: smoothing ? x : [], y: this.smooth(line, line.points),
         customdata: smoothing ? line.points.value : [], mode: dots, marker: { size: 4, color },
         line: bold, hovertemplate },
     ];

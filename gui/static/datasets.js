@@ -16,6 +16,7 @@ export function mount(page) {
   let readonly = null;
   let chosen = new URLSearchParams(window.location.search).get("data");
   let looking = null;
+  let broken = false;
 
   const notices = el("div", { "aria-live": "polite" });
   const builtIn = el("ul", { class: "an-list" });
@@ -136,10 +137,9 @@ export function mount(page) {
       notices.append(el("p", { class: "an-notice" }, readonly));
       for (const input of upload.elements) input.disabled = true;
     }
-    if (chosen === null || !listed.some((item) => item.key === chosen)) {
-      const first = listed.find((item) => item.key);
-      if (first) look(first.key, { first: true });
-    }
+    const usable = listed.filter((item) => item.key);
+    const now = usable.find((item) => item.key === chosen) ?? usable[0];
+    if (now && shown.dataset.key !== now.key) look(now.key, { typed: false });
     return listed.some((item) => item.state === "importing") ? BUSY : CALM;
   }
 
@@ -160,11 +160,13 @@ export function mount(page) {
 
   // --- a look inside -------------------------------------------------------------------------
 
-  async function look(key, { first = false } = {}) {
-    if (key === chosen && shown.dataset.key === key) return;
+  /** `typed` is false when nobody asked for it: the address stays as it is. */
+  async function look(key, { typed = true } = {}) {
+    if (shown.dataset.key === key && typed && !broken) return;
+    broken = false;
     chosen = key;
     shown.dataset.key = key;
-    if (!first) remember({ data: key });
+    if (typed) remember({ data: key });
     for (const entry of root.querySelectorAll(".an-entry[data-key]")) {
       entry.setAttribute("aria-current", String(entry.dataset.key === key));
     }
@@ -181,7 +183,7 @@ export function mount(page) {
       if (mine === looking) show(found, item);
     } catch (trouble) {
       if (trouble.name === "AbortError" || mine !== looking) return;
-      delete shown.dataset.key;
+      broken = true; // another click tries again
       shown.replaceChildren(
         el("div", { class: "an-card-head" }, el("h2", {}, item?.name ?? "")),
         el("p", { class: "an-notice bad" }, trouble.message),
@@ -476,7 +478,6 @@ export function mount(page) {
       ...(trouble ? [el("p", { class: "an-notice bad" }, trouble.message)] : []),
     );
   });
-  if (chosen !== null) look(chosen);
 }
 
 const COLOURS = 6;

@@ -28,6 +28,7 @@ export function mount(element) {
 
 function missing(page, words) {
   document.title = "Run · Anneal";
+  page.classList.remove("waiting");
   page.replaceChildren(el("div", { class: "an-empty" },
     el("h2", {}, "This run isn't here"),
     el("p", {}, `${words} It may have been deleted.`),

@@ -132,7 +132,7 @@ class Scatter {
       // More classes than colours: the same colour again, with another shape.
       const turn = label ?? 0;
       return {
-        type: "scatter", mode: "markers", uid: `class ${label}`,
+        type: "scatter", mode: "markers", uid: `class${label}`,
         name: label === null ? "item" : String(data.classes[label] ?? label).replaceAll("<", "&lt;"),
         x: chosen.map((index) => data.x[index]),
         y: chosen.map((index) => data.y[index]),
@@ -200,7 +200,7 @@ export class Confusion {
   }
 
   layTable(classes) {
-    const corner = el("td", { class: "confusion-corner" }, "predicted →\ntrue ↓");
+    const corner = el("td", { class: "confusion-corner", role: "none" }, "predicted →\ntrue ↓");
     const head = el("tr", {}, corner, ...classes.map((name) => el("th", { scope: "col", title: name }, name)));
     this.cells = classes.map((_, row) => classes.map((__, column) => el("td", {
       tabindex: row + column === 0 ? 0 : -1,

@@ -121,8 +121,12 @@ export function mount(page) {
 
   function fieldOf(field) {
     const id = idOf(field.name);
-    const label = el("label", { for: id }, field.label);
-    const reset = el("button", { type: "button", class: "an-reset", hidden: true }, "↺");
+    const label = el("label", { for: id, id: `${id}-label` }, field.label);
+    const reset = el(
+      "button",
+      { type: "button", class: "an-reset", "aria-describedby": `${id}-label`, hidden: true },
+      "↺",
+    );
     const top = el("div", { class: "an-top" }, label, reset);
     if (field.unit) label.after(el("span", { class: "an-unit" }, field.unit));
     const control = controlOf(field);
@@ -161,7 +165,7 @@ export function mount(page) {
       reset.hidden = sameValue(field, field.value);
       const hint = text("train.reset", { value: shown(field, field.suggested) });
       reset.title = hint;
-      reset.setAttribute("aria-label", `${field.label}: ${hint}`);
+      reset.setAttribute("aria-label", hint);
     }
     for (const section of plan.sections) {
       const said = root.querySelector(`[data-section="${section.kind}"] .an-count`);
@@ -175,8 +179,12 @@ export function mount(page) {
   // --- sections ------------------------------------------------------------------------------
 
   function optionOf(kind, option) {
+    const id = `choice-${kind}-${option.key}`;
     const input = el("input", {
       type: "radio",
+      id,
+      "aria-labelledby": `${id}-label`,
+      "aria-describedby": `${id}-help`,
       name: `choice-${kind}`,
       value: option.key,
       checked: option.chosen,
@@ -190,8 +198,8 @@ export function mount(page) {
       "label",
       { class: option.reason === null ? "an-option" : "an-option disabled" },
       input,
-      el("b", {}, option.label),
-      el("span", { class: "an-help" }, option.reason ?? option.help),
+      el("b", { id: `${id}-label` }, option.label),
+      el("span", { class: "an-help", id: `${id}-help` }, option.reason ?? option.help),
     );
   }
 

@@ -96,7 +96,8 @@ from pathlib import Path
 from engine.checkpoint import Checkpoints, Snapshot
 kept = Checkpoints(Path(sys.argv[1]))
 for step in range(1, 10**6):
-    kept.save(Snapshot(step, 0.0, {"weight": torch.full((200_000,), float(step))}, {"step": step}), best=step % 2 == 0)
+    weights = {"weight": torch.full((200_000,), float(step))}
+    kept.save(Snapshot(step, 0.0, weights, {"step": step}), best=step % 2 == 0)
     kept.flush()
     print(step, flush=True)
 """

@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import psutil
@@ -81,20 +82,20 @@ def running(history: History, number: int) -> Run:
 def test_runs_are_carried_out_in_order_one_at_a_time(
     history: History, home: Home, recipe: Callable[..., Recipe], open_app: Callable[[], Jobs]
 ) -> None:
-    first, second, third = (add(history, recipe(seed=seed, method__epochs=4, method__learning_rate=0.01))
-                            for seed in range(3))  # fmt: skip
+    short = {"method__epochs": 4, "method__learning_rate": 0.01}
+    first, second, third = (add(history, recipe(seed=seed, **short)) for seed in range(3))
     history.reorder(third, before=second)
     open_app()
     until(lambda: all(state(history, n) == "finished" for n in (first, second, third)))
     runs = [history.run(n) for n in (first, third, second)]
-    for earlier, later in zip(runs, runs[1:], strict=False):
+    for earlier, later in pairwise(runs):
         assert earlier.finished is not None
         assert later.started is not None
         assert earlier.finished <= later.started
     assert runs[0].metrics["test/accuracy"] > 0.2
     assert len(history.curves(first)["train/loss"].values) == 48
     assert Recipe.from_json((home.run(first) / "recipe.json").read_text()) == recipe(
-        seed=0, method__epochs=4, method__learning_rate=0.01
+        seed=0, **short
     )
     assert "process" in home.log(first).read_text()
 

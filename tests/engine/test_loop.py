@@ -130,8 +130,10 @@ def test_a_diverging_run_fails_with_the_mend_and_keeps_its_checkpoint(
                          method__learning_rate=1e-3, method__epochs=1))  # fmt: skip
     assert end(said).state == "finished"
     good = last_weights(home, 1)
-    said = events(recipe(method__optimizer="SGD", method__schedule="constant",
-                         method__learning_rate=10.0, method__momentum=0.999, method__epochs=30))  # fmt: skip
+    said = events(recipe(
+        method__optimizer="SGD", method__schedule="constant", method__learning_rate=10.0,
+        method__momentum=0.999, method__epochs=30,
+    ))  # fmt: skip
     assert end(said).state == "failed"
     assert "The loss became" in end(said).reason
     assert "Lower the learning rate" in end(said).reason
@@ -173,30 +175,31 @@ def test_a_wish_to_save_saves_at_once(recipe: Make, events: CarryOut, home: Home
     assert end(said).state == "paused"
 
 
-def test_early_stopping_stops(recipe: Make, events: CarryOut) -> None:
-    said = events(recipe(method__epochs=50, method__patience=2, method__learning_rate=1e-7,
-                         method__optimizer="SGD", method__schedule="constant",
-                         method__momentum=0, method__weight_decay=0, data__shift=0))  # fmt: skip
-    epochs = curve(said, "validation/loss")
-    losses = [loss for _, loss in epochs]
-    best = losses.index(min(losses))
-    if len(epochs) < 50:  # it stopped: two epochs after the best, and said so
-        assert len(epochs) - 1 - best == 2
-        assert any(isinstance(e, Notice) and "no gain for 2" in e.text for e in said)
+def test_early_stopping_stops(
+    recipe: Make, events: CarryOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, given_scores = loop.evaluate, iter([0.5, 0.9, 0.89, 0.9, 0.7])
+    monkeypatch.setattr(
+        loop, "evaluate", lambda *given: real(*given) | {"accuracy": next(given_scores)}
+    )
+    said = events(recipe(method__epochs=50, method__patience=2))
+    assert [score for _, score in curve(said, "validation/accuracy")] == [0.5, 0.9, 0.89, 0.9]
+    assert any(isinstance(e, Notice) and "no gain for 2" in e.text for e in said)
 
 
 def test_the_best_epoch_is_tested_not_the_last(
     recipe: Make, events: CarryOut, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, losses = loop.evaluate, iter([0.5, 0.1, 0.9])
+    # The second is the best; the third is within its standard error, the fourth is not.
+    real, given_scores = loop.evaluate, iter([0.5, 0.9, 0.89, 0.8, 0.7])
 
     def faked(*given: Any) -> dict[str, Any]:
-        return real(*given) | {"loss": next(losses)}
+        return real(*given) | {"accuracy": next(given_scores)}
 
     monkeypatch.setattr(loop, "evaluate", faked)
-    said = events(recipe(method__epochs=3))
-    assert end(said).metrics["best_epoch"] == 2
-    assert end(said).metrics["best_step"] == 24
+    said = events(recipe(method__epochs=4))
+    assert end(said).metrics["best_epoch"] == 3
+    assert end(said).metrics["best_step"] == 36
 
 
 def test_accumulated_batches_equal_one_large_batch(

@@ -1,4 +1,4 @@
-"""What the pages are given in tests: a small catalogue, answers and imports that nobody computes."""
+"""What the pages are given in tests: a small catalogue, and answers that nobody computes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def catalog() -> Catalog:
     flip = Field(name="flip", label="Mirror", help="Mirrors at random.", type="bool", default=False)
     number = Field(name="id", label="Dataset", type="int", required=True, hidden=True)
     cards = (
-        Card(kind="task", name="Classification", label="Classification", help="Tells classes apart.",
+        Card(kind="task", name="Classification", label="Classification", help="Tells apart.",
              needs={"label"}, fits={"logits"},
              fields=(Field(name="label_smoothing", label="Label smoothing", help="Softer targets.",
                            type="float", default=0.0, range=Range(0, 0.5, 0.01), advanced=True),)),
@@ -103,7 +103,8 @@ class FakeAnswers:
 
     def preview(self, data: dict[str, Any]) -> dict[str, Any]:
         items = [{"label": f"class {n % 2}", "png": PIXEL} for n in range(4)]
-        return {"provides": ["image", "label"], "shape": [8, 8, 1], "classes": ["class 0", "class 1"],
+        return {"provides": ["image", "label"], "shape": [8, 8, 1],
+                "classes": ["class 0", "class 1"],
                 "counts": {"train": [80, 60], "validation": [10, 8], "test": [10, 8]},
                 "samples": {"kind": "images", "items": items}, "fingerprint": "abc123",
                 "licence": "CC0", "source": "somewhere", "help": "Pictures."}  # fmt: skip
@@ -167,9 +168,10 @@ def add_run(history: History, *, saved: bool = True, ended: bool = True, **names
     )  # fmt: skip
     if saved:
         history.claim(run.id, device=f"device {run.id}", pid=1, pid_started=1.0)
-        progress = {"step": 300, "steps": 400, "epoch": 7.5, "epochs": 10, "seconds": 9.0,
-                    "remaining": 3.0, "rate": 1000.0, "learning_rate": 0.001, "memory": 1}  # fmt: skip
-        history.record(run.id, progress=progress, saved=(300, 300))
+        history.record(run.id, saved=(300, 300), progress={
+            "step": 300, "steps": 400, "epoch": 7.5, "epochs": 10, "seconds": 9.0,
+            "remaining": 3.0, "rate": 1000.0, "learning_rate": 0.001, "memory": 1,
+        })  # fmt: skip
         if ended:
             history.end(run.id, state="finished", reason="All epochs done")
     return run.id

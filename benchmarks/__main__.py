@@ -1,0 +1,65 @@
+"""``python -m benchmarks`` lists them; ``python -m benchmarks NAME`` runs one."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from benchmarks import Options, Result, import_cifar10, overhead, pages, training
+from engine.catalog import BadInput
+
+BENCHMARKS: dict[str, Callable[[Options], Result]] = {
+    "click-to-first-point": pages.click_to_first_point,
+    "convnet-mnist": training.convnet_mnist,
+    "convnet-cifar10": training.convnet_cifar10,
+    "lstm-rows": training.lstm_rows,
+    "autoencoder-mnist": training.autoencoder_mnist,
+    "autoencoder-digits": training.autoencoder_digits,
+    "import-cifar10": import_cifar10.import_cifar10,
+    "engine-overhead": overhead.against_hand_written,
+    "engine-speed": overhead.against_plain_fp32,
+    "engine-small": overhead.small_steps,
+    "curve-million": pages.curve_million,
+    "history-2000": pages.history_2000,
+}
+
+
+def main(
+    name: Annotated[str, typer.Argument(help="Which one; all are listed without it.")] = "",
+    mirror: Annotated[
+        Path | None,
+        typer.Option(envvar="ANNEAL_MIRROR", help="Where data lies that isn't in the packages."),
+    ] = None,
+) -> None:
+    """Run a benchmark: it ends with one line of JSON."""
+    if not name:
+        for each, function in BENCHMARKS.items():
+            print(f"{each:22}{(function.__doc__ or '').splitlines()[0]}")
+        return
+    if name not in BENCHMARKS:
+        print(f"There is no benchmark {name}: see python -m benchmarks", file=sys.stderr)
+        raise typer.Exit(1)
+    started = time.perf_counter()
+    try:
+        result = BENCHMARKS[name](Options(mirror and mirror.resolve()))
+    except BadInput as problem:
+        print(problem, file=sys.stderr)
+        raise typer.Exit(1) from None
+    print(json.dumps({
+        "benchmark": name, "value": round(result.value, 5), "unit": result.unit,
+        "reach": result.reach, "ok": result.ok,
+        "seconds": round(time.perf_counter() - started, 1), "peak_mb": round(result.peak_mb),
+        "note": result.note, "cores": os.cpu_count(),
+    }))  # fmt: skip
+    raise typer.Exit(0 if result.ok else 1)
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,155 @@
+"""A real browser for the pages, and a site of its own for each test that wants one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Playwright, sync_playwright
+
+from gui.shell import Anneal, Served
+from tests.gui import fakes
+
+HOSTS = {"127.0.0.1", "localhost", ""}
+OPTIONS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--use-fake-device-for-media-stream",
+    "--use-fake-ui-for-media-stream",
+]
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
+PLACES = (
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    "C:/Program Files/Google/Chrome/Application/chrome.exe",
+    "C:/Program Files (x86)/Google/Chrome/Application/chrome.exe",
+)
+
+
+def installed() -> Iterator[str]:
+    """Every Chromium and Chrome of this machine; ``ANNEAL_BROWSER`` comes first."""
+    if named := os.environ.get("ANNEAL_BROWSER"):
+        yield named
+    yield from filter(None, map(shutil.which, NAMES))
+    yield from (place for place in PLACES if Path(place).exists())
+
+
+def candidates(playwright: Playwright) -> Iterator[str]:
+    """Browsers from the nearest to the farthest; those that aren't here are installed when asked."""
+    yield from installed()
+    own = playwright.chromium.executable_path
+    if not Path(own).exists():
+        _try([sys.executable, "-m", "playwright", "install", "chromium"])
+    if Path(own).exists():
+        yield own
+    if shutil.which("apt-get") and not any(map(shutil.which, NAMES)):
+        root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+        _try([*root, "apt-get", "update"])
+        _try([*root, "apt-get", "install", "-y", "--no-install-recommends", "chromium"])
+        yield from installed()
+
+
+def _try(command: list[str]) -> None:
+    try:
+        subprocess.run(command, check=False, timeout=600, capture_output=True)
+    except (OSError, subprocess.TimeoutExpired) as problem:
+        print(f"{command}: {problem}")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, found or installed. Without one the tests are skipped, and under CI they fail."""
+    with sync_playwright() as playwright:
+        tried = []
+        for path in candidates(playwright):
+            try:
+                running = playwright.chromium.launch(executable_path=path, args=OPTIONS)
+            except Error as problem:
+                tried.append(f"{path}: {str(problem).splitlines()[0]}")
+                continue
+            yield running
+            running.close()
+            return
+        reason = "no browser: install Chromium or Chrome. " + "; ".join(tried)
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+def watch(page: Page) -> list[str]:
+    """What goes wrong on the page from now on, and must not.
+
+    Exceptions in scripts, requests to another host, and what the pages' policy forbids.
+    """
+    faults: list[str] = []
+
+    def asked(url: str) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in ("data", "blob", "about") and parts.hostname not in HOSTS:
+            faults.append(f"request to another host: {url}")
+
+    def heard(message: ConsoleMessage) -> None:
+        if "Content Security Policy" in message.text:
+            faults.append(message.text)
+
+    page.on("pageerror", lambda error: faults.append(f"error on the page: {error}"))
+    page.on("request", lambda request: asked(request.url))
+    page.on("console", heard)
+    return faults
+
+
+Opens = Callable[..., Page]
+
+
+@pytest.fixture
+def open_page(browser: Browser) -> Iterator[Opens]:
+    """``open_page(url, width=390, dark=True)``: a page of its own; what goes wrong fails the test."""
+    watched: list[list[str]] = []
+    with ExitStack() as stack:
+
+        def opened(
+            url: str = "", *, width: int = 1280, height: int = 900, dark: bool = False
+        ) -> Page:
+            context = browser.new_context(
+                viewport={"width": width, "height": height},
+                color_scheme="dark" if dark else "light",
+                permissions=["clipboard-read", "clipboard-write", "camera"],
+            )
+            stack.callback(context.close)
+            page = context.new_page()
+            page.set_default_timeout(15_000)
+            watched.append(watch(page))
+            if url:
+                page.goto(url)
+            return page
+
+        yield opened
+    faults = [fault for faults in watched for fault in faults]
+    assert not faults, "\n".join(faults)
+
+
+@pytest.fixture
+def page(open_page: Opens) -> Page:
+    """An empty page; what goes wrong on it fails the test."""
+    return open_page()
+
+
+@pytest.fixture
+def anneal(tmp_path: Path) -> Anneal:
+    """What the pages are given, with a home and a history of their own."""
+    return fakes.make(tmp_path / "home")
+
+
+@pytest.fixture
+def site(anneal: Anneal) -> Iterator[Served]:
+    """The pages of `anneal`, served."""
+    with fakes.served(anneal) as running:
+        yield running

@@ -1,0 +1,411 @@
+"""The server around the pages: who may ask, what is served, and the addresses behind the pages."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from engine.catalog import BadInput
+from gui import assets
+from gui.shell import Anneal, Served, free_port
+from tests.gui import fakes
+
+HERE = {"Content-Type": "application/json"}
+BYTES = {"Content-Type": "application/octet-stream"}
+
+
+@pytest.fixture(scope="module")
+def anneal(tmp_path_factory: pytest.TempPathFactory) -> Anneal:
+    return fakes.make(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def site(anneal: Anneal) -> Iterator[Served]:
+    with fakes.served(anneal) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ask(site: Served) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=site.url, trust_env=False) as client:
+        yield client
+
+
+@pytest.fixture
+def answers(anneal: Anneal) -> Iterator[fakes.FakeAnswers]:
+    assert isinstance(anneal.answers, fakes.FakeAnswers)
+    yield anneal.answers
+    anneal.answers.__init__()  # type: ignore[misc]
+
+
+# --- who may ask ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("path", ["/", "/run", "/runs", "/compare", "/datasets", "/predict"])
+def test_every_page_is_there(ask: httpx.Client, path: str) -> None:
+    reply = ask.get(path)
+    assert reply.status_code == 200
+    assert "default-src 'self'" in reply.headers["content-security-policy"]
+
+
+def test_another_name_for_this_machine_is_turned_away(ask: httpx.Client) -> None:
+    for path in ("/", "/api/form", "/static-anneal/base.css"):
+        assert ask.get(path, headers={"Host": "evil.example"}).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["/api/train", "/api/form", "/api/predict", "/gradio_api/upload"])
+def test_another_sites_page_can_change_nothing(ask: httpx.Client, path: str) -> None:
+    reply = ask.post(path, headers={**HERE, "Origin": "http://evil.example"}, content="{}")
+    assert reply.status_code == 403
+
+
+def test_a_form_on_another_site_can_not_post(ask: httpx.Client) -> None:
+    reply = ask.post("/api/train", headers={"Content-Type": "text/plain"}, content="{}")
+    assert reply.status_code == 415
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/monitoring"])
+def test_nothing_of_the_framework_is_open(ask: httpx.Client, path: str) -> None:
+    assert ask.get(path).status_code in (403, 404)
+
+
+def test_no_file_of_this_machine_can_be_read(ask: httpx.Client, anneal: Anneal) -> None:
+    secret = anneal.home / "anneal.db"
+    for path in ("/etc/passwd", str(secret)):
+        assert ask.get(f"/gradio_api/file={path}").status_code in (403, 404)
+
+
+def test_gradio_offers_no_function_to_call(ask: httpx.Client) -> None:
+    info = ask.get("/gradio_api/info").json()
+    assert not info["named_endpoints"]
+    assert not info["unnamed_endpoints"]
+
+
+# --- files ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("base.css", "text/css"), ("shell.js", "text/javascript"), ("text.js", "text/javascript"),
+     ("plotly.min.js", "text/javascript"), ("mark.svg", "image/svg+xml")],
+)  # fmt: skip
+def test_our_files_are_served(ask: httpx.Client, name: str, kind: str) -> None:
+    reply = ask.get(assets.url(name))
+    assert reply.headers["content-type"].startswith(kind)
+    assert "immutable" in reply.headers["cache-control"]
+    now = ask.get(f"/static-anneal/{name}")
+    assert now.headers["cache-control"] == "no-cache"
+    again = ask.get(f"/static-anneal/{name}", headers={"If-None-Match": now.headers["etag"]})
+    assert again.status_code == 304
+
+
+@pytest.mark.parametrize(
+    "path", ["shell.py", "..%2fshell.py", "%2e%2e/shell.py", "old/base.css", "nothing.js", ""]
+)
+def test_no_other_file_is_served(ask: httpx.Client, path: str) -> None:
+    assert ask.get(f"/static-anneal/{path}").status_code == 404
+
+
+def test_no_file_of_ours_names_another_host() -> None:
+    ours = [path for path in assets.STATIC.iterdir() if path.suffix in (".js", ".css", ".svg")]
+    for path in ours:
+        found = set(re.findall(r"https?://[\w.]+", path.read_text("utf-8")))
+        assert found <= {"http://www.w3.org"}, path
+
+
+def test_what_the_machine_says_of_itself_is_never_code(ask: httpx.Client) -> None:
+    page = ask.get("/").text.replace("\\u0026", "&")  # as JSON in a script has it
+    assert "&#36;&#123;1+1}" in page
+    assert "${1+1}" not in page
+
+
+# --- starting -------------------------------------------------------------------------------
+
+
+def test_a_taken_port_is_passed_over() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert port < free_port("127.0.0.1", port) <= port + 100
+
+
+# --- Train ----------------------------------------------------------------------------------
+
+
+def test_a_run_is_queued_under_its_name(ask: httpx.Client, anneal: Anneal) -> None:
+    made = ask.post("/api/train", json={"name": " Mine ", "seed": 3}).json()
+    run = anneal.history.run(made["run"])
+    assert (run.name, run.state, run.model) == ("Mine", "queued", "ConvNet")
+    assert json.loads(run.recipe)["seed"] == 3
+    anneal.history.delete_run(run.id)
+
+
+def test_a_run_without_a_name_gets_one(ask: httpx.Client, anneal: Anneal) -> None:
+    run = anneal.history.run(ask.post("/api/train", json={}).json()["run"])
+    assert run.name == "ConvNet · Digits"
+    anneal.history.delete_run(run.id)
+
+
+def test_a_run_remembers_its_dataset_and_its_parent(ask: httpx.Client, anneal: Anneal) -> None:
+    parent = fakes.add_run(anneal.history)
+    row = anneal.history.add_dataset(name="Own", kind="images", source="own.zip")
+    anneal.history.dataset_ready(
+        row.id, card="ImportedImages", provides=["image", "label"], meta={}, bytes=1,
+        fingerprint="f",
+    )  # fmt: skip
+    body = {"names": {"data": f"ImportedImages:{row.id}"}, "start": parent}
+    run = anneal.history.run(ask.post("/api/train", json=body).json()["run"])
+    assert (run.dataset, run.parent) == (row.id, parent)
+    anneal.history.delete_run(run.id)
+    anneal.history.delete_dataset(row.id)
+
+
+def test_a_wrong_value_starts_nothing(ask: httpx.Client, anneal: Anneal) -> None:
+    before = anneal.history.runs()[1]
+    body = {"touched": {"method.Training": {"epochs": 0}}}
+    problem = ask.post("/api/train", json=body).json()["problem"]
+    assert problem["field"] == "method.epochs"
+    assert anneal.history.runs()[1] == before
+
+
+@pytest.mark.parametrize("body", [{"names": 3}, {"unknown": 1}, {"touched": {"a": "b"}}])
+def test_what_no_page_sends_is_refused(ask: httpx.Client, body: dict[str, Any]) -> None:
+    for path in ("/api/form", "/api/train", "/api/estimate"):
+        assert ask.post(path, json=body).status_code == 400
+
+
+def test_a_clone_of_a_run_that_is_not_there_says_so(ask: httpx.Client) -> None:
+    reply = ask.get("/api/form?clone=999")
+    assert reply.status_code == 404
+    assert "999" in reply.json()["error"]
+
+
+def test_an_estimate_is_asked_for_the_recipe(ask: httpx.Client, answers: fakes.FakeAnswers) -> None:
+    found = ask.post("/api/estimate", json={"names": {"task": "Reconstruction"}}).json()
+    assert found["parameters"] == 1234567
+    question, payload = answers.asked[-1]
+    assert question == "estimate"
+    assert json.loads(payload["recipe"])["model"]["name"] == "Coder"
+
+
+def test_what_the_estimate_finds_wrong_is_said_beside_the_field(
+    ask: httpx.Client, answers: fakes.FakeAnswers
+) -> None:
+    answers.failure = BadInput("Too large a batch", field="method.epochs")
+    found = ask.post("/api/estimate", json={}).json()
+    assert found["problem"] == {"field": "method.epochs", "text": "Too large a batch"}
+
+
+def test_a_failed_answer_is_a_sentence(ask: httpx.Client, answers: fakes.FakeAnswers) -> None:
+    answers.failure = RuntimeError("The predictor ended")
+    reply = ask.post("/api/estimate", json={})
+    assert (reply.status_code, reply.json()["error"]) == (503, "The predictor ended")
+
+
+def test_a_question_whose_page_has_gone_is_taken_back(
+    site: Served, answers: fakes.FakeAnswers
+) -> None:
+    answers.slow = True
+    with socket.create_connection(("127.0.0.1", site.port)) as page:
+        page.sendall(b"POST /api/estimate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
+                     b"Content-Type: application/json\r\n\r\n{}")  # fmt: skip
+        fakes.until(lambda: bool(answers.futures))
+        assert not answers.futures[0].cancelled()
+    fakes.until(answers.futures[0].cancelled)
+
+
+def test_waiting_for_an_answer_holds_nobody_else_up(
+    site: Served, answers: fakes.FakeAnswers
+) -> None:
+    answers.slow = True
+    pages = [socket.create_connection(("127.0.0.1", site.port)) for _ in range(60)]
+    for page in pages:
+        page.sendall(b"POST /api/estimate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n"
+                     b"Content-Type: application/json\r\n\r\n{}")  # fmt: skip
+    fakes.until(lambda: len(answers.futures) == len(pages))
+    assert httpx.get(f"{site.url}api/queue", timeout=2, trust_env=False).status_code == 200
+    for page in pages:
+        page.close()
+    fakes.until(lambda: all(future.cancelled() for future in answers.futures))
+
+
+# --- Datasets -------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def importer(anneal: Anneal) -> Iterator[fakes.FakeImporter]:
+    assert isinstance(anneal.importer, fakes.FakeImporter)
+    yield anneal.importer
+    for row in anneal.history.datasets():
+        anneal.history.delete_dataset(row.id)
+    anneal.importer.__init__(anneal.history)  # type: ignore[misc]
+
+
+def uploaded(home: Path) -> list[Path]:
+    # os.walk bears that folders go while it looks.
+    return [Path(folder, name) for folder, _, names in os.walk(home / "tmp") for name in names]
+
+
+def test_an_upload_becomes_an_import(
+    ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter
+) -> None:
+    content = bytes(range(256)) * 40_000
+    query = {"file": "../../my cats.zip", "name": "Cats", "size": "32", "seed": "1", "evil": "x"}
+    made = ask.put("/api/datasets", params=query, content=content, headers=BYTES).json()
+    path, name, options, received = importer.started[0]
+    assert anneal.history.dataset(made["dataset"]).state == "importing"
+    assert (name, options, received) == ("Cats", {"size": "32", "seed": "1"}, content)
+    assert path.name == "my cats.zip"
+    assert path.parents[1] == anneal.home / "tmp" / "uploads"
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [("/etc/passwd", "passwd"), ("..\\..\\boot.ini", "boot.ini"), ("a\x00b\n.zip", "ab.zip"),
+     ("c:d|e.csv", "c_d_e.csv"), (".hidden.npz", "hidden.npz"),
+     ("x" * 300 + ".zip", "x" * 100 + ".zip")],
+)  # fmt: skip
+def test_a_files_name_is_only_a_name(
+    ask: httpx.Client, importer: fakes.FakeImporter, given: str, kept: str
+) -> None:
+    ask.put("/api/datasets", params={"file": given}, content=b"x", headers=BYTES)
+    assert importer.started[0][0].name == kept
+
+
+@pytest.mark.parametrize(
+    ("query", "content", "status"),
+    [({"file": ""}, b"x", 400), ({"file": ".."}, b"x", 400), ({"file": "a.zip"}, b"", 400)],
+)
+def test_a_file_that_is_none_leaves_nothing(
+    ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter, query: dict[str, str],
+    content: bytes, status: int,
+) -> None:  # fmt: skip
+    before = uploaded(anneal.home)
+    reply = ask.put("/api/datasets", params=query, content=content, headers=BYTES)
+    assert reply.status_code == status
+    assert reply.json()["error"]
+    assert not importer.started
+    assert uploaded(anneal.home) == before
+
+
+def test_a_refused_import_leaves_nothing(
+    ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter
+) -> None:
+    before = uploaded(anneal.home)
+    importer.failure = BadInput("size must be 8–512")
+    reply = ask.put("/api/datasets", params={"file": "a.zip"}, content=b"x", headers=BYTES)
+    assert reply.json()["error"] == "size must be 8–512"
+    assert uploaded(anneal.home) == before
+
+
+def test_an_upload_that_is_cut_off_leaves_nothing(
+    site: Served, anneal: Anneal, importer: fakes.FakeImporter
+) -> None:
+    before = uploaded(anneal.home)
+    with socket.create_connection(("127.0.0.1", site.port)) as page:
+        page.sendall(b"PUT /api/datasets?file=half.zip HTTP/1.1\r\nHost: localhost\r\n"
+                     b"Content-Length: 1000\r\nContent-Type: application/octet-stream\r\n"
+                     b"\r\nhalf")  # fmt: skip
+        fakes.until(lambda: len(uploaded(anneal.home)) > len(before))
+    fakes.until(lambda: uploaded(anneal.home) == before)
+    assert not importer.started
+
+
+def test_an_upload_that_finds_no_room_is_refused_before_it_is_sent(site: Served) -> None:
+    with socket.create_connection(("127.0.0.1", site.port), timeout=5) as page:
+        page.sendall(b"PUT /api/datasets?file=a.zip HTTP/1.1\r\nHost: localhost\r\n"
+                     b"Content-Length: 10000000000000000\r\n"
+                     b"Content-Type: application/octet-stream\r\n\r\n")  # fmt: skip
+        reply = page.recv(4096)
+    assert b" 507 " in reply.splitlines()[0]
+
+
+def test_removing_a_dataset_removes_its_files(
+    ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter
+) -> None:
+    row = anneal.history.add_dataset(name="Own", kind="images", source="own.zip")
+    folder = anneal.home / "datasets" / str(row.id)
+    folder.mkdir(parents=True)
+    assert ask.post(f"/api/datasets/{row.id}/remove", json={}).status_code == 200
+    assert not folder.exists()
+    assert ask.post(f"/api/datasets/{row.id}/remove", json={}).status_code == 404
+
+
+def test_a_dataset_that_a_run_needs_stays(
+    ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter
+) -> None:
+    row = anneal.history.add_dataset(name="Own", kind="images", source="own.zip")
+    anneal.history.dataset_ready(
+        row.id, card="ImportedImages", provides=["image", "label"], meta={}, bytes=1,
+        fingerprint="f",
+    )  # fmt: skip
+    body = {"names": {"data": f"ImportedImages:{row.id}"}}
+    run = ask.post("/api/train", json=body).json()["run"]
+    reply = ask.post(f"/api/datasets/{row.id}/remove", json={})
+    assert reply.status_code == 409
+    assert f"run {run}" in reply.json()["error"]
+    anneal.history.dequeue(run)
+    anneal.history.delete_run(run)
+
+
+def test_a_preview_is_only_of_what_is_on_the_list(
+    ask: httpx.Client, answers: fakes.FakeAnswers
+) -> None:
+    assert ask.post("/api/datasets/preview", json={"key": "Digits"}).status_code == 200
+    assert answers.asked[-1] == ("preview", {"data": {"name": "Digits", "settings": {}}})
+    assert ask.post("/api/datasets/preview", json={"key": "ImportedImages"}).status_code == 404
+
+
+# --- Predict --------------------------------------------------------------------------------
+
+
+def test_only_runs_with_a_checkpoint_can_be_asked(ask: httpx.Client, anneal: Anneal) -> None:
+    with_one = fakes.add_run(anneal.history, data="Rows", name="Saved")
+    without = fakes.add_run(anneal.history, saved=False)
+    found = {run["id"]: run for run in ask.get("/api/predict").json()["runs"]}
+    assert found[with_one]["takes"] == "sequence"
+    assert without not in found
+    anneal.history.dequeue(without)
+
+
+def test_a_prediction_passes_on_pictures_and_text_and_nothing_else(
+    ask: httpx.Client, answers: fakes.FakeAnswers
+) -> None:
+    for given in ({"png": "abc"}, {"text": "1,2"}):
+        assert ask.post("/api/predict", json={"run": 1, "input": given}).status_code == 200
+        assert answers.asked[-1] == ("predict", {"run": 1, "inputs": [given]})
+    for given in ({"path": "/etc/passwd"}, {"png": 3}, {}, {"png": "a", "text": "b"}):
+        assert ask.post("/api/predict", json={"run": 1, "input": given}).status_code == 400
+    assert len(answers.asked) == 2
+
+
+def test_a_prediction_that_fails_is_a_sentence(
+    ask: httpx.Client, answers: fakes.FakeAnswers
+) -> None:
+    answers.failure = BadInput("Step 2 has 3 numbers")
+    reply = ask.post("/api/predict", json={"run": 1, "input": {"text": "1"}})
+    assert (reply.status_code, reply.json()["error"]) == (400, "Step 2 has 3 numbers")
+
+
+# --- read-only ------------------------------------------------------------------------------
+
+
+def test_read_only_shows_everything_and_changes_nothing(tmp_path: Path) -> None:
+    anneal = fakes.make(tmp_path / "home", readonly=True)
+    with fakes.served(anneal) as site, httpx.Client(base_url=site.url, trust_env=False) as ask:
+        assert "Another Anneal" in ask.get("/api/form").json()["readonly"]
+        assert ask.get("/api/datasets").status_code == 200
+        assert ask.post("/api/train", json={}).status_code == 403
+        assert ask.post("/api/datasets/1/remove", json={}).status_code == 403
+        put = ask.put("/api/datasets", params={"file": "a.zip"}, content=b"x", headers=BYTES)
+        assert put.status_code == 403
+        assert anneal.history.runs()[1] == 0

@@ -1,0 +1,171 @@
+"""The command line, as a script or a server would use it."""
+
+from __future__ import annotations
+
+import csv
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+APP = Path(__file__).parents[1] / "app.py"
+SMALL = ("--data", "Digits8x8", "--set", "model.channels=8,16", "--set", "model.hidden=32",
+         "--set", "method.epochs=6", "--set", "method.learning_rate=0.01")  # fmt: skip
+
+
+class Terminal:
+    """Runs commands in one home; each answers with lines of JSON and an exit code."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.code, self.err = 0, ""
+
+    def __call__(self, *words: object, code: int = 0) -> list[dict[str, Any]]:
+        done = subprocess.run(
+            [sys.executable, str(APP), *map(str, words), "--home", str(self.home)],
+            capture_output=True, text=True, encoding="utf-8",
+        )  # fmt: skip
+        self.err = done.stderr
+        assert done.returncode == code, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def terminal(tmp_path_factory: pytest.TempPathFactory) -> Terminal:
+    return Terminal(tmp_path_factory.mktemp("home"))
+
+
+@pytest.fixture(scope="module")
+def trained(terminal: Terminal) -> list[dict[str, Any]]:
+    """The lines of a short training."""
+    return terminal("train", *SMALL, "--name", "by hand")
+
+
+def test_a_training_ends_with_its_metrics(trained: list[dict[str, Any]]) -> None:
+    assert trained[0] == {"run": 1, "state": "queued"}
+    assert trained[-1]["run"] == 1
+    assert trained[-1]["state"] == "finished"
+    assert trained[-1]["metrics"]["test/accuracy"] > 0.8
+    assert [line["step"] for line in trained[1:-1]] == [23, 46, 69, 92, 115, 138]
+    assert all(0 <= line["validation/accuracy"] <= 1 for line in trained[1:-1])
+
+
+def test_runs_are_listed_shown_exported_and_deleted(
+    terminal: Terminal, trained: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (listed,) = terminal("runs", "list", "--search", "by hand")
+    assert (listed["run"], listed["state"], listed["model"]) == (1, "finished", "ConvNet")
+    (shown,) = terminal("runs", "show", 1)
+    assert shown["recipe"]["model"]["settings"]["channels"] == [8, 16]
+    assert len(shown["metrics"]["per_class"]) == 10
+    points = terminal("runs", "export", 1)
+    assert len([p for p in points if p["series"] == "train/loss"]) == 138
+    terminal("runs", "export", 1, "--csv", tmp_path / "points.csv")
+    with (tmp_path / "points.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["value"]) for row in rows] == [point["value"] for point in points]
+
+    extra = terminal("train", *SMALL, "--set", "method.max_steps=2")[-1]["run"]
+    assert (terminal.home / "runs" / str(extra)).is_dir()
+    terminal("runs", "delete", extra)
+    assert not (terminal.home / "runs" / str(extra)).exists()
+    terminal("runs", "show", extra, code=1)
+    assert str(extra) in terminal.err
+
+
+def test_a_recipe_repeats_a_run(
+    terminal: Terminal, trained: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (shown,) = terminal("runs", "show", 1)
+    file = tmp_path / "recipe.json"
+    shown["recipe"]["method"]["settings"]["precision"] = "fp32"
+    file.write_text(json.dumps(shown["recipe"]))
+    lines = [terminal("train", file) for _ in range(2)]
+    assert lines[0][1:-1] == lines[1][1:-1]
+
+
+def test_a_run_predicts_files(
+    terminal: Terminal, trained: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    paths = []
+    for i in range(10):
+        pixels = (digits.images[i] * 255 / 16).astype(np.uint8)
+        paths.append(tmp_path / f"{i}.png")
+        Image.fromarray(pixels).save(paths[-1])
+    answers = terminal("predict", 1, *paths)
+    assert [answer["input"] for answer in answers] == [str(path) for path in paths]
+    right = sum(a["classes"][0]["label"] == str(t)
+                for a, t in zip(answers, digits.target[:10], strict=True))  # fmt: skip
+    assert right >= 9
+    assert sum(c["probability"] for c in answers[0]["classes"]) == pytest.approx(1, abs=1e-4)
+
+    (tmp_path / "broken.png").write_text("not a picture")
+    lines = terminal("predict", 1, tmp_path / "broken.png", paths[0], tmp_path / "none.png", code=1)
+    assert ["error" in line for line in lines] == [True, False, True]
+
+
+def test_imported_pictures_are_listed_trained_on_and_removed(
+    terminal: Terminal, tmp_path: Path
+) -> None:
+    rng = np.random.default_rng(0)
+    with zipfile.ZipFile(tmp_path / "spots.zip", "w") as archive:
+        for label, bright in (("dark", 40), ("light", 200)):
+            for i in range(30):
+                pixels = rng.integers(bright, bright + 40, (12, 12, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(tmp_path / "one.png")
+                archive.write(tmp_path / "one.png", f"{label}/{i}.png")
+    (added,) = terminal("data", "add", tmp_path / "spots.zip", "--name", "spots")
+    assert added["classes"] == ["dark", "light"]
+    assert [sum(counts) for counts in added["counts"].values()] == [48, 6, 6]
+    assert [row["name"] for row in terminal("data", "list")] == ["spots"]
+    assert terminal("data", "show", added["dataset"])[0]["meta"]["shape"] == [12, 12, 3]
+    lines = terminal("train", "--data", added["dataset"], "--set", "model.channels=8",
+                     "--set", "model.hidden=8", "--set", "method.epochs=8",
+                     "--set", "method.learning_rate=0.01")  # fmt: skip
+    assert lines[-1]["metrics"]["test/accuracy"] == 1.0
+    terminal("data", "remove", added["dataset"])
+    assert not terminal("data", "list")
+    assert not (terminal.home / "datasets" / str(added["dataset"])).exists()
+    terminal("train", "--data", added["dataset"], code=1)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("train", "--set", "model.dropout=2"), "Dropout is 2"),
+        (("train", "--set", "dropout"), "model.dropout=0.2"),
+        (("train", "--model", "Nothing"), "no model 'Nothing' (there is: ConvNet"),
+        (("train", "--device", "cuda:99"), "no device 'cuda:99'"),
+        (("train", "--start", "999"), "999"),
+        (("train", "nowhere.json"), "no recipe file nowhere.json"),
+        (("data", "add", "nowhere.zip"), "no file nowhere.zip"),
+        (("data", "add", str(APP)), "app.py"),
+        (("runs", "show", "999"), "999"),
+        (("runs", "resume", "999"), "999"),
+        (("predict", "999", "x.png"), "999"),
+    ],
+)  # fmt: skip
+def test_mistakes_are_sentences_and_exit_codes(
+    terminal: Terminal, words: tuple[str, ...], said: str
+) -> None:
+    assert not terminal(*words, code=1)
+    assert said in terminal.err
+    assert "Traceback" not in terminal.err
+
+
+def test_the_catalogue_is_one_line_of_json() -> None:
+    done = subprocess.run(
+        [sys.executable, str(APP), "catalog"], capture_output=True, text=True, check=True
+    )
+    said = json.loads(done.stdout)
+    assert {card["name"] for card in said["cards"]} >= {"ConvNet", "Autoencoder", "LSTM"}
+    assert said["devices"][-1]["id"] == "cpu"
