@@ -52,7 +52,8 @@ ZOOM = """async () => {
   for (let turn = 1; turn <= 10; turn += 1) {
     const before = performance.now();
     const part = (high - low) / (turn + 1);
-    await Plotly.relayout(chart, { 'xaxis.range[0]': low + part / 3, 'xaxis.range[1]': low + part });
+    const [left, right] = [low + part / 3, low + part];
+    await Plotly.relayout(chart, { 'xaxis.range[0]': left, 'xaxis.range[1]': right });
     await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
     times.push((performance.now() - before) / 1000);
   }
@@ -108,11 +109,14 @@ class Visits:
 
     def result(self, note: str) -> Result:
         """The median visit; `note` tells the first one too."""
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         return Result(
-            value=statistics.median(self.again), unit="s", reach=1.0, larger_is_better=False,
-            peak_mb=peak, note=f"first visit with an empty browser cache {self.first:.2f} s, {note}",
-        )  # fmt: skip
+            value=statistics.median(self.again),
+            unit="s",
+            reach=1.0,
+            larger_is_better=False,
+            peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            note=f"first visit with an empty browser cache {self.first:.2f} s, {note}",
+        )
 
 
 def _visits(page: Any, address: str, seen: str) -> Visits:

@@ -105,6 +105,9 @@ def synchronize(device: torch.device) -> None:
         getattr(torch, device.type).synchronize()
 
 
+LONG_ENOUGH = 0.5
+"""Seconds after which the fastest numerics are decided: a person waits for the first point."""
+
 # --- numerics -------------------------------------------------------------------------------
 
 
@@ -131,7 +134,8 @@ class Numerics:
         return asdict(self)
 
     def __str__(self) -> str:
-        return self.precision + (", channels last" if self.channels_last else "")
+        threads = f"{self.threads} {'thread' if self.threads == 1 else 'threads'}"
+        return ", ".join([self.precision, *["channels last"] * self.channels_last, threads])
 
 
 def choose_numerics(
@@ -141,32 +145,39 @@ def choose_numerics(
     *,
     convolutional: bool,
     precision: str = "auto",
+    threads: int | None = None,
 ) -> Numerics:
     """Time a few real steps of each candidate and keep the fastest that the hardware is made for.
 
+    Candidates are the precisions that the device computes in hardware, unless one is given, and
+    all threads against one fewer, unless a number is given: another program may have a core.
     `step` gives a loss for a model on the device; it is tried on copies, and the random state is
     left as it was. BadInput when the precision asked for isn't to be had.
     """
-    threads = torch.get_num_threads()
     offered = _precisions(device)
     if precision != "auto":
         if precision not in offered:
             raise BadInput(f"{precision} isn't computed in hardware by this device: choose “auto” "
                            "or fp32", field="method.precision")  # fmt: skip
         offered = [precision]
-    formats = [True] if convolutional else [False]
+    counts = [threads] if threads else _thread_counts(device)
     candidates = [
-        Numerics(precision=name, channels_last=last, threads=threads)  # type: ignore[arg-type]
-        for name in offered for last in formats
+        Numerics(precision=name, channels_last=convolutional, threads=count)  # type: ignore[arg-type]
+        for name in offered for count in counts
     ]  # fmt: skip
     if len(candidates) == 1:
         return candidates[0]
     with _random_state_kept(device):
         times = _race(candidates, model, step, device)
-    fp32 = candidates[0]
-    best = min(times, key=times.__getitem__)
+    plain = min(candidates[: len(counts)], key=times.__getitem__)
+    best = min(candidates, key=times.__getitem__)
     # Less precision must earn its place: not for a saving that is within the noise.
-    return best if times[best] < 0.9 * times[fp32] else fp32
+    return best if times[best] < 0.9 * times[plain] else plain
+
+
+def _thread_counts(device: torch.device) -> list[int]:
+    every = torch.get_num_threads()
+    return sorted({every, max(every - 1, 1)}, reverse=True) if device.type == "cpu" else [every]
 
 
 def _precisions(device: torch.device) -> list[str]:
@@ -190,8 +201,10 @@ def _race(
     """Each candidate's fastest step in seconds. They take turns, so that a busy moment hits all."""
     tried = {c: c.place(copy.deepcopy(model), device) for c in candidates}
     fastest = dict.fromkeys(candidates, float("inf"))
+    began = time.perf_counter()
     for turn in range(1 + rounds):
         for numerics, racer in tried.items():
+            torch.set_num_threads(numerics.threads)
             synchronize(device)
             started = time.perf_counter()
             with numerics.autocast(device):
@@ -201,6 +214,9 @@ def _race(
             if turn:  # the first builds kernels
                 fastest[numerics] = min(fastest[numerics], time.perf_counter() - started)
             racer.zero_grad(set_to_none=True)
+        if turn > 1 and time.perf_counter() - began > LONG_ENOUGH:
+            break
+    torch.set_num_threads(candidates[0].threads)
     return fastest
 
 

@@ -23,6 +23,7 @@ from engine.device import Numerics
 from engine.events import Event, Notice, Point, Progress, Sample
 from engine.models import Model
 from engine.optimizers import Schedule
+from engine.pace import Pace
 from engine.tasks import Task
 
 Wish = Literal["stop", "cancel", "pause", "save"]
@@ -84,6 +85,7 @@ class Trainee:
     numerics: Numerics
     average: AveragedModel | None = None
     scaler: torch.amp.GradScaler | None = None
+    pace: Pace | None = None
     position: Position = field(default_factory=Position)
 
     @property
@@ -158,6 +160,7 @@ def train(
     saved_at = time.perf_counter()
 
     while at.epoch < plan.epochs and at.step < total and not at.done:
+        watch.next_epoch()
         batches = feed.batches(at.epoch, skip=at.taken)
         while group := list(islice(batches, plan.accumulate)):
             loss = step(trainee, task, group, plan)
@@ -262,7 +265,7 @@ class Watch:
         self.total, self.per_epoch, self.plan = total, per_epoch, plan
         self.before = self.at.seconds
         self.started = self.read_at = self.kept_at = self.looked_at = time.perf_counter()
-        self.first_step = self.at.step
+        self.first_step = self.read_step = self.at.step
         self.first_seen = self.at.seen
         self.pending: list[tuple[int, float, float, float, Tensor]] = []
 
@@ -292,7 +295,12 @@ class Watch:
                     raise Diverged(f"The loss became {loss} at step {step} (epoch {epoch:.1f})")
             self.pending.clear()
         yield from self.kept.written()
-        self.read_at = time.perf_counter()
+        now = time.perf_counter()
+        if self.trainee.pace is not None and self.at.step > self.read_step:
+            threads = self.trainee.pace.look((now - self.read_at) / (self.at.step - self.read_step))
+            if threads != torch.get_num_threads():
+                torch.set_num_threads(threads)
+        self.read_at, self.read_step = now, self.at.step
         yield self.progress()
 
     def progress(self) -> Progress:
@@ -328,3 +336,7 @@ class Watch:
                 yield Sample(name, kind, self.at.step, self.epoch, content)  # type: ignore[arg-type]
         self.trainee.model.train()
         self.looked_at = time.perf_counter()
+
+    def next_epoch(self) -> None:
+        """Training goes on: what was between two epochs is no step's time."""
+        self.read_at = time.perf_counter()

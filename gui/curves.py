@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 POINTS = 3000
 """What plotly draws as SVG without stuttering, a trace."""
 
-_downsampler = MinMaxLTTBDownsampler()
+_downsampler = MinMaxLTTBDownsampler()  # type: ignore[no-untyped-call]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +93,7 @@ def thin(whole: Trace, points: int = POINTS) -> Trace:
 
 def _choose(whole: Trace, points: int) -> NDArray[np.intp]:
     x, y = np.ascontiguousarray(whole.steps), np.ascontiguousarray(whole.values)
-    return _downsampler.downsample(x, y, n_out=max(points, 3)).astype(np.intp)
+    return np.asarray(_downsampler.downsample(x, y, n_out=max(points, 3)), dtype=np.intp)
 
 
 def packed(whole: Trace, points: int = POINTS) -> dict[str, Any]:

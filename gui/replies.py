@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from engine.catalog import BadInput
+from gui.text import text
 
 LONGEST_BODY = 1 << 16
 """Bytes of a request that changes something: a name, some tags, a note."""
@@ -89,10 +90,7 @@ def changes(handler: Writer, *, readonly: bool) -> Endpoint:
     async def endpoint(request: Request) -> Response:
         try:
             if readonly:
-                raise Refusal(
-                    "Another Anneal serves this folder, so this one only shows it. "
-                    "Use the other one to change something.", 403,
-                )  # fmt: skip
+                raise Refusal(text("readonly"), 403)
             check_origin(request)
             body = await read_body(request)
             return reply(await run_in_threadpool(handler, request, body))
@@ -108,7 +106,7 @@ def check_origin(request: Request) -> None:
     origin = request.headers.get("origin")
     elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
     if elsewhere or site not in ("same-origin", "none"):
-        raise Refusal("This came from another site, so it was not done.", 403)
+        raise Refusal(text("reply.elsewhere"), 403)
 
 
 async def read_body(request: Request, longest: int = LONGEST_BODY) -> dict[str, Any]:
@@ -120,7 +118,7 @@ async def read_body(request: Request, longest: int = LONGEST_BODY) -> dict[str, 
     async for piece in request.stream():
         received += piece
         if len(received) > longest:
-            raise Refusal("That is too long.", 413)
+            raise Refusal(text("reply.too_long"), 413)
     try:
         body = json.loads(received or b"{}")
     except ValueError:

@@ -22,7 +22,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
@@ -30,20 +30,27 @@ from starlette.routing import Route
 from engine.catalog import KINDS, BadInput, Card, Field, Kind
 from engine.recipe import Recipe, differences
 from gui import curves
+from gui.curves import Traces
 from gui.replies import Refusal, asking, changes, plain, reads, reply, whole_number
+from gui.text import text
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from gui.shell import Anneal
     from storage.history import History
-    from storage.values import Run
+    from storage.values import Run, State, Wish
 
 ACTIVE = ("preparing", "running")
 UNFINISHED = ("queued", "preparing", "running", "paused")
 """States after which a run can still say something new."""
 PAGE = 100
 LOG_TAIL = 64 << 10
+COLUMNS = (
+    "id", "name", "state", "reason", "task", "data", "model", "method", "created", "started",
+    "finished", "seconds", "step", "steps", "epoch", "tags", "notes",
+)  # fmt: skip
+"""Of the exported table; the metrics follow."""
 LOWER_IS_BETTER = {"loss", "error", "mse", "mae", "rmse", "perplexity", "cer", "wer"}
 """Metrics whose best value is the smallest; of all others it is the largest."""
 
@@ -106,19 +113,17 @@ class RunRoutes:
         found, _ = self._find(request, offset=0, limit=1_000_000)
         labels = Labels(self.anneal)
         metrics = sorted({name for run in found for name in numbers(run.metrics)})
-        head = ["id", "name", "state", "reason", "task", "data", "model", "method", "created",
-                "started", "finished", "seconds", "step", "steps", "epoch", "tags", "notes"]  # fmt: skip
+
+        def cell(run: Run, column: str) -> Any:
+            if column in KINDS:
+                return labels.of(column, run)
+            return ", ".join(run.tags) if column == "tags" else getattr(run, column)
 
         def rows() -> Iterator[list[Any]]:
-            yield [*head, *metrics]
+            yield [*COLUMNS, *metrics]
             for run in found:
-                yield [
-                    run.id, run.name, run.state, run.reason, labels.of("task", run),
-                    labels.of("data", run), labels.of("model", run), labels.of("method", run),
-                    run.created, run.started, run.finished, run.seconds, run.step, run.steps,
-                    run.epoch, ", ".join(run.tags), run.notes,
-                    *(run.metrics.get(name) for name in metrics),
-                ]  # fmt: skip
+                own = (run.metrics.get(name) for name in metrics)
+                yield [*(cell(run, column) for column in COLUMNS), *own]
 
         return _download(csv_lines(rows()), "runs.csv", "text/csv")
 
@@ -165,7 +170,7 @@ class RunRoutes:
         now = token(run, known)
         last_seen = _cursors(request.query_params.get("after", ""))
         low, high = _number(request, "x0"), _number(request, "x1")
-        found: curves.Traces | None = None
+        found: Traces | None = None
         if low is not None or high is not None:
             whole = self._traces(run)
             found = {name: curves.between(one, low, high) for name, one in whole.items()}
@@ -185,12 +190,11 @@ class RunRoutes:
         """One sample: ``name`` and ``step``, or the newest of that name."""
         run = self._run(request)
         name, step = request.query_params.get("name", ""), _number(request, "step")
-        rows = self.history.samples(run.id, name=name, last=step is None)
-        for row in rows:
-            if step is None or row.step == step:
-                return reply({"name": row.name, "kind": row.kind, "step": row.step,
-                              "epoch": row.epoch, "data": plain(row.data)})  # fmt: skip
-        raise Refusal("This run has no such sample.", 404)
+        found = self.history.sample(run.id, name, step=None if step is None else int(step))
+        if found is None:
+            raise Refusal(text("run.no_sample"), 404)
+        return reply({"name": found.name, "kind": found.kind, "step": found.step,
+                      "epoch": found.epoch, "data": plain(found.data)})  # fmt: skip
 
     def log(self, request: Request) -> Response:
         """The end of the run's log, at most ``tail`` bytes of it."""
@@ -265,7 +269,7 @@ class RunRoutes:
     def actions(self) -> dict[str, Callable[[Request, dict[str, Any]], Any]]:
         """What can be done to a run, by the last part of the address."""
 
-        def wish(kind: str) -> Callable[[int, dict[str, Any]], None]:
+        def wish(kind: Wish) -> Callable[[int, dict[str, Any]], None]:
             return lambda id_, body: self.history.wish(id_, kind)
 
         plain_actions: dict[str, Callable[[int, dict[str, Any]], Any]] = {
@@ -277,7 +281,7 @@ class RunRoutes:
             "dequeue": lambda id_, body: self.history.dequeue(id_),
             "move": lambda id_, body: self.history.reorder(id_, before=_before(body)),
             "rename": lambda id_, body: self.history.rename(id_, _name(body)),
-            "note": lambda id_, body: self.history.annotate(id_, notes=_text(body, "notes", 10_000)),
+            "note": lambda id_, body: self.history.annotate(id_, notes=_notes(body)),
             "tag": lambda id_, body: self.history.tag(id_, _tags(body)),
         }
 
@@ -306,8 +310,7 @@ class RunRoutes:
         try:
             shutil.rmtree(folder)
         except OSError as problem:
-            raise Refusal(f"The run is gone from the history, but some of its files could not be "
-                          f"deleted: {problem}", 500) from None  # fmt: skip
+            raise Refusal(text("run.leftover", problem=problem), 500) from None
         return {"deleted": id_}
 
     # --- parts ------------------------------------------------------------------------------
@@ -320,7 +323,7 @@ class RunRoutes:
         runs = (self.anneal.home / "runs").resolve()
         folder = runs / str(int(id_))
         if folder.resolve().parent != runs:
-            raise Refusal("This run's folder lies elsewhere, so it is left alone.", 403)
+            raise Refusal(text("run.folder"), 403)
         return folder
 
     def _find(self, request: Request, *, offset: int, limit: int) -> tuple[list[Run], int]:
@@ -328,7 +331,7 @@ class RunRoutes:
         with asking():
             return self.history.runs(
                 search=asked.get("search", "")[:200],
-                states=_list(asked.get("states", "")),
+                states=cast("list[State]", _list(asked.get("states", ""))),
                 tags=_list(asked.get("tags", "")),
                 sort=asked.get("sort", "created"),
                 descending=asked.get("order", "desc") != "asc",
@@ -344,7 +347,8 @@ class RunRoutes:
             "created": run.created, "started": run.started, "finished": run.finished,
             "reason": run.reason, "position": run.position,
             "validation": headline(measured, "validation"), "test": headline(measured, "test"),
-            **{kind: labels.of(kind, run) for kind in KINDS},
+            "task": labels.of("task", run), "data": labels.of("data", run),
+            "model": labels.of("model", run), "method": labels.of("method", run),
         }  # fmt: skip
 
     def _device(self, id_: str | None) -> dict[str, Any] | None:
@@ -357,20 +361,20 @@ class RunRoutes:
 
     def _versions(self, run: Run) -> list[dict[str, Any]]:
         names: dict[str, dict[str, Any]] = {}
-        for row in self.history.samples(run.id, last=False):
-            entry = names.setdefault(row.name, {"name": row.name, "kind": row.kind, "versions": []})
-            entry["versions"].append([row.step, row.epoch])
+        for name, kind, step, epoch in self.history.sample_steps(run.id):
+            entry = names.setdefault(name, {"name": name, "kind": kind, "versions": []})
+            entry["versions"].append([step, epoch])
         return list(names.values())
 
-    def _traces(self, run: Run) -> curves.Traces:
-        def read() -> curves.Traces:
+    def _traces(self, run: Run) -> Traces:
+        def read() -> Traces:
             return curves.traces(self.history.curves(run.id))
 
         if run.state in UNFINISHED:
             return read()
         return self.shelf.get((run.id, run.created, run.finished), read)
 
-    def _later(self, run: Run, last_seen: Mapping[str, int]) -> curves.Traces | None:
+    def _later(self, run: Run, last_seen: Mapping[str, int]) -> Traces | None:
         """The points after those steps; None when a point that the page has is gone.
 
         A run that was resumed goes back to its checkpoint and says the steps since then again.
@@ -391,8 +395,11 @@ class RunRoutes:
         return later
 
     def _differences(self, runs: list[Run], labels: Labels) -> list[dict[str, Any]]:
-        chosen = {(kind, run.id): labels.of(kind, run) for run in runs for kind in KINDS}
-        recipes, spoken = {}, {}
+        chosen: dict[tuple[str, int], str] = {
+            (kind, run.id): labels.of(kind, run) for run in runs for kind in KINDS
+        }
+        recipes: dict[int, Recipe] = {}
+        spoken: dict[str, str] = {}
         for run in runs:
             try:
                 recipes[run.id] = Recipe.from_json(run.recipe)
@@ -593,8 +600,8 @@ def _number(request: Request, name: str) -> float | None:
         raise Refusal(f"{name} must be a number.") from None
 
 
-def _list(text: str) -> tuple[str, ...]:
-    return tuple(part for part in (piece.strip() for piece in text.split(",")) if part)
+def _list(text: str) -> list[str]:
+    return [part for part in (piece.strip() for piece in text.split(",")) if part]
 
 
 def _text(body: Mapping[str, Any], key: str, longest: int) -> str:
@@ -602,15 +609,19 @@ def _text(body: Mapping[str, Any], key: str, longest: int) -> str:
     if not isinstance(value, str):
         raise Refusal(f"{key} must be a text.")
     if len(value) > longest:
-        raise Refusal(f"That is longer than {longest:,} characters.")
+        raise Refusal(text("run.too_long", count=f"{longest:,}"))
     return value.strip()
 
 
 def _name(body: Mapping[str, Any]) -> str:
     name = " ".join(_text(body, "name", 200).split())
     if not name:
-        raise Refusal("A run needs a name.")
+        raise Refusal(text("run.nameless"))
     return name
+
+
+def _notes(body: Mapping[str, Any]) -> str:
+    return _text(body, "notes", 10_000)
 
 
 def _tags(body: Mapping[str, Any]) -> tuple[str, ...]:
@@ -659,4 +670,3 @@ def _download(pieces: Iterator[str], name: str, media: str) -> Response:
         headers={"Content-Disposition": f'attachment; filename="{name}"',
                  "Cache-Control": "no-store"},
     )  # fmt: skip
-

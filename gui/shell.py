@@ -116,9 +116,7 @@ class Served:
         self.demo.close(verbose=False)
 
 
-def serve(
-    anneal: Anneal, *, host: str = "127.0.0.1", port: int = 7860, max_upload: str = "8gb"
-) -> Served:
+def serve(anneal: Anneal, *, host: str = LOCAL[0], port: int = 7860) -> Served:
     """Serve the pages in a thread of this process; `Served.port` is the first free one from `port`.
 
     Raises OSError when none of the next hundred ports is free.
@@ -148,7 +146,7 @@ def serve(
         ssr_mode=False,
         pwa=False,
         mcp_server=False,
-        max_file_size=max_upload,
+        max_file_size="1mb",  # no page uploads through Gradio, so nobody else fills the disk
         show_error=True,
         theme=theme(),
         head="".join(f'<link rel="stylesheet" href="{url}">' for url in styles()),
@@ -282,6 +280,14 @@ class SameSite:
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
+        self.paths = [page.path for page in PAGES]
+        self.always = [
+            (b"content-security-policy", POLICY.encode()),
+            (b"x-content-type-options", b"nosniff"),
+            (b"referrer-policy", b"same-origin"),
+        ]
+        # Gradio puts the styles into the page by a script: fetched by then, they never come late.
+        self.early = [(b"link", f"<{url}>; rel=preload; as=style".encode()) for url in styles()]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -295,19 +301,11 @@ class SameSite:
             await PlainTextResponse("Not from this site", status_code=403)(scope, receive, send)
             return
 
-        # Gradio puts the styles into the page by a script: fetched by then, they never come late.
-        paths = [page.path for page in PAGES]
-        early = [(b"link", f"<{url}>; rel=preload; as=style".encode()) for url in styles()]
+        added = self.always + (self.early if scope["path"] in self.paths else [])
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [
-                    *message["headers"],
-                    (b"content-security-policy", POLICY.encode()),
-                    (b"x-content-type-options", b"nosniff"),
-                    (b"referrer-policy", b"same-origin"),
-                    *(early if scope["path"] in paths else ()),
-                ]
+                message["headers"] = [*message["headers"], *added]
             await send(message)
 
         await self.app(scope, receive, guarded)

@@ -461,6 +461,34 @@ class History:
             rows = connection.execute(query.order_by(table.c.step, table.c.id)).all()
         return [SampleRow(**row._asdict() | {"data": packing.from_json(row.data)}) for row in rows]
 
+    def sample(self, id: int, name: str, *, step: int | None = None) -> SampleRow | None:
+        """What the run showed under that name at that step, or last; None where it didn't."""
+        table = SampleTable.__table__
+        query = select(*(table.c[field.name] for field in fields(SampleRow)))
+        query = query.where(table.c.run == id, table.c.name == name)
+        if step is not None:
+            query = query.where(table.c.step == step)
+        with self._reading() as connection:
+            runs.state_of(connection, id)
+            row = connection.execute(query.order_by(table.c.step.desc()).limit(1)).one_or_none()
+        if row is None:
+            return None
+        return SampleRow(**row._asdict() | {"data": packing.from_json(row.data)})
+
+    def sample_steps(self, id: int) -> list[tuple[str, str, int, float]]:
+        """Name, kind, step and epoch of all that the run showed, oldest first.
+
+        Pictures weigh much more than this list, so a page asks for the one that it shows.
+        """
+        table = SampleTable.__table__
+        query = select(table.c.name, table.c.kind, table.c.step, table.c.epoch)
+        with self._reading() as connection:
+            runs.state_of(connection, id)
+            rows = connection.execute(
+                query.where(table.c.run == id).order_by(table.c.step, table.c.id)
+            )
+            return [(row.name, row.kind, row.step, row.epoch) for row in rows]
+
     def notices(self, id: int, *, since: int = 0) -> list[NoticeRow]:
         """What the run said, oldest first, after the notice whose id is `since`."""
         table = NoticeTable.__table__

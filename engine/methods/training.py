@@ -15,6 +15,7 @@ from engine.loop import Plan, Trainee, averaged
 from engine.methods import Bench, Method
 from engine.models import Model
 from engine.optimizers import OptimizerName, Schedule, ScheduleName, optimizer
+from engine.pace import Pace
 from engine.tasks import Task
 
 
@@ -87,13 +88,19 @@ class Training(
             PrecisionName, Advanced(),
             Help("“auto” times a few steps and keeps the fastest that is safe on this device"),
         ] = "auto",
+        threads: Annotated[
+            int | None, Range(1, 1024), Advanced(),
+            Help("Processor threads to compute with; empty uses what other programs leave free, "
+                 "which changes the last bits of a result"),
+        ] = None,
         compile: Annotated[
             bool, Advanced(),
             Help("torch.compile: pays on a GPU in long runs; slower on a CPU, and slow to start"),
         ] = False,
         deterministic: Annotated[
             bool, Advanced(),
-            Help("Only operations that give the same bits every time; float32, somewhat slower"),
+            Help("The same bits every time, whatever else the machine does: float32, always as many "
+                 "threads, only operations that allow it; somewhat slower"),
         ] = False,
     ) -> None:  # fmt: skip
         self.plan = Plan(
@@ -109,6 +116,8 @@ class Training(
             "name": schedule, "warmup": warmup, "drop_every": drop_every,
         }  # fmt: skip
         self.average = average
+        self.threads = threads
+        self.cores = torch.get_num_threads()
         self.precision = precision
         self.compile = compile
         self.deterministic = deterministic
@@ -133,6 +142,7 @@ class Training(
             torch.backends.cudnn.benchmark = False
         feed, _ = self.feeds(task, data, bench)
         numerics = self._numerics(model, task, feed, bench)
+        torch.set_num_threads(numerics.threads)
         numerics.place(model, bench.device)
         average = averaged(model, self.average) if self.average else None
         if self.compile:
@@ -146,7 +156,7 @@ class Training(
         fp16 = numerics.precision == "fp16"
         trainee = Trainee(
             model=model, optimizer=learner, schedule=schedule, device=bench.device,
-            numerics=numerics, average=average,
+            numerics=numerics, average=average, pace=self._pace(numerics, bench.device),
             scaler=torch.amp.GradScaler(bench.device.type) if fp16 else None,
         )  # fmt: skip
         if bench.resume is not None:
@@ -156,17 +166,21 @@ class Training(
     def _numerics(self, model: Model, task: Task, feed: Feed, bench: Bench) -> Numerics:
         """As before for a resumed run, float32 for a deterministic one, else the fastest."""
         if bench.resume is not None:
-            numerics = Numerics(**bench.resume[1]["numerics"])
-            torch.set_num_threads(numerics.threads)
-            return numerics
+            return Numerics(**bench.resume[1]["numerics"])
         if self.deterministic and self.precision == "auto":
-            return Numerics(threads=torch.get_num_threads())
+            return Numerics(threads=self.threads or torch.get_num_threads())
         batch = next(feed.batches())
         tried = copy.deepcopy(model).to(bench.device)
         return devices.choose_numerics(
             tried, lambda model: task.step(model, batch)["loss"], bench.device,
-            convolutional=model.convolutional, precision=self.precision,
+            convolutional=model.convolutional, precision=self.precision, threads=self.threads,
         )  # fmt: skip
+
+    def _pace(self, numerics: Numerics, device: torch.device) -> Pace | None:
+        """Where the number of threads may change on the way."""
+        if device.type != "cpu" or self.threads or self.deterministic:
+            return None
+        return Pace(self.cores, numerics.threads)
 
 
 def on_device(data: Data, device: torch.device) -> ImagesOnDevice | None:

@@ -2,7 +2,7 @@
 
 import {
   ask, attempt, button, debounce, duration, el, isActive, loadPlotly, measured, metricLabel, number, parameters, poll, remember,
-  segments, show, statePill, unique,
+  segments, show, statePill, text, unique,
 } from "./page.js";
 import { Chart, Feed, Settings, join, metricOf, metricsOf, splitOf } from "./curves.js";
 
@@ -53,31 +53,31 @@ class ComparePage {
   }
 
   lay() {
-    this.lost = el("span", { class: "an-state", "data-state": "paused", hidden: true, role: "status" }, "Reconnecting…");
+    this.lost = el("span", { class: "an-state", "data-state": "paused", hidden: true, role: "status" }, text("reconnecting"));
     this.chips = el("ul", { class: "compare-runs" });
     this.adder = this.layAdder();
     this.choice = el("div", { class: "curve-choice" });
     this.place = el("div", {});
     const heads = [unique("compare"), unique("compare"), unique("compare")];
     this.chart = new Chart(this.place, {
-      label: "Curves of all runs", settings: this.settings, note: "Solid: training data. Dotted: validation data.", onzoom: (range) => this.zoom(range),
+      label: text("compare.label"), settings: this.settings, note: text("compare.dashes"), onzoom: (range) => this.zoom(range),
     });
     this.differs = el("div", { class: "run-scroll" });
     this.measures = el("div", { class: "run-scroll" });
     this.content = el("div", { class: "run-stack" },
       el("section", { class: "an-card curve-card", "aria-labelledby": heads[0] },
-        el("div", { class: "an-card-head" }, el("h2", { id: heads[0] }, "Curves"), this.choice),
+        el("div", { class: "an-card-head" }, el("h2", { id: heads[0] }, text("curves.split")), this.choice),
         this.settings.bar(), this.place),
       el("section", { class: "an-card", "aria-labelledby": heads[1] },
-        el("div", { class: "an-card-head" }, el("h2", { id: heads[1] }, "Measures")), this.measures),
+        el("div", { class: "an-card-head" }, el("h2", { id: heads[1] }, text("run.measures"))), this.measures),
       el("section", { class: "an-card", "aria-labelledby": heads[2] },
-        el("div", { class: "an-card-head" }, el("h2", { id: heads[2] }, "What differs")), this.differs));
-    this.empty = el("div", { class: "an-empty", hidden: true }, el("h2", {}, "Nothing to compare yet"),
-      el("p", {}, "Add runs above, or select some in the history and choose Compare."),
-      el("a", { class: "an-button", href: "/runs" }, "Choose in the history"));
-    this.count = el("p", {}, "Curves over each other, and only what differs");
+        el("div", { class: "an-card-head" }, el("h2", { id: heads[2] }, text("compare.differs"))), this.differs));
+    this.empty = el("div", { class: "an-empty", hidden: true }, el("h2", {}, text("compare.none")),
+      el("p", {}, text("compare.none.help")),
+      el("a", { class: "an-button", href: "/runs" }, text("compare.choose")));
+    this.count = el("p", {}, text("compare.lead"));
     this.page.replaceChildren(
-      el("header", { class: "an-head" }, el("div", {}, el("h1", {}, "Compare"), this.count), this.lost),
+      el("header", { class: "an-head" }, el("div", {}, el("h1", {}, text("nav.compare")), this.count), this.lost),
       el("div", { class: "compare-top" }, this.chips, this.adder), this.empty, this.content);
   }
 
@@ -87,7 +87,7 @@ class ComparePage {
     const list = el("datalist", { id: unique("runs") });
     const found = new Map();
     const input = el("input", {
-      class: "an-input", list: list.id, placeholder: "Add a run…", "aria-label": "Add a run: its name or number",
+      class: "an-input", list: list.id, placeholder: text("compare.add.hint"), "aria-label": text("compare.add"),
       autocomplete: "off",
     });
     const offer = debounce(async () => {
@@ -197,7 +197,7 @@ class ComparePage {
     if (known !== this.known) {
       this.known = known;
       const choices = metrics.map((metric) => [metric, metricLabel(metric)]);
-      if (choices.length) this.choice.replaceChildren(segments("Measure", choices, this.metric, (metric) => {
+      if (choices.length) this.choice.replaceChildren(segments(text("curves.measure"), choices, this.metric, (metric) => {
         this.metric = metric;
         remember({ metric });
         this.chart.afresh();
@@ -205,7 +205,7 @@ class ComparePage {
         this.draw();
       }));
     }
-    this.chart.say(names.size ? "" : "Curves appear here once one of these runs has a first step.");
+    this.chart.say(names.size ? "" : text("compare.waiting"));
     return this.chart.set(this.lines());
   }
 
@@ -217,7 +217,7 @@ class ComparePage {
         .filter(([name]) => metricOf(name) === this.metric)
         .filter(([name]) => split === "both" || !splitOf(name) || splitOf(name) === split)
         .map(([name, points]) => ({
-          key: `${run.id} ${name}`, label: splitOf(name) ? `${run.name} · ${splitOf(name)}` : run.name,
+          key: `${run.id} ${name}`, label: splitOf(name) ? `${run.name} · ${text(`split.${splitOf(name)}`)}` : run.name,
           color: this.colors.get(run.id), dash: DASH[splitOf(name)] ?? null, points, unit,
         }));
     });
@@ -259,7 +259,7 @@ class ComparePage {
     this.chips.replaceChildren(...this.runs.map((run) => {
       const eye = el("button", {
         type: "button", class: "compare-eye", "aria-pressed": String(!this.hidden.has(run.id)),
-        "aria-label": `Show ${run.name}`, title: "Show or hide its curves",
+        "aria-label": text("compare.show", run), title: text("compare.show.help"),
         onclick: () => {
           if (!this.hidden.delete(run.id)) this.hidden.add(run.id);
           eye.setAttribute("aria-pressed", String(!this.hidden.has(run.id)));
@@ -267,7 +267,7 @@ class ComparePage {
         },
       });
       const remove = button("×", () => this.choose(this.ids.filter((id) => id !== run.id)),
-        { kind: "quiet", name: `Remove ${run.name}`, title: "Remove from the comparison" });
+        { kind: "quiet", name: text("compare.remove", run), title: text("compare.remove.help") });
       return el("li", { style: `--line: var(${this.colors.get(run.id)})` },
         eye, el("a", { href: `/run?id=${run.id}` }, run.name), statePill(run.state, run.wish), remove);
     }));
@@ -284,23 +284,23 @@ class ComparePage {
   }
 
   layMeasures(metrics) {
-    const time = el("tr", {}, el("th", { scope: "row" }, "Trained for"),
+    const time = el("tr", {}, el("th", { scope: "row" }, text("run.fact.spent")),
       ...this.runs.map((run) => el("td", { class: "an-number" }, run.seconds ? duration(run.seconds) : "–")));
     const rows = metrics.map(({ name, values, best }) => el("tr", {},
       el("th", { scope: "row" }, metricLabel(name, { split: true })),
       ...this.runs.map((run) => {
         const isBest = best.includes(run.id);
         return el("td", { class: `an-number${isBest ? " best" : ""}` }, run.id in values ? measured(name, values[run.id]) : "–",
-          isBest ? el("span", { class: "compare-best" }, "best") : null);
+          isBest ? el("span", { class: "compare-best" }, text("compare.best")) : null);
       })));
     this.measures.replaceChildren(this.table([...rows, time]));
   }
 
   layDifferences(differences) {
     if (this.runs.length < 2) {
-      this.differs.replaceChildren(el("p", { class: "an-muted run-quiet" }, "Add another run to see what differs."));
+      this.differs.replaceChildren(el("p", { class: "an-muted run-quiet" }, text("compare.alone")));
     } else if (!differences.length) {
-      this.differs.replaceChildren(el("p", { class: "an-muted run-quiet" }, "Nothing: these runs have the same settings."));
+      this.differs.replaceChildren(el("p", { class: "an-muted run-quiet" }, text("compare.same")));
     } else {
       this.differs.replaceChildren(this.table(differences.map(({ label, values }) => el("tr", {},
         el("th", { scope: "row" }, label), ...this.runs.map((run) => el("td", {}, words(values[run.id])))))));
@@ -310,8 +310,8 @@ class ComparePage {
 
 function words(value) {
   if (value === null || value === undefined) return "–";
-  if (value === true) return "yes";
-  if (value === false) return "no";
+  if (value === true) return text("value.yes");
+  if (value === false) return text("value.no");
   if (Array.isArray(value)) return value.join(", ");
   return typeof value === "number" ? number(value) : String(value);
 }

@@ -1,8 +1,9 @@
 // Live curves: what a run measured, asked for piece by piece, and drawn without starting over.
 
-import { ask, button, cssValue, el, loadPlotly, onTheme, segments, select, show } from "./page.js";
+import { ask, button, cssValue, el, loadPlotly, onTheme, segments, select, show, text } from "./page.js";
 
 const COLUMNS = ["step", "epoch", "seconds", "value"];
+const AXES = ["step", "epoch", "seconds"];
 
 /** What people choose once and keep: the axis, the smoothing, the scale. */
 const KEPT = "anneal-curves";
@@ -145,7 +146,7 @@ export class Settings {
     } catch {
       kept = {};
     }
-    this.axis = ["step", "epoch", "seconds"].includes(kept.axis) ? kept.axis : "step";
+    this.axis = AXES.includes(kept.axis) ? kept.axis : "step";
     this.smoothing = kept.smoothing >= 0 && kept.smoothing < 1 ? kept.smoothing : 0.8;
     this.log = kept.log === true;
     this.split = "both";
@@ -176,24 +177,24 @@ export class Settings {
         log.setAttribute("aria-pressed", String(!this.log));
         this.change({ log: !this.log });
       },
-    }, "Log scale");
-    const axes = [["step", "Step"], ["epoch", "Epoch"], ["seconds", "Time"]];
-    const splits = [["both", "Both"], ["train", "Train"], ["validation", "Validation"]];
+    }, text("curves.log"));
+    const axes = AXES.map((axis) => [axis, text(`curves.${axis}`)]);
+    const splits = ["both", "train", "validation"].map((split) => [split, text(`split.${split}`)]);
     return el("div", { class: "curve-bar" },
       this.splits
-        ? segments("Curves", splits, this.split, (split) => this.change({ split }))
+        ? segments(text("curves.split"), splits, this.split, (split) => this.change({ split }))
         : null,
-      el("label", { class: "curve-smooth" }, el("span", {}, "Smoothing"), slider, amount),
+      el("label", { class: "curve-smooth" }, el("span", {}, text("curves.smoothing")), slider, amount),
       log,
       el("div", { class: "curve-axis" },
-        select("Horizontal axis", axes, this.axis, (axis) => this.change({ axis }))),
+        select(text("curves.axis"), axes, this.axis, (axis) => this.change({ axis }))),
     );
   }
 }
 
 // --- the chart ---------------------------------------------------------------------------------
 
-const TIMES = [[1, "seconds"], [60, "minutes"], [3600, "hours"]];
+const TIMES = [[1, "second"], [60, "minute"], [3600, "hour"]];
 
 /**
  * A chart of lines. A line is `{ key, label, color, dash, points, unit }`: `color` is a CSS
@@ -215,8 +216,8 @@ export class Chart {
     this.scale = TIMES[0];
     this.plot = el("div", { class: "curve-plot", role: "img", "aria-label": label });
     this.note = el("p", { class: "curve-note" }, "");
-    this.legend = el("div", { class: "curve-legend", role: "group", "aria-label": `${label}: lines` });
-    this.reset = button("Whole curve", () => this.whole(), { kind: "quiet" });
+    this.legend = el("div", { class: "curve-legend", role: "group", "aria-label": text("curves.lines", { label }) });
+    this.reset = button(text("curves.whole"), () => this.whole(), { kind: "quiet" });
     this.reset.classList.add("curve-reset");
     place.append(
       el("div", { class: "curve-top" }, note === null ? this.legend : el("span", { class: "an-muted" }, note), this.reset),
@@ -336,8 +337,9 @@ export class Chart {
     if (!this.uids.has(line.key)) this.uids.set(line.key, `line${this.uids.size}`);
     const uid = this.uids.get(line.key);
     const shape = { type: "scatter", mode: "lines", visible, showlegend: false };
+    const measured = text("curves.measured", { value: "%{customdata:.4~g}" });
     const hovertemplate = smoothing
-      ? `%{y:.4~g} <span style="opacity:.7">(measured %{customdata:.4~g})</span><extra>${plainText(line.label)}</extra>`
+      ? `%{y:.4~g} <span style="opacity:.7">${measured}</span><extra>${plainText(line.label)}</extra>`
       : `%{y:.4~g}<extra>${plainText(line.label)}</extra>`;
     const dots = isShort(line.points.step.length) ? "lines+markers" : "lines";
     const bold = { color, width: 2, dash: line.dash ?? "solid" };
@@ -377,7 +379,7 @@ export class Chart {
       gridcolor: grid, linecolor: grid, zeroline: false, ticks: "", automargin: true,
       tickfont: { color: muted, size: 11 }, exponentformat: "e",
     };
-    const title = axis === "seconds" ? this.scale[1] : axis;
+    const title = text(`curves.along.${axis === "seconds" ? this.scale[1] : axis}`);
     const touch = window.matchMedia("(pointer: coarse)").matches;
     return {
       uirevision: `${this.revision}`,
@@ -425,7 +427,7 @@ export class Chart {
         this.draw();
       };
       const one = el("button", {
-        type: "button", class: "curve-key", onclick: press, title: "Show or hide this line",
+        type: "button", class: "curve-key", onclick: press, title: text("curves.toggle"),
         "aria-pressed": String(!this.hidden.has(line.key)),
         style: `--line: var(${line.color}); --style: ${line.dash ? "dashed" : "solid"}`,
       }, el("i", { "aria-hidden": "true" }), el("span", {}, line.label));

@@ -124,7 +124,8 @@ export function mount(page) {
   }
 
   function place(parent, rows) {
-    const same = rows.length === parent.children.length && rows.every((row, i) => row === parent.children[i]);
+    const same =
+      rows.length === parent.children.length && rows.every((row, i) => row === parent.children[i]);
     if (!same) parent.replaceChildren(...rows);
   }
 
@@ -196,7 +197,7 @@ export function mount(page) {
     const head = el("div", { class: "an-card-head" }, el("h2", {}, found.name));
     if (item?.imported) {
       const words = { title: text("datasets.remove.title", { name: found.name }) };
-      const ask_ = async () => {
+      const removeIfAgreed = async () => {
         const agreed = await confirmed({
           ...words,
           words: text("datasets.remove.words"),
@@ -205,7 +206,7 @@ export function mount(page) {
         });
         if (agreed) await remove(item.id);
       };
-      head.append(action("remove", ask_));
+      head.append(action("remove", removeIfAgreed));
     }
     const train = `/?data=${encodeURIComponent(found.key)}`;
     head.append(el("a", { class: "an-button primary", href: train }, text("datasets.train")));
@@ -298,19 +299,42 @@ export function mount(page) {
       ),
       el("span", { class: "an-number an-muted" }, count(sums[index])),
     ]);
-    return titled(found.classes.length ? "balance" : "splits", legend, el("div", { class: "an-balance" }, rows));
+    return titled(
+      found.classes.length ? "balance" : "splits",
+      legend,
+      el("div", { class: "an-balance" }, rows),
+    );
   }
 
   // --- bringing a file in --------------------------------------------------------------------
 
   const file = el("input", { type: "file", accept: ACCEPTED, class: "an-visually-hidden" });
   const said = el("span", {}, text("datasets.drop"));
-  const drop = el("label", { class: "an-drop" }, said, el("span", { class: "an-help" }, ".zip · .csv · .npz"), file);
+  const drop = el(
+    "label",
+    { class: "an-drop" },
+    said,
+    el("span", { class: "an-help" }, ".zip · .csv · .npz"),
+    file,
+  );
   const problem = el("p", { class: "an-problem", role: "alert", hidden: true });
   const bar = el("i");
-  const progress = el("div", { hidden: true }, el("div", { class: "an-bar" }, bar), el("span", { class: "an-help" }));
-  const begin = el("button", { type: "submit", class: "an-button primary" }, text("datasets.import"));
-  const stop = el("button", { type: "button", class: "an-button", hidden: true }, text("datasets.cancel"));
+  const progress = el(
+    "div",
+    { hidden: true },
+    el("div", { class: "an-bar" }, bar),
+    el("span", { class: "an-help" }),
+  );
+  const begin = el(
+    "button",
+    { type: "submit", class: "an-button primary" },
+    text("datasets.import"),
+  );
+  const stop = el(
+    "button",
+    { type: "button", class: "an-button", hidden: true },
+    text("datasets.cancel"),
+  );
   const field = (name, { usual = "", ...attributes }, help = null) => {
     const id = `import-${name}`;
     const described = help ? `${id}-help` : null;
@@ -491,11 +515,17 @@ export function plot(values, label) {
   const y = (value) => height - edge - ((value - low) / (high - low || 1)) * (height - 2 * edge);
   const lines = (values[0] ?? []).map((_, feature) =>
     svg("polyline", {
-      points: values.map((row, step) => `${x(step).toFixed(1)},${y(row[feature]).toFixed(1)}`).join(" "),
+      points: values
+        .map((row, step) => `${x(step).toFixed(1)},${y(row[feature]).toFixed(1)}`)
+        .join(" "),
       fill: "none",
       stroke: `var(--an-series-${(feature % COLOURS) + 1})`,
       "stroke-width": 1.2,
     }),
   );
-  return svg("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label }, ...lines);
+  return svg(
+    "svg",
+    { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
+    ...lines,
+  );
 }

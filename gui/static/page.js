@@ -1,8 +1,8 @@
 // What the pages' modules share, on top of the frame's own helpers (shell.js): polling, the
 // address, words for numbers and times, small parts.
 
-export { ask, bytes, copy, duration, el } from "./shell.js";
-import { bytes, duration, el } from "./shell.js";
+export { ask, bytes, copy, duration, el, text } from "./shell.js";
+import { bytes, duration, el, text } from "./shell.js";
 
 /** The address carries a version, so that a browser keeps the files until they change. */
 const STATIC = new URL(".", import.meta.url).pathname.replace(/\/$/, "");
@@ -76,7 +76,7 @@ export function loadPlotly() {
     script.addEventListener("load", () => resolve(window.Plotly), { once: true });
     script.addEventListener("error", () => {
       plotly = null;
-      reject(Object.assign(new Error("The charts did not load"), { offline: true }));
+      reject(Object.assign(new Error(text("charts.failed")), { offline: true }));
     });
     document.head.append(script);
   });
@@ -100,6 +100,7 @@ export function poll(element, look, trouble = () => {}) {
   let timer = 0;
   let busy = false;
   let away = false;
+  let over = false;
 
   const turn = async () => {
     clearTimeout(timer);
@@ -120,10 +121,11 @@ export function poll(element, look, trouble = () => {}) {
       trouble(problem);
     } finally {
       busy = false;
-      timer = setTimeout(turn, pause);
+      if (!over) timer = setTimeout(turn, pause);
     }
   };
   const stop = () => {
+    over = true;
     clearTimeout(timer);
     document.removeEventListener("visibilitychange", turn);
   };
@@ -206,11 +208,11 @@ export function steady(value) {
 export function ago(epoch) {
   if (!epoch) return "–";
   const seconds = Date.now() / 1000 - epoch;
-  if (seconds < 45) return "just now";
-  if (seconds < 3600) return `${Math.max(1, Math.round(seconds / 60))} min ago`;
-  if (seconds < 86400) return `${Math.round(seconds / 3600)} h ago`;
-  if (seconds < 2 * 86400) return "yesterday";
-  if (seconds < 14 * 86400) return `${Math.floor(seconds / 86400)} days ago`;
+  if (seconds < 45) return text("ago.now");
+  if (seconds < 3600) return text("ago.minutes", { count: Math.max(1, Math.round(seconds / 60)) });
+  if (seconds < 86400) return text("ago.hours", { count: Math.round(seconds / 3600) });
+  if (seconds < 2 * 86400) return text("ago.yesterday");
+  if (seconds < 14 * 86400) return text("ago.days", { count: Math.floor(seconds / 86400) });
   return days.format(new Date(epoch * 1000));
 }
 
@@ -237,18 +239,9 @@ export function measured(name, value) {
 
 // --- states ------------------------------------------------------------------------------------
 
-export const STATES = {
-  queued: "Queued",
-  preparing: "Preparing",
-  running: "Running",
-  paused: "Paused",
-  finished: "Finished",
-  stopped: "Stopped",
-  failed: "Failed",
-  interrupted: "Interrupted",
-};
-
-const HEARD = { stop: "Stopping", cancel: "Cancelling", pause: "Pausing", save: "Saving" };
+export const STATES = [
+  "queued", "preparing", "running", "paused", "finished", "stopped", "failed", "interrupted",
+];
 
 /** A process works on the run. */
 export function isActive(state) {
@@ -263,7 +256,7 @@ export function statePill(state, wish = null) {
 /** Gives the pill another state. */
 export function setPill(pill, state, wish = null) {
   if (pill.dataset.state !== state) pill.dataset.state = state;
-  say(pill, (isActive(state) && HEARD[wish]) || STATES[state] || state);
+  say(pill, isActive(state) && wish ? text(`wish.${wish}`) : text(`state.${state}`));
   return pill;
 }
 
@@ -278,7 +271,7 @@ export function confirmed({ title, words, action, danger = false }) {
       dialog.remove();
       resolve(yes);
     };
-    const keep = button("Keep", () => answer(false));
+    const keep = button(text("dialog.keep"), () => answer(false));
     const agree = button(action, () => answer(true), { kind: danger ? "danger" : "primary" });
     const dialog = el(
       "dialog",
@@ -304,7 +297,7 @@ export function tell(words, level = "info") {
     document.body.append(place);
   }
   const note = el("div", { class: "an-note", "data-level": level }, el("span", {}, words));
-  note.append(button("×", () => note.remove(), { kind: "quiet", name: "Dismiss" }));
+  note.append(button("×", () => note.remove(), { kind: "quiet", name: text("dismiss") }));
   place.append(note);
   setTimeout(() => note.remove(), level === "error" ? 12_000 : 5_000);
 }

@@ -122,7 +122,7 @@ export function mount(page) {
 
   function classified(result) {
     const [best] = result.classes;
-    const rest_ = result.classes.slice(TOP);
+    const others = result.classes.slice(TOP);
     return [
       el(
         "div",
@@ -136,13 +136,13 @@ export function mount(page) {
         ),
       ),
       el("section", { "aria-label": text("predict.classes") }, bars(result.classes.slice(0, TOP))),
-      ...(rest_.length
+      ...(others.length
         ? [
             el(
               "details",
               {},
               el("summary", {}, text("predict.more", { count: result.classes.length })),
-              bars(rest_),
+              bars(others),
             ),
           ]
         : []),
@@ -172,7 +172,11 @@ export function mount(page) {
   // --- ways to give something ----------------------------------------------------------------
 
   const ways = el("div", { class: "an-way", role: "tabpanel" });
-  const tabs = el("div", { class: "an-tabs", role: "tablist", "aria-label": text("predict.input") });
+  const tabs = el("div", {
+    class: "an-tabs",
+    role: "tablist",
+    "aria-label": text("predict.input"),
+  });
   const problem = el("p", { class: "an-problem", role: "alert", hidden: true });
   let leave = () => {};
   let way = null;
@@ -224,7 +228,11 @@ export function mount(page) {
   }
 
   function draw() {
-    const hint = el("span", { class: "an-hint", "aria-hidden": "true" }, text("predict.canvas.hint"));
+    const hint = el(
+      "span",
+      { class: "an-hint", "aria-hidden": "true" },
+      text("predict.canvas.hint"),
+    );
     const send = debounce(() => give(pad.empty() ? null : { png: pad.png() }), 150);
     const pad = drawing(text("predict.canvas"), () => {
       hint.hidden = !pad.empty();
@@ -236,7 +244,11 @@ export function mount(page) {
       answer.classList.add("stale");
     });
     const action = (name, act) =>
-      el("button", { type: "button", class: "an-button", disabled: true, onclick: act }, text(`predict.${name}`));
+      el(
+        "button",
+        { type: "button", class: "an-button", disabled: true, onclick: act },
+        text(`predict.${name}`),
+      );
     const undo = action("undo", () => pad.undo());
     const clear = action("clear", () => pad.clear());
     return [
@@ -248,7 +260,12 @@ export function mount(page) {
   /** A place to drop a file or to choose one; `take(file)` gets it. */
   function dropping(words, accept, take, small = false) {
     const input = el("input", { type: "file", accept, class: "an-visually-hidden" });
-    const box = el("label", { class: small ? "an-drop small" : "an-drop" }, el("span", {}, words), input);
+    const box = el(
+      "label",
+      { class: small ? "an-drop small" : "an-drop" },
+      el("span", {}, words),
+      input,
+    );
     input.addEventListener("change", () => input.files[0] && take(input.files[0]));
     for (const kind of ["dragover", "dragleave", "drop"]) {
       box.addEventListener(kind, (event) => {
@@ -277,10 +294,18 @@ export function mount(page) {
   }
 
   function camera() {
-    const video = el("video", { playsinline: true, muted: true, "aria-label": text("predict.camera") });
+    const video = el("video", {
+      playsinline: true,
+      muted: true,
+      "aria-label": text("predict.camera"),
+    });
     video.muted = true;
     const easel = el("div", { class: "an-easel", hidden: true }, video);
-    const button = el("button", { type: "button", class: "an-button primary" }, text("predict.camera.start"));
+    const button = el(
+      "button",
+      { type: "button", class: "an-button primary" },
+      text("predict.camera.start"),
+    );
     let stream = null;
     leave = () => stream?.getTracks().forEach((track) => track.stop());
     const start = async () => {
@@ -306,7 +331,9 @@ export function mount(page) {
       canvas.getContext("2d").drawImage(video, left, top, side, side, 0, 0, to, to);
       const png = canvas.toDataURL("image/png").split(",")[1];
       leave();
-      easel.replaceChildren(el("img", { src: `data:image/png;base64,${png}`, alt: text("predict.camera") }));
+      easel.replaceChildren(
+        el("img", { src: `data:image/png;base64,${png}`, alt: text("predict.camera") }),
+      );
       button.textContent = text("predict.camera.again");
       button.onclick = () => begin();
       give({ png });
@@ -380,10 +407,16 @@ export function mount(page) {
 
   // --- the run -------------------------------------------------------------------------------
 
-  const choose = el("select", { class: "an-input", id: "predict-run", "aria-describedby": "predict-run-help" });
+  const choose = el("select", {
+    class: "an-input",
+    id: "predict-run",
+    "aria-describedby": "predict-run-help",
+  });
   const line = el("p", { class: "an-run-line" });
   const notices = el("div", { "aria-live": "polite" });
-  choose.addEventListener("change", () => turnTo(runs.find((one) => one.id === Number(choose.value))));
+  choose.addEventListener("change", () =>
+    turnTo(runs.find((one) => one.id === Number(choose.value))),
+  );
 
   function turnTo(other) {
     const before = run;
@@ -444,7 +477,8 @@ export function mount(page) {
       run = found;
       about();
       const better = answered?.run === run.id && run.step > answered.step;
-      if (better && given && !says.querySelector("button")) tell(text("predict.newer"), { again: true });
+      if (better && given && !says.querySelector("button"))
+        tell(text("predict.newer"), { again: true });
     }
     choose.value = run.id;
     return LOOK;

@@ -2,7 +2,7 @@
 
 import {
   ago, ask, attempt, button, bytes, confirmed, count, duration, el, isActive, loadPlotly, measured, metricLabel, moment, number,
-  parameters, poll, say, segments, setPill, show, statePill, steady, unique,
+  parameters, poll, say, segments, setPill, show, statePill, steady, text, unique,
 } from "./page.js";
 import { Chart, Feed, Settings, join, metricOf, metricsOf, splitOf } from "./curves.js";
 import { Confusion, Samples, isConfusion } from "./samples.js";
@@ -11,9 +11,9 @@ const FAST = 220; // four to five times a second
 const SLOW = 2000;
 const RESUMABLE = ["paused", "interrupted", "failed", "stopped"];
 const SPLITS = {
-  train: { color: "--an-series-1", dash: null, label: "Train" },
-  validation: { color: "--an-series-2", dash: null, label: "Validation" },
-  test: { color: "--an-series-3", dash: null, label: "Test" },
+  train: { color: "--an-series-1", dash: null },
+  validation: { color: "--an-series-2", dash: null },
+  test: { color: "--an-series-3", dash: null },
 };
 
 loadPlotly().catch(() => {}); // 5 MB to parse, while the points are on their way
@@ -23,16 +23,21 @@ export function mount(element) {
   const page = element.querySelector(".an-page");
   const id = Number(parameters().get("id"));
   if (Number.isInteger(id) && id > 0) new RunPage(page, id);
-  else missing(page, "No run is named in this address.");
+  else missing(page, text("run.unnamed"));
 }
 
 function missing(page, words) {
-  document.title = "Run · Anneal";
+  document.title = pageTitle(text("nav.run"));
   page.classList.remove("waiting");
   page.replaceChildren(el("div", { class: "an-empty" },
-    el("h2", {}, "This run isn't here"),
-    el("p", {}, `${words} It may have been deleted.`),
-    el("a", { class: "an-button primary", href: "/runs" }, "All runs")));
+    el("h2", {}, text("run.missing")),
+    el("p", {}, `${words} ${text("run.missing.why")}`),
+    el("a", { class: "an-button primary", href: "/runs" }, text("run.all"))));
+}
+
+/** What the window is called. */
+function pageTitle(words) {
+  return `${words} · ${text("app")}`;
 }
 
 /** `act(value)` whenever `value` is another one than before. */
@@ -120,17 +125,17 @@ class Header {
   constructor(page) {
     this.page = page;
     this.name = el("input", {
-      class: "run-name", "aria-label": "Name of the run", maxlength: 200, spellcheck: "false", autocomplete: "off",
+      class: "run-name", "aria-label": text("run.name"), maxlength: 200, spellcheck: "false", autocomplete: "off",
       onkeydown: (event) => this.key(event), onchange: () => this.rename(),
     });
     this.pill = statePill("queued");
     this.lost = el("span", { class: "an-state run-lost", "data-state": "paused", hidden: true, role: "status" },
-      "Reconnecting…");
+      text("reconnecting"));
     this.about = el("p", { class: "run-about" });
-    this.actions = el("div", { class: "run-actions", role: "group", "aria-label": "What to do with this run" });
+    this.actions = el("div", { class: "run-actions", role: "group", "aria-label": text("run.actions") });
     this.bar = el("i", {});
     this.progressBar = el("div", {
-      class: "an-bar run-bar", role: "progressbar", "aria-label": "Progress", "aria-valuemin": 0,
+      class: "an-bar run-bar", role: "progressbar", "aria-label": text("run.progress"), "aria-valuemin": 0,
       "aria-valuemax": 100,
     }, this.bar);
     this.facts = {};
@@ -145,12 +150,12 @@ class Header {
 
   lay() {
     const facts = el("dl", { class: "run-facts" });
-    for (const [key, label] of FACTS) {
+    for (const key of FACTS) {
       this.facts[key] = el("dd", { class: "an-number" }, "–");
-      facts.append(el("div", {}, el("dt", {}, label), this.facts[key]));
+      facts.append(el("div", {}, el("dt", {}, text(`run.fact.${key}`)), this.facts[key]));
     }
-    const crumbs = el("nav", { class: "an-crumb", "aria-label": "Breadcrumb" },
-      el("a", { href: "/runs" }, "Runs"), ` / ${this.page.id}`);
+    const crumbs = el("nav", { class: "an-crumb", "aria-label": text("run.crumbs") },
+      el("a", { href: "/runs" }, text("nav.runs")), ` / ${this.page.id}`);
     return el("header", { class: "run-head" },
       crumbs,
       el("div", { class: "run-title" }, el("h1", {}, this.name), this.pill, this.lost),
@@ -181,11 +186,11 @@ class Header {
     say(this.facts.epoch, run.epochs ? part(run.epoch.toFixed(1), count(run.epochs)) : "–");
     say(this.facts.spent, run.seconds ? duration(run.seconds) : "–");
     say(this.facts.left, isActive(run.state) ? duration(run.remaining ?? Number.NaN) : "–");
-    say(this.facts.rate, run.rate ? `${count(Math.round(run.rate))} items/s` : "–");
+    say(this.facts.rate, run.rate ? text("run.rate", { count: count(Math.round(run.rate)) }) : "–");
     say(this.facts.learning, run.learning_rate === null ? "–" : number(run.learning_rate));
     say(this.facts.memory, run.memory ? bytes(run.memory) : "–");
     const percent = isActive(run.state) ? ` · ${Math.round(100 * share)} %` : "";
-    const title = `${this.name.value || "Run"}${percent} · Anneal`;
+    const title = pageTitle(`${this.name.value || text("nav.run")}${percent}`);
     if (document.title !== title) document.title = title;
   }
 
@@ -194,10 +199,10 @@ class Header {
   }
 
   layAbout({ labels: [model, data, task, method], parent, at }) {
-    this.about.replaceChildren(`${model} on ${data} · ${task} · ${method} · `,
-      el("time", { title: moment(at) }, `created ${ago(at)}`));
+    this.about.replaceChildren(`${text("run.on", { model, data })} · ${task} · ${method} · `,
+      el("time", { title: moment(at) }, text("run.created", { ago: ago(at) })));
     if (parent) {
-      this.about.append(" · starting from ", el("a", { href: `/run?id=${parent.id}` }, parent.name));
+      this.about.append(` · ${text("run.from")} `, el("a", { href: `/run?id=${parent.id}` }, parent.name));
     }
   }
 
@@ -216,15 +221,15 @@ class Header {
 
   layActions({ state, wish, saved, ahead, behind, queue, readonly }) {
     const had = this.actions.contains(document.activeElement) ? document.activeElement.textContent : null;
-    const links = [el("a", { class: "an-button", href: `/?clone=${this.page.id}` }, "Clone into form")];
+    const links = [el("a", { class: "an-button", href: `/?clone=${this.page.id}` }, text("run.clone"))];
     if (saved !== null) {
-      links.unshift(el("a", { class: "an-button", href: `/predict?run=${this.page.id}` }, "Try it"));
+      links.unshift(el("a", { class: "an-button", href: `/predict?run=${this.page.id}` }, text("run.try")));
     }
     if (state === "finished" && links.length > 1) links[0].classList.add("primary");
     const changing = readonly ? [] : this.changing({ state, saved, ahead, behind, queue });
     for (const one of changing) one.disabled ||= Boolean(wish) && wish !== "save" && isActive(state);
     const last = readonly || isActive(state)
-      ? [] : [button("Delete…", () => this.remove(), { kind: "quiet" })];
+      ? [] : [button(text("run.delete"), () => this.remove(), { kind: "quiet" })];
     this.actions.replaceChildren(...changing, ...links, ...last);
     if (had) [...this.actions.children].find((one) => one.textContent === had)?.focus();
   }
@@ -233,21 +238,21 @@ class Header {
     const { page } = this;
     if (isActive(state)) {
       return [
-        button("Pause", () => page.act("pause"), { title: "Save and stop for now; go on at any time" }),
-        button("Stop and keep", () => page.act("stop"), { title: "End here and keep what was learned" }),
-        button("Save now", () => page.act("save"), { title: "Write a checkpoint and go on" }),
-        button("Cancel…", () => this.cancel(), { kind: "quiet" }),
+        button(text("run.pause"), () => page.act("pause"), { title: text("run.pause.help") }),
+        button(text("run.stop"), () => page.act("stop"), { title: text("run.stop.help") }),
+        button(text("run.save"), () => page.act("save"), { title: text("run.save.help") }),
+        button(text("run.cancel"), () => this.cancel(), { kind: "quiet" }),
       ];
     }
     if (state === "queued") {
-      const up = button("↑ Earlier", () => page.act("move", { before: queue[ahead - 1] }));
-      const down = button("↓ Later", () => page.act("move", { before: queue[ahead + 2] ?? null }));
+      const up = button(`↑ ${text("queue.up")}`, () => page.act("move", { before: queue[ahead - 1] }));
+      const down = button(`↓ ${text("queue.down")}`, () => page.act("move", { before: queue[ahead + 2] ?? null }));
       up.disabled = ahead === 0;
       down.disabled = behind === 0;
-      return [up, down, button("Remove from the queue", () => page.act("dequeue"))];
+      return [up, down, button(text("queue.out"), () => page.act("dequeue"))];
     }
     if (RESUMABLE.includes(state)) {
-      return [button(saved === null ? "Start again" : "Resume", () => page.act("resume"), { kind: "primary" })];
+      return [button(text(saved === null ? "run.again" : "run.resume"), () => page.act("resume"), { kind: "primary" })];
     }
     return [];
   }
@@ -259,32 +264,32 @@ class Header {
     show(this.message, trouble);
     if (!trouble) return;
     this.message.classList.toggle("bad", state === "failed");
-    const where = saved === null ? "Nothing was saved yet." : `The checkpoint of step ${count(saved)} is kept.`;
-    const mend = button(saved === null ? "Start again" : "Resume", () => this.page.act("resume"));
+    const where = saved === null ? text("run.unsaved") : text("run.saved", { step: count(saved) });
+    const mend = button(text(saved === null ? "run.again" : "run.resume"), () => this.page.act("resume"));
     this.message.replaceChildren(el("span", {}, `${words} ${where}`), ...(readonly ? [] : [mend]));
   }
 
   words(state, reason, ahead) {
     if (state === "queued") {
-      if (ahead === 0) return "Next in the queue: it starts as soon as the device is free.";
-      return `${count(ahead)} ${ahead === 1 ? "run is" : "runs are"} ahead of it in the queue.`;
+      if (ahead < 2) return text(ahead === 0 ? "run.next" : "run.second");
+      return text("run.ahead", { count: count(ahead) });
     }
-    if (state === "preparing") return "Preparing: reading the data and timing the first steps.";
+    if (state === "preparing") return text("run.preparing");
     return reason ? reason.replace(/([^.!?…])$/, "$1.") : "";
   }
 
   async cancel() {
     const agreed = await confirmed({
-      title: "Cancel this run?", action: "Cancel the run", danger: true,
-      words: "It ends now and nothing of what it learned is kept. To keep it, choose “Stop and keep”.",
+      title: text("run.cancel.title"), action: text("run.cancel.agree"), danger: true,
+      words: text("run.cancel.words"),
     });
     if (agreed) await this.page.act("cancel");
   }
 
   async remove() {
     const agreed = await confirmed({
-      title: `Delete “${this.run.name}”?`, action: "Delete", danger: true,
-      words: "Its curves, checkpoints and log are deleted from this computer. This can't be undone.",
+      title: text("run.delete.title", { name: this.run.name }), action: text("delete"), danger: true,
+      words: text("run.delete.words"),
     });
     if (!agreed) return;
     const done = await attempt(() => ask(`/api/runs/${this.page.id}/delete`, { body: {} }));
@@ -292,10 +297,7 @@ class Header {
   }
 }
 
-const FACTS = [
-  ["step", "Step"], ["epoch", "Epoch"], ["spent", "Trained for"], ["left", "Remaining"], ["rate", "Speed"],
-  ["learning", "Learning rate"], ["memory", "Memory"], ["device", "Device"],
-];
+const FACTS = ["step", "epoch", "spent", "left", "rate", "learning", "memory", "device"];
 
 // --- curves --------------------------------------------------------------------------------------
 
@@ -310,21 +312,21 @@ class Curves {
     this.otherPlace = el("div", {});
     this.choice = el("div", { class: "curve-choice" });
     const [lossHead, otherHead] = [unique("curves"), unique("curves")];
-    this.exports = el("div", { class: "curve-exports an-small" }, "Points as ",
-      el("a", { href: `/api/runs/${page.id}/export.csv`, download: "" }, "CSV"), " or ",
+    this.exports = el("div", { class: "curve-exports an-small" }, `${text("run.export")} `,
+      el("a", { href: `/api/runs/${page.id}/export.csv`, download: "" }, "CSV"), " · ",
       el("a", { href: `/api/runs/${page.id}/export.json`, download: "" }, "JSON"));
     this.other = el("section", { class: "an-card curve-card", "aria-labelledby": otherHead },
-      el("div", { class: "an-card-head" }, el("h2", { id: otherHead }, "Measures"), this.choice),
+      el("div", { class: "an-card-head" }, el("h2", { id: otherHead }, text("run.measures")), this.choice),
       this.otherPlace, this.exports);
     this.element = el("div", { class: "run-stack" },
       el("section", { class: "an-card curve-card", "aria-labelledby": lossHead },
-        el("div", { class: "an-card-head" }, el("h2", { id: lossHead }, "Loss"), this.settings.bar()),
+        el("div", { class: "an-card-head" }, el("h2", { id: lossHead }, text("run.loss")), this.settings.bar()),
         this.lossPlace),
       this.other);
     const zoom = (range) => this.zoom(range);
     this.charts = [
-      new Chart(this.lossPlace, { label: "Loss curves", settings: this.settings, onzoom: zoom }),
-      new Chart(this.otherPlace, { label: "Curves of the other measures", settings: this.settings, onzoom: zoom }),
+      new Chart(this.lossPlace, { label: text("run.loss_curves"), settings: this.settings, onzoom: zoom }),
+      new Chart(this.otherPlace, { label: text("run.measure_curves"), settings: this.settings, onzoom: zoom }),
     ];
   }
 
@@ -347,11 +349,10 @@ class Curves {
 
   explain() {
     const { state } = this.feed.run;
-    const waiting = { queued: "Curves appear here once the run starts.", preparing: "The first step is on its way…" };
-    this.charts[0].say(this.view.size ? "" : waiting[state] ?? (isActive(state)
-      ? "The first step is on its way…" : "This run ended before its first step."));
+    const waiting = state === "queued" ? "run.curves.queued" : isActive(state) ? "run.curves.soon" : "run.curves.none";
+    this.charts[0].say(this.view.size ? "" : text(waiting));
     const metrics = this.metrics();
-    this.charts[1].say(metrics.length ? "" : "Accuracy and other measures appear after the first epoch.");
+    this.charts[1].say(metrics.length ? "" : text("run.curves.measures"));
   }
 
   metrics() {
@@ -381,7 +382,7 @@ class Curves {
     };
     const ordered = metrics.toSorted((a, b) => this.isMeasure(b) - this.isMeasure(a));
     const choices = ordered.map((metric) => [metric, metricLabel(metric)]);
-    this.choice.replaceChildren(...(choices.length ? [segments("Measure", choices, this.metric, choose)] : []));
+    this.choice.replaceChildren(...(choices.length ? [segments(text("curves.measure"), choices, this.metric, choose)] : []));
   }
 
   lines(metric) {
@@ -392,7 +393,7 @@ class Curves {
       .filter(([name]) => split === "both" || splitOf(name) === split || !SPLITS[splitOf(name)])
       .map(([name, points]) => {
         const look = SPLITS[splitOf(name)] ?? { color: "--an-series-1", dash: null };
-        return { key: name, label: look.label ?? metricLabel(name), color: look.color, dash: look.dash, points, unit };
+        return { key: name, label: SPLITS[splitOf(name)] ? text(`split.${splitOf(name)}`) : metricLabel(name), color: look.color, dash: look.dash, points, unit };
       })
       .toSorted((a, b) => Object.keys(SPLITS).indexOf(splitOf(a.key)) - Object.keys(SPLITS).indexOf(splitOf(b.key)));
   }
@@ -442,7 +443,7 @@ class Results {
     const head = unique("results");
     this.body = el("div", {});
     this.element = el("section", { class: "an-card", "aria-labelledby": head },
-      el("div", { class: "an-card-head" }, el("h2", { id: head }, "Results")), this.body);
+      el("div", { class: "an-card-head" }, el("h2", { id: head }, text("run.results"))), this.body);
     this.wide = el("div", { class: "run-stack" });
     this.draw = onChange((metrics) => this.lay(metrics));
   }
@@ -455,7 +456,7 @@ class Results {
     const flat = Object.entries(metrics).filter(([name, value]) =>
       !ABOUT_MEASURES.includes(name) && (typeof value === "number" || typeof value === "string"));
     if (!flat.length) {
-      const words = over ? "This run ended without final measures." : "Measured on the test data when the run ends.";
+      const words = text(over ? "run.results.none" : "run.results.soon");
       this.body.replaceChildren(el("p", { class: "an-muted run-quiet" }, words));
       this.wide.replaceChildren();
       return;
@@ -490,7 +491,7 @@ class Results {
       el("thead", {}, el("tr", {}, el("td", {}), ...columns.map((metric) => el("th", { scope: "col" }, metricLabel(metric))))),
       el("tbody", {}, ...splits.map((split, index) => line(metricLabel(split), rows.get(split), index ? "" : "first"))),
       others.length
-        ? el("tbody", {}, el("tr", { class: "run-divider" }, el("th", { colspan: columns.length + 1, scope: "rowgroup" }, "For comparison, on the test data")), ...others)
+        ? el("tbody", {}, el("tr", { class: "run-divider" }, el("th", { colspan: columns.length + 1, scope: "rowgroup" }, text("run.baselines"))), ...others)
         : null));
   }
 
@@ -501,7 +502,7 @@ class Results {
       const body = tableOf(value);
       if (!body) continue;
       const head = unique("table");
-      const title = el("h2", { id: head }, metricLabel(name), el("span", {}, " on the test data"));
+      const title = el("h2", { id: head }, metricLabel(name), el("span", {}, ` ${text("run.on_test")}`));
       cards.push(el("section", { class: "an-card", "aria-labelledby": head },
         el("div", { class: "an-card-head" }, title), body));
     }
@@ -531,16 +532,14 @@ function shareCell(value) {
 
 // --- settings ------------------------------------------------------------------------------------
 
-const KINDS = { task: "Task", data: "Data", model: "Model", method: "Method", run: "Run" };
-
 class Recipe {
   constructor() {
     const head = unique("settings");
     this.only = el("input", { type: "checkbox", onchange: () => this.element.classList.toggle("only-changed", this.only.checked) });
     this.body = el("div", {});
     this.element = el("section", { class: "an-card run-recipe", "aria-labelledby": head },
-      el("div", { class: "an-card-head" }, el("h2", { id: head }, "Settings"),
-        el("label", { class: "an-small an-muted" }, this.only, " Only changed")),
+      el("div", { class: "an-card-head" }, el("h2", { id: head }, text("run.settings")),
+        el("label", { class: "an-small an-muted" }, this.only, ` ${text("run.only_changed")}`)),
       this.body);
     this.draw = onChange((recipe) => this.lay(recipe));
   }
@@ -552,33 +551,33 @@ class Recipe {
   lay({ recipe, parent }) {
     this.body.replaceChildren(...recipe.map((group) => this.group(group, parent)));
     const none = !recipe.some((group) => group.rows.some((row) => row.changed));
-    this.body.append(el("p", { class: "an-muted run-none", "data-none": none }, none ? "Everything is at its default." : ""));
+    this.body.append(el("p", { class: "an-muted run-none", "data-none": none }, none ? text("run.unchanged") : ""));
   }
 
   group({ kind, label, rows }, parent) {
     const any = rows.some((row) => row.changed);
     const list = el("dl", { class: "run-rows" }, ...rows.map((row) => this.row(row)));
     if (kind === "run") {
-      const from = parent ? el("a", { href: `/run?id=${parent.id}` }, parent.name) : "From scratch";
-      list.prepend(el("div", { class: parent ? "changed" : "" }, el("dt", {}, "Starting weights"), el("dd", {}, from)));
+      const from = parent ? el("a", { href: `/run?id=${parent.id}` }, parent.name) : text("run.scratch");
+      list.prepend(el("div", { class: parent ? "changed" : "" }, el("dt", {}, text("train.start")), el("dd", {}, from)));
     }
     return el("div", { class: `run-group${any || (kind === "run" && parent) ? " has-changed" : ""}` },
-      el("h3", {}, el("span", {}, KINDS[kind] ?? kind), label ? ` ${label}` : ""), list);
+      el("h3", {}, el("span", {}, text(kind === "run" ? "nav.run" : `form.${kind}`)), label ? ` ${label}` : ""), list);
   }
 
   row({ label, value, unit, help, changed, default: usual }) {
     const words = `${spoken(value)}${unit && value !== null ? ` ${unit}` : ""}`;
-    const title = changed && usual !== undefined ? `Default: ${spoken(usual)}` : null;
+    const title = changed && usual !== undefined ? text("run.default", { value: spoken(usual) }) : null;
     return el("div", { class: changed ? "changed" : "", title: help || null },
       el("dt", {}, label),
-      el("dd", { title }, words, changed ? el("span", { class: "an-visually-hidden" }, ` (${title ?? "changed"})`) : null));
+      el("dd", { title }, words, changed ? el("span", { class: "an-visually-hidden" }, title ? ` (${title})` : "") : null));
   }
 }
 
 function spoken(value) {
-  if (value === null || value === undefined) return "automatic";
-  if (value === true) return "yes";
-  if (value === false) return "no";
+  if (value === null || value === undefined) return text("value.automatic");
+  if (value === true) return text("value.yes");
+  if (value === false) return text("value.no");
   if (Array.isArray(value)) return value.join(", ");
   return typeof value === "number" ? number(value) : String(value);
 }
@@ -589,9 +588,9 @@ class Notices {
   constructor() {
     const head = unique("notices");
     this.list = el("ol", { class: "run-notices", "aria-live": "polite" });
-    this.none = el("p", { class: "an-muted run-quiet" }, "Nothing to report.");
+    this.none = el("p", { class: "an-muted run-quiet" }, text("run.no_notices"));
     this.element = el("section", { class: "an-card", "aria-labelledby": head },
-      el("div", { class: "an-card-head" }, el("h2", { id: head }, "Notices")), this.none, this.list);
+      el("div", { class: "an-card-head" }, el("h2", { id: head }, text("run.notices"))), this.none, this.list);
   }
 
   update(notices) {
@@ -611,9 +610,9 @@ class Log {
   constructor(id) {
     this.id = id;
     this.active = false;
-    this.text = el("pre", { class: "run-log an-mono", tabindex: 0, "aria-label": "End of the log" }, "");
+    this.text = el("pre", { class: "run-log an-mono", tabindex: 0, "aria-label": text("run.log.end") }, "");
     this.element = el("details", { class: "an-card run-log-card", ontoggle: () => this.open() },
-      el("summary", {}, el("h2", {}, "Log")), this.text);
+      el("summary", {}, el("h2", {}, text("run.log"))), this.text);
   }
 
   open() {
@@ -623,9 +622,9 @@ class Log {
 
   async look() {
     if (!this.element.open) return SLOW;
-    const { text, cut } = await ask(`/api/runs/${this.id}/log`);
+    const { text: written, cut } = await ask(`/api/runs/${this.id}/log`);
     const atEnd = this.text.scrollTop + this.text.clientHeight >= this.text.scrollHeight - 30;
-    say(this.text, text ? `${cut ? "…\n" : ""}${text}` : "The log is empty.");
+    say(this.text, written ? `${cut ? "…\n" : ""}${written}` : text("run.log.empty"));
     if (atEnd) this.text.scrollTop = this.text.scrollHeight;
     return this.active ? 1500 : 10_000;
   }

@@ -2,26 +2,26 @@
 
 import {
   STATES, ago, ask, attempt, button, confirmed, count, debounce, duration, el, isActive, metricLabel, moment,
-  number, parameters, poll, remember, say, select, setPill, show, sparkline, statePill, tell, unique,
+  number, parameters, poll, remember, say, select, setPill, show, sparkline, statePill, tell, text, unique,
 } from "./page.js";
 
 const PAGE = 100;
 const COLUMNS = [
-  { key: "name", label: "Name", sort: "name" },
-  { key: "state", label: "State", sort: "state" },
-  { key: "model", label: "Model", sort: "model" },
-  { key: "data", label: "Data", sort: "data" },
-  { key: "task", label: "Task", sort: "task" },
-  { key: "validation", label: "Validation", sort: "metrics.validation", numeric: true },
-  { key: "test", label: "Test", sort: "metrics.test", numeric: true },
-  { key: "spark", label: "Loss" },
-  { key: "started", label: "Started", sort: "created" },
-  { key: "seconds", label: "Took", sort: "seconds", numeric: true },
+  { key: "name", sort: "name" },
+  { key: "state", sort: "state" },
+  { key: "model", sort: "model" },
+  { key: "data", sort: "data" },
+  { key: "task", sort: "task" },
+  { key: "validation", sort: "metrics.validation", numeric: true },
+  { key: "test", sort: "metrics.test", numeric: true },
+  { key: "spark" },
+  { key: "started", sort: "created" },
+  { key: "seconds", sort: "seconds", numeric: true },
 ];
 const GROUPS = [
-  ["", "Every state"],
-  ["preparing,running,queued", "Not over yet"],
-  ...Object.entries(STATES).map(([state, label]) => [state, label]),
+  ["", text("runs.every_state")],
+  ["preparing,running,queued", text("runs.unfinished")],
+  ...STATES.map((state) => [state, text(`state.${state}`)]),
 ];
 const ASCENDING_FIRST = new Set(["name", "state", "model", "data", "task"]);
 
@@ -61,28 +61,28 @@ class RunsPage {
 
   lay() {
     this.total = el("p", { role: "status" }, " ");
-    this.lost = el("span", { class: "an-state", "data-state": "paused", hidden: true, role: "status" }, "Reconnecting…");
+    this.lost = el("span", { class: "an-state", "data-state": "paused", hidden: true, role: "status" }, text("reconnecting"));
     this.search = el("input", {
-      type: "search", class: "an-input", value: this.asked.search, placeholder: "Search names, notes, tags…",
-      "aria-label": "Search runs", oninput: debounce(() => this.change({ search: this.search.value.trim() }), 250),
+      type: "search", class: "an-input", value: this.asked.search, placeholder: text("runs.search.hint"),
+      "aria-label": text("runs.search"), oninput: debounce(() => this.change({ search: this.search.value.trim() }), 250),
     });
-    this.state = select("State", GROUPS, this.asked.states, (states) => this.change({ states }));
+    this.state = select(text("runs.column.state"), GROUPS, this.asked.states, (states) => this.change({ states }));
     if (this.state.selectedIndex < 0) this.state.selectedIndex = 0;
-    this.tag = select("Tag", [["", "Every tag"]], "", (tags) => this.change({ tags }));
-    const orders = COLUMNS.filter((column) => column.sort).map((column) => [column.key, `By ${column.label.toLowerCase()}`]);
-    this.sorter = select("Sort", orders, "started", (key) => this.sort(COLUMNS.find((column) => column.key === key)));
+    this.tag = select(text("runs.tag"), [["", text("runs.every_tag")]], "", (tags) => this.change({ tags }));
+    const orders = COLUMNS.filter((column) => column.sort).map((column) => [column.key, text("runs.by", { column: text(`runs.column.${column.key}`).toLowerCase() })]);
+    this.sorter = select(text("runs.sort"), orders, "started", (key) => this.sort(COLUMNS.find((column) => column.key === key)));
     this.sorter.classList.add("runs-sorter");
-    this.csv = el("a", { class: "an-button quiet", download: "" }, "Export CSV");
+    this.csv = el("a", { class: "an-button quiet", download: "" }, text("runs.export"));
     this.body = el("tbody", {});
-    this.all = el("input", { type: "checkbox", "aria-label": "Select all on this page", onchange: () => this.selectAll() });
+    this.all = el("input", { type: "checkbox", "aria-label": text("runs.select_all"), onchange: () => this.selectAll() });
     this.heads = new Map();
     const head = el("tr", {}, el("td", { class: "runs-select" }, this.all), ...COLUMNS.map((column) => this.head(column)));
     this.table = el("table", { class: "runs-table" },
-      el("caption", { class: "an-visually-hidden" }, "Runs"), el("thead", {}, head), this.body);
+      el("caption", { class: "an-visually-hidden" }, text("nav.runs")), el("thead", {}, head), this.body);
     this.scroll = el("div", { class: "runs-scroll an-card" }, this.table);
-    this.pager = el("nav", { class: "runs-pager", "aria-label": "Pages of runs" });
+    this.pager = el("nav", { class: "runs-pager", "aria-label": text("runs.pages") });
     this.empty = el("div", { class: "an-empty", hidden: true });
-    const title = el("div", {}, el("h1", {}, "Runs"), this.total);
+    const title = el("div", {}, el("h1", {}, text("nav.runs")), this.total);
     this.tools = el("div", { class: "runs-tools", role: "search" }, this.search, this.state, this.tag, this.sorter, this.csv);
     this.page.replaceChildren(
       el("header", { class: "an-head" }, title, this.lost),
@@ -92,9 +92,10 @@ class RunsPage {
   }
 
   head(column) {
-    if (!column.sort) return el("th", { scope: "col", class: `col-${column.key}` }, column.label);
+    const label = text(`runs.column.${column.key}`);
+    if (!column.sort) return el("th", { scope: "col", class: `col-${column.key}` }, label);
     const cell = el("th", { scope: "col", class: `col-${column.key}` },
-      el("button", { type: "button", onclick: () => this.sort(column) }, el("span", {}, column.label), el("i", { "aria-hidden": "true" })));
+      el("button", { type: "button", onclick: () => this.sort(column) }, el("span", {}, label), el("i", { "aria-hidden": "true" })));
     this.heads.set(column.key, cell);
     return cell;
   }
@@ -181,8 +182,8 @@ class RunsPage {
     this.rows = new Map(rows.map((row) => [row.id, row]));
     this.place(rows.map((row) => row.element));
     const filtered = ["search", "states", "tags"].some((name) => this.asked[name]);
-    const noun = total === 1 ? "run" : "runs";
-    say(this.total, total || filtered ? `${count(total)} ${noun}${filtered ? " found" : ""}` : "Nothing trained yet");
+    const many = `runs.${filtered ? "found" : "count"}${total === 1 ? "_one" : ""}`;
+    say(this.total, total || filtered ? text(many, { count: count(total) }) : text("runs.nothing"));
     show(this.scroll, total > 0);
     show(this.tools, total > 0 || filtered);
     show(this.csv, total > 0);
@@ -208,7 +209,7 @@ class RunsPage {
     if (known === this.knownTags && this.tag.value === this.asked.tags) return;
     this.knownTags = known;
     const all = this.asked.tags && !tags.includes(this.asked.tags) ? [...tags, this.asked.tags] : tags;
-    this.tag.replaceChildren(el("option", { value: "" }, "Every tag"), ...all.map((tag) => el("option", { value: tag }, tag)));
+    this.tag.replaceChildren(el("option", { value: "" }, text("runs.every_tag")), ...all.map((tag) => el("option", { value: tag }, tag)));
     this.tag.value = this.asked.tags;
     show(this.tag, all.length > 0);
   }
@@ -219,16 +220,16 @@ class RunsPage {
     if (kind === this.emptyKind) return;
     this.emptyKind = kind;
     if (kind === "filtered") {
-      this.empty.replaceChildren(el("h2", {}, "No run fits"), el("p", {}, "Nothing matches this search and these filters."),
-        button("Show all runs", () => {
+      this.empty.replaceChildren(el("h2", {}, text("runs.unmatched")), el("p", {}, text("runs.unmatched.help")),
+        button(text("runs.show_all"), () => {
           this.search.value = "";
           this.state.value = "";
           this.change({ search: "", states: "", tags: "" });
         }));
     } else {
-      this.empty.replaceChildren(el("h2", {}, "No runs yet"),
-        el("p", {}, "Every run that you start is kept here with its settings, its curves and what it measured."),
-        el("a", { class: "an-button primary", href: "/" }, "Train the first"));
+      this.empty.replaceChildren(el("h2", {}, text("runs.none")),
+        el("p", {}, text("runs.none.help")),
+        el("a", { class: "an-button primary", href: "/" }, text("runs.first")));
     }
   }
 
@@ -241,15 +242,17 @@ class RunsPage {
       this.change({ offset: to });
       this.table.scrollIntoView({ block: "start" });
     };
-    const before = button("← Newer", go(Math.max(0, offset - PAGE)));
-    const after = button("Older →", go(offset + PAGE));
+    const before = button(text("runs.newer"), go(Math.max(0, offset - PAGE)));
+    const after = button(text("runs.older"), go(offset + PAGE));
     if (this.asked.sort !== "created" || this.asked.order !== "desc") {
-      before.textContent = "← Previous";
-      after.textContent = "Next →";
+      before.textContent = text("runs.previous");
+      after.textContent = text("runs.next");
     }
     before.disabled = offset === 0;
     after.disabled = offset + PAGE >= total;
-    const range = `${count(offset + 1)}–${count(Math.min(total, offset + PAGE))} of ${count(total)}`;
+    const range = text("runs.range", {
+      first: count(offset + 1), last: count(Math.min(total, offset + PAGE)), total: count(total),
+    });
     this.pager.replaceChildren(before, el("span", { class: "an-number an-muted" }, range), after);
   }
 
@@ -311,7 +314,8 @@ class Row {
       this.cells[key] = el("td", { class: `col-${key}${numeric ? " an-number" : ""}` });
       this.element.append(this.cells[key]);
     }
-    this.words.append(this.tags, this.notes);
+    this.edits = el("div", { class: "runs-edits" });
+    this.words.append(this.tags, this.notes, this.edits);
     this.cells.name.append(this.name, this.words);
     this.cells.state.append(this.pill);
   }
@@ -323,7 +327,7 @@ class Row {
     if (before === this.signature) return;
     this.data = data;
     say(this.name, data.name);
-    this.box.setAttribute("aria-label", `Select ${data.name}`);
+    this.box.setAttribute("aria-label", text("runs.select", { name: data.name }));
     setPill(this.pill, data.state, data.wish);
     this.pill.title = data.reason || "";
     for (const kind of ["model", "data", "task"]) {
@@ -331,10 +335,10 @@ class Row {
     }
     this.measure(this.cells.validation, data.validation);
     this.measure(this.cells.test, data.test);
-    this.cells.spark.replaceChildren(sparkline(data.spark, `Loss of ${data.name}`));
+    this.cells.spark.replaceChildren(sparkline(data.spark, text("runs.loss_of", { name: data.name })));
     say(this.cells.seconds, data.seconds ? duration(data.seconds) : "–");
     if (isActive(data.state) && data.steps) {
-      this.cells.seconds.title = `${Math.round((100 * data.step) / data.steps)} % done`;
+      this.cells.seconds.title = text("runs.done", { percent: Math.round((100 * data.step) / data.steps) });
     }
     if (!this.editing) this.fillWords(data);
   }
@@ -358,35 +362,31 @@ class Row {
     const words = JSON.stringify([notes, tags]);
     if (words === this.written) return;
     this.written = words;
-    const { readonly } = this.page;
-    const editNotes = () => this.editNotes();
-    this.notes.replaceChildren(
-      notes ? el("span", { title: notes }, notes) : "",
-      " ",
-      readonly ? "" : el("button", {
-        type: "button", class: "runs-edit", onclick: editNotes, "aria-label": `${notes ? "Edit" : "Add"} note of ${name}`,
-      }, notes ? "Edit" : "+ note"));
-    this.tags.replaceChildren(
-      ...tags.map((tag) => el("button", {
-        type: "button", class: "runs-tag", title: "Show only runs with this tag", onclick: () => this.page.change({ tags: tag }),
-      }, tag)),
-      readonly ? "" : el("button", {
-        type: "button", class: "runs-edit", onclick: () => this.editTags(), "aria-label": `Edit tags of ${name}`,
-      }, tags.length ? "+" : "+ tag"));
+    this.notes.replaceChildren(...(notes ? [el("span", { title: notes }, notes)] : []));
+    this.tags.replaceChildren(...tags.map((tag) => el("button", {
+      type: "button", class: "runs-tag", title: text("runs.only_tag"),
+      onclick: () => this.page.change({ tags: tag }),
+    }, tag)));
+    if (this.page.readonly) return;
+    const edit = (words, label, onclick) =>
+      el("button", { type: "button", class: "runs-edit", "aria-label": label, onclick }, words);
+    this.tagButton = edit(text("runs.tags"), text("runs.tags.edit", { name }), () => this.editTags());
+    this.noteButton = edit(text("runs.note"), text("runs.note.edit", { name }), () => this.editNotes());
+    this.edits.replaceChildren(this.tagButton, this.noteButton);
   }
 
   editNotes() {
-    this.edit(this.notes, this.data.notes, `Note of ${this.data.name}`, "A note",
+    this.edit("noteButton", this.notes, this.data.notes, text("runs.note.of", this.data), text("runs.note.hint"),
       (notes) => this.page.act(this.id, "note", { notes }));
   }
 
   editTags() {
-    this.edit(this.tags, this.data.tags.join(", "), `Tags of ${this.data.name}, separated by commas`, "tag, another",
+    this.edit("tagButton", this.tags, this.data.tags.join(", "), text("runs.tags.of", this.data), text("runs.tags.hint"),
       (words) => this.page.act(this.id, "tag", { tags: words.split(",").map((tag) => tag.trim()).filter(Boolean) }));
   }
 
   /** A box in place of the words: Enter or leaving it keeps, Escape forgets. */
-  edit(place, words, label, placeholder, keep) {
+  edit(opener, place, words, label, placeholder, keep) {
     this.editing = true;
     let over = false;
     const end = async (save) => {
@@ -397,7 +397,7 @@ class Row {
       this.written = null;
       const focused = place.contains(document.activeElement);
       this.fillWords(this.data);
-      if (focused) place.querySelector(".runs-edit")?.focus();
+      if (focused) this[opener].focus();
     };
     const input = el("input", {
       class: "an-input", value: words, placeholder, "aria-label": label, autocomplete: "off",
@@ -423,7 +423,7 @@ class Queue {
   constructor(page) {
     this.page = page;
     const head = unique("queue");
-    this.title = el("h2", { id: head }, "Queue");
+    this.title = el("h2", { id: head }, text("queue.now"));
     this.list = el("ol", { class: "queue" });
     this.element = el("section", { class: "an-card queue-card", "aria-labelledby": head, hidden: true },
       el("div", { class: "an-card-head" }, this.title), this.list);
@@ -432,7 +432,7 @@ class Queue {
 
   update({ active, queue, readonly }) {
     show(this.element, active.length + queue.length > 0);
-    say(this.title, queue.length ? `Now and next (${count(queue.length)} waiting)` : "Now");
+    say(this.title, queue.length ? text("queue.waiting", { count: count(queue.length) }) : text("queue.now"));
     const order = queue.map((run) => run.id);
     const items = [...active, ...queue].map((run) => {
       const item = this.items.get(run.id) ?? new QueueItem(this.page, run.id);
@@ -480,13 +480,13 @@ class QueueItem {
     const waiting = this.place >= 0;
     setPill(this.pill, run.state, run.wish);
     say(this.name, run.name);
-    say(this.about, `${run.model} on ${run.data}`);
+    say(this.about, text("run.on", run));
     this.bar.style.width = `${run.steps ? (100 * run.step) / run.steps : 0}%`;
     this.progress.classList.toggle("idle", waiting);
-    const left = run.remaining === null ? "" : `${duration(run.remaining)} left`;
+    const left = run.remaining === null ? "" : text("queue.left", { time: duration(run.remaining) });
     say(this.left, waiting ? `${this.place + 1}.` : left);
     this.buttons.classList.toggle("idle", !waiting || readonly);
-    for (const [one, name] of [[this.up, "Earlier"], [this.down, "Later"], [this.out, "Remove from the queue"]]) {
+    for (const [one, name] of [[this.up, text("queue.up")], [this.down, text("queue.down")], [this.out, text("queue.out")]]) {
       one.title = name;
       one.setAttribute("aria-label", `${name}: ${run.name}`);
     }
@@ -502,26 +502,26 @@ class Bulk {
   constructor(page) {
     this.page = page;
     this.words = el("span", { class: "an-number" });
-    this.compare = el("a", { class: "an-button primary" }, "Compare");
-    this.delete = button("Delete…", () => this.remove(), { kind: "danger" });
-    this.element = el("div", { class: "runs-bulk", role: "region", "aria-label": "Selected runs", hidden: true },
-      this.words, this.compare, this.delete, button("Clear", () => page.clear(), { kind: "quiet" }));
+    this.compare = el("a", { class: "an-button primary" }, text("nav.compare"));
+    this.delete = button(text("run.delete"), () => this.remove(), { kind: "danger" });
+    this.element = el("div", { class: "runs-bulk", role: "region", "aria-label": text("runs.bulk"), hidden: true },
+      this.words, this.compare, this.delete, button(text("runs.clear"), () => page.clear(), { kind: "quiet" }));
   }
 
   update() {
     const { chosen, readonly } = this.page;
     show(this.element, chosen.size > 0);
-    say(this.words, `${count(chosen.size)} selected`);
+    say(this.words, text("runs.selected", { count: count(chosen.size) }));
     this.compare.href = `/compare?runs=${[...chosen].sort((a, b) => a - b).join(",")}`;
     show(this.delete, !readonly);
   }
 
   async remove() {
     const ids = [...this.page.chosen];
-    const what = ids.length === 1 ? "this run" : `these ${count(ids.length)} runs`;
     const agreed = await confirmed({
-      title: `Delete ${what}?`, action: "Delete", danger: true,
-      words: "Their curves, checkpoints and logs are deleted from this computer. This can't be undone.",
+      title: text(ids.length === 1 ? "runs.delete.one" : "runs.delete.many", { count: count(ids.length) }),
+      action: text("delete"), danger: true,
+      words: text("runs.delete.words"),
     });
     if (!agreed) return;
     let gone = 0;
@@ -531,7 +531,7 @@ class Bulk {
       gone += 1;
       this.page.chosen.delete(id);
     }
-    if (gone) tell(`${count(gone)} ${gone === 1 ? "run" : "runs"} deleted.`);
+    if (gone) tell(text(gone === 1 ? "runs.deleted_one" : "runs.deleted", { count: count(gone) }));
     this.page.showSelection();
     await this.page.polled.now();
   }

@@ -1,6 +1,6 @@
 // What a run shows beside numbers: pictures, codes as points in a plane, confusion matrices.
 
-import { ask, attempt, count, cssValue, el, loadPlotly, metricLabel, number, onTheme, segments, show, unique } from "./page.js";
+import { ask, attempt, count, cssValue, el, loadPlotly, metricLabel, number, onTheme, segments, show, text, unique } from "./page.js";
 
 /** The cards of all samples of a run, each with a slider over its epochs. */
 export class Samples {
@@ -40,13 +40,13 @@ class SampleCard {
     this.body = el("div", { class: `sample-body sample-${kind}` });
     this.view = new VIEWS[kind](this.body);
     this.slider = el("input", {
-      type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": `Epoch of ${metricLabel(name)}`,
+      type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": text("samples.epoch_of", { name: metricLabel(name) }),
       oninput: () => this.choose(Number(this.slider.value)),
     });
     this.at = el("output", { class: "an-number an-muted" }, "");
     this.scrub = el("div", { class: "sample-scrub" }, this.slider, this.at);
     this.element = el("section", { class: "an-card", "aria-labelledby": head },
-      el("div", { class: "an-card-head" }, el("h2", { id: head }, metricLabel(name), el("span", {}, " on the validation data")), this.scrub),
+      el("div", { class: "an-card-head" }, el("h2", { id: head }, metricLabel(name), el("span", {}, ` ${text("samples.where")}`)), this.scrub),
       this.body);
   }
 
@@ -66,7 +66,7 @@ class SampleCard {
     this.chosen = index;
     this.slider.value = index;
     const [step, epoch] = this.versions[index];
-    const words = `Epoch ${number(Math.round(epoch * 100) / 100)}`;
+    const words = text("samples.epoch", { epoch: number(Math.round(epoch * 100) / 100) });
     this.at.textContent = words;
     this.slider.setAttribute("aria-valuetext", words);
     const query = new URLSearchParams({ name: this.name, step });
@@ -117,7 +117,7 @@ const SYMBOLS = ["circle", "diamond", "square", "cross", "triangle-up", "star"];
 
 class Scatter {
   constructor(place) {
-    this.plot = el("div", { class: "sample-plot", role: "img", "aria-label": "Codes in two dimensions" });
+    this.plot = el("div", { class: "sample-plot", role: "img", "aria-label": text("samples.scatter") });
     place.append(this.plot);
     onTheme(this.plot, () => this.data && this.draw(this.data));
   }
@@ -133,7 +133,7 @@ class Scatter {
       const turn = label ?? 0;
       return {
         type: "scatter", mode: "markers", uid: `class${label}`,
-        name: label === null ? "item" : String(data.classes[label] ?? label).replaceAll("<", "&lt;"),
+        name: label === null ? text("samples.item") : String(data.classes[label] ?? label).replaceAll("<", "&lt;"),
         x: chosen.map((index) => data.x[index]),
         y: chosen.map((index) => data.y[index]),
         marker: {
@@ -165,11 +165,11 @@ export class Confusion {
     this.mode = "counts";
     this.cursor = [0, 0];
     this.place = place;
-    const modes = [["counts", "Counts"], ["shares", "Row %"]];
+    const modes = ["counts", "shares"].map((mode) => [mode, text(`confusion.${mode}`)]);
     this.readout = el("p", { class: "confusion-readout", "aria-live": "polite" }, "");
     this.matrix = el("div", { class: "confusion-scroll" });
     this.mistakes = el("div", { class: "confusion-mistakes" });
-    this.modes = segments("Numbers", modes, this.mode, (mode) => {
+    this.modes = segments(text("confusion.numbers"), modes, this.mode, (mode) => {
       this.mode = mode;
       this.fill();
     });
@@ -196,11 +196,11 @@ export class Confusion {
     this.table = small ? this.layTable(classes) : this.layMap(classes);
     this.matrix.replaceChildren(this.table);
     this.table.addEventListener("keydown", (event) => this.key(event));
-    this.readout.textContent = "Point at a cell, or use the arrow keys.";
+    this.readout.textContent = text("confusion.hint");
   }
 
   layTable(classes) {
-    const corner = el("td", { class: "confusion-corner", role: "none" }, "predicted →\ntrue ↓");
+    const corner = el("td", { class: "confusion-corner", role: "none" }, text("confusion.corner"));
     const head = el("tr", {}, corner, ...classes.map((name) => el("th", { scope: "col", title: name }, name)));
     this.cells = classes.map((_, row) => classes.map((__, column) => el("td", {
       tabindex: row + column === 0 ? 0 : -1,
@@ -209,7 +209,7 @@ export class Confusion {
     })));
     const rows = classes.map((name, row) =>
       el("tr", {}, el("th", { scope: "row", title: name }, name), ...this.cells[row]));
-    return el("table", { class: "confusion-table", role: "grid", "aria-label": "Confusion matrix" },
+    return el("table", { class: "confusion-table", role: "grid", "aria-label": text("confusion") },
       el("thead", {}, head), el("tbody", {}, ...rows));
   }
 
@@ -217,7 +217,7 @@ export class Confusion {
     this.cells = null;
     const canvas = el("canvas", {
       class: "confusion-map", width: classes.length, height: classes.length, tabindex: 0, role: "img",
-      "aria-label": `Confusion matrix of ${classes.length} classes; arrow keys read cells`,
+      "aria-label": text("confusion.map", { count: classes.length }),
       onfocus: () => this.read(...this.cursor),
     });
     canvas.addEventListener("mousemove", (event) => {
@@ -266,17 +266,18 @@ export class Confusion {
     const all = counts.flatMap((row, y) => row.map((n, x) => ({ n, y, x })));
     const worst = all.filter(({ n, y, x }) => n && y !== x).sort((a, b) => b.n - a.n).slice(0, MISTAKES);
     const items = worst.map(({ n, y, x }) => el("li", {},
-      el("span", {}, `${classes[y]} taken for ${classes[x]}`), el("b", { class: "an-number" }, count(n))));
+      el("span", {}, text("confusion.mistake", { right: classes[y], wrong: classes[x] })), el("b", { class: "an-number" }, count(n))));
     this.mistakes.replaceChildren(
-      el("h3", {}, "Most frequent mistakes"),
-      worst.length ? el("ol", {}, ...items) : el("p", { class: "an-muted" }, "None: every item is right."));
+      el("h3", {}, text("confusion.mistakes")),
+      worst.length ? el("ol", {}, ...items) : el("p", { class: "an-muted" }, text("confusion.none")));
   }
 
   sentence(y, x) {
     const { classes, counts } = this.data;
-    const share = this.sums[y] ? percent(counts[y][x] / this.sums[y]) : "0 %";
-    const what = x === y ? "recognised" : `taken for ${classes[x]}`;
-    return `${classes[y]} ${what}: ${count(counts[y][x])} of ${count(this.sums[y])} (${share})`;
+    return text(x === y ? "confusion.right" : "confusion.wrong", {
+      right: classes[y], wrong: classes[x], count: count(counts[y][x]), all: count(this.sums[y]),
+      share: percent(this.sums[y] ? counts[y][x] / this.sums[y] : 0),
+    });
   }
 
   read(y, x) {

@@ -24,6 +24,7 @@ export function bytes(count) {
 /** 34 s, 2 min 10 s, 1 h 05 min. */
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "–";
+  if (seconds > 0 && seconds < 0.1) return "< 0.1 s";
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   const whole = Math.round(seconds);
   if (whole < 60) return `${whole} s`;

@@ -278,7 +278,12 @@ export function mount(page) {
   );
   const waiting = el("p", { class: "an-muted an-small", "aria-live": "polite" });
   const failure = el("p", { class: "an-problem", role: "alert", hidden: true });
-  const nameInput = el("input", { class: "an-input", id: "field-name", autocomplete: "off", maxlength: 120 });
+  const nameInput = el("input", {
+    class: "an-input",
+    id: "field-name",
+    autocomplete: "off",
+    maxlength: 120,
+  });
   const deviceInput = el("select", { class: "an-input", id: "field-device" });
   const seedInput = el("input", {
     class: "an-input an-number",
@@ -360,6 +365,7 @@ export function mount(page) {
 
   nameInput.addEventListener("input", () => {
     wanted.name = nameInput.value;
+    keep();
   });
   deviceInput.addEventListener("change", () => {
     wanted.device = deviceInput.value;
@@ -458,6 +464,7 @@ export function mount(page) {
     redrawNext ||= redraw;
     clearTimeout(pause);
     numbers.classList.add("stale");
+    keep();
     pause = setTimeout(refresh, redraw ? 0 : 200);
   }
 
@@ -465,11 +472,14 @@ export function mount(page) {
     const mine = asked;
     const adopt = adopting;
     try {
-      const fresh = await ask("/api/form", { body: adopt === null ? wanted : { ...wanted, adopt } });
+      const fresh = await ask("/api/form", {
+        body: adopt === null ? wanted : { ...wanted, adopt },
+      });
       if (mine !== asked) return; // something was set since then: its answer is on the way
       if (redrawNext) {
         plan = fresh;
         wanted = { ...fresh.wanted, name: wanted.name };
+        keep();
         redrawNext = false;
         adopting = null;
         draw();
@@ -587,16 +597,36 @@ export function mount(page) {
     else load();
   }
 
-  async function open() {
-    blank();
-    frame();
+  /** Remembers what is set with the page's entry in the browser's history: Back brings it back. */
+  function keep() {
+    window.history.replaceState({ ...window.history.state, wanted }, "");
+  }
+
+  async function firstPlan() {
+    const kept = window.history.state?.wanted;
     try {
-      plan = await ask(`/api/form${window.location.search}`);
+      if (kept) return await ask("/api/form", { body: kept });
+    } catch (trouble) {
+      if (trouble.offline) throw trouble;
+      // It was kept by another version of the page: begin as the address says.
+    }
+    try {
+      return await ask(`/api/form${window.location.search}`);
+    } catch (trouble) {
+      if (trouble.offline || !window.location.search) throw trouble;
+      return { ...(await ask("/api/form")), notices: [trouble.message] };
+    }
+  }
+
+  async function open() {
+    try {
+      plan = await firstPlan();
     } catch (trouble) {
       notices.replaceChildren(el("p", { class: "an-notice bad" }, trouble.message));
-      if (!window.location.search || trouble.offline) return;
-      plan = { ...(await ask("/api/form")), notices: [trouble.message] };
+      if (root.isConnected) setTimeout(open, QUEUE_PAUSE);
+      return;
     }
+    notices.replaceChildren();
     wanted = plan.wanted;
     draw();
     estimate();
@@ -608,5 +638,7 @@ export function mount(page) {
     });
   }
 
+  blank();
+  frame();
   open();
 }

@@ -43,7 +43,7 @@ def installed() -> Iterator[str]:
 
 
 def candidates(playwright: Playwright) -> Iterator[str]:
-    """Browsers from the nearest to the farthest; those that aren't here are installed when asked."""
+    """Browsers from the nearest to the farthest; the farthest are installed first."""
     yield from installed()
     own = playwright.chromium.executable_path
     if not Path(own).exists():
@@ -111,7 +111,7 @@ Opens = Callable[..., Page]
 
 @pytest.fixture
 def open_page(browser: Browser) -> Iterator[Opens]:
-    """``open_page(url, width=390, dark=True)``: a page of its own; what goes wrong fails the test."""
+    """``open_page(url, width=390, dark=True)``: what goes wrong on it fails the test."""
     watched: list[list[str]] = []
     with ExitStack() as stack:
 

@@ -121,6 +121,20 @@ def test_a_preview_that_fails_is_a_sentence(page: Page, anneal: Anneal) -> None:
     expect(page.get_by_text("The files of this dataset are gone")).to_be_visible()
 
 
+def test_read_only_shows_and_changes_nothing(
+    tmp_path_factory: pytest.TempPathFactory, open_page: Opens
+) -> None:
+    anneal = fakes.make(tmp_path_factory.mktemp("home"), readonly=True)
+    failed = anneal.history.add_dataset(name="Broken", kind="images", source="b.zip")
+    anneal.history.import_failed(failed.id, "It can't be read")
+    with fakes.served(anneal) as site:
+        page = open_page(f"{site.url}datasets")
+        expect(page.get_by_text("Another Anneal already serves this folder")).to_be_visible()
+        expect(page.get_by_role("button", name="Import", exact=True)).to_be_disabled()
+        expect(page.get_by_role("button", name="Dismiss")).to_be_disabled()
+        expect(page.get_by_role("heading", name="Samples")).to_be_visible()
+
+
 def test_every_input_has_a_label(page: Page) -> None:
     page.get_by_text("Options", exact=True).click()
     nameless = page.evaluate(

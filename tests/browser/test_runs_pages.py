@@ -62,10 +62,13 @@ def site(pages: Site) -> Site:
 @pytest.fixture
 def some(site: Site) -> list[Run]:
     """Three finished runs, the second with another learning rate."""
+    rates = {"alpha": 1e-3, "beta": 3e-3, "gamma": 1e-3}
     return [
-        histories.finished(site.history, name, seed=seed, given=histories.recipe(learning_rate=rate))
-        for seed, (name, rate) in enumerate([("alpha", 1e-3), ("beta", 3e-3), ("gamma", 1e-3)])
-    ]  # fmt: skip
+        histories.finished(
+            site.history, name, seed=seed, given=histories.recipe(learning_rate=rate)
+        )
+        for seed, (name, rate) in enumerate(rates.items())
+    ]
 
 
 def names(page: Page) -> list[str]:
@@ -149,7 +152,7 @@ def test_tags_and_notes_are_edited_in_place(site: Site, some: list[Run], page: P
     expect(page.get_by_role("button", name="first", exact=True)).to_be_visible()
     assert site.history.run(some[0].id).tags == ("first", "best")
     expect(page.get_by_role("button", name="Edit tags of alpha")).to_be_focused()
-    page.get_by_role("button", name="Add note of beta").focus()
+    page.get_by_role("button", name="Edit note of beta").focus()
     page.keyboard.press("Enter")
     page.get_by_role("textbox", name="Note of beta").fill("forget this")
     page.keyboard.press("Escape")
@@ -299,7 +302,8 @@ def test_a_million_points_are_thinned_and_a_zoom_asks_for_all_of_a_part(
 ) -> None:
     run = histories.start(site.history, histories.add(site.history))
     site.history.record(run.id, points=[
-        ("train/loss", step, step / 100, step * 0.01, math.sin(step / 5000)) for step in range(60_000)
+        ("train/loss", step, step / 100, step * 0.01, math.sin(step / 5000))
+        for step in range(60_000)
     ], progress={"step": 60_000, "steps": 60_000})  # fmt: skip
     site.history.end(run.id, state="finished", reason="Done")
     site.open(page, f"/run?id={run.id}")
@@ -549,8 +553,9 @@ def test_what_a_person_typed_is_text_and_never_code(site: Site, page: Page) -> N
     site.history.tag(run.id, [EVIL])
     site.history.annotate(run.id, notes=EVIL)
     histories.train(site.history, run)
+    matrix = histories.confusion(classes=[EVIL, "b"])
     site.history.record(run.id, notices=[histories.Notice(EVIL, "error")], samples=[
-        histories.Sample("confusion", "confusion", 1, 1.0, histories.confusion(classes=[EVIL, "b"])),
+        histories.Sample("confusion", "confusion", 1, 1.0, matrix),
         histories.Sample("codes", "scatter", 1, 1.0, {"x": [0.0], "y": [1.0], "label": [0],
                                                       "classes": [EVIL]}),
     ])  # fmt: skip

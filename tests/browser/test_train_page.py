@@ -161,7 +161,8 @@ def test_a_slow_estimate_does_not_hold_the_click_up(page: Page, anneal: Anneal) 
 def test_a_clone_is_as_the_run_was(site: Served, anneal: Anneal, open_page: Opens) -> None:
     first = fakes.add_run(anneal.history, name="Ancestor")
     body = {"name": "Mine", "seed": 9, "device": "cpu", "start": first,
-            "touched": {"model.ConvNet": {"dropout": 0.3}, "method.Training": {"patience": 4}}}  # fmt: skip
+            "touched": {"model.ConvNet": {"dropout": 0.3},
+                        "method.Training": {"patience": 4}}}  # fmt: skip
     page = open_page(site.url)
     run = page.request.post(f"{site.url}api/train", data=body).json()["run"]
     page.goto(f"{site.url}?clone={run}")
@@ -193,6 +194,20 @@ def test_starting_weights_bring_their_models_settings(
     expect(page.get_by_label("Widths")).to_have_value("7, 7")
     page.get_by_role("button", name="Train", exact=True).click()
     assert recipe(anneal, page).start == earlier
+
+
+def test_going_back_finds_the_form_as_it_was_left(page: Page) -> None:
+    page.get_by_role("radio", name="Reconstruction").check()
+    page.get_by_label("Epochs", exact=True).fill("3")
+    page.get_by_label("Name").fill("Mine")
+    page.get_by_role("button", name="Train", exact=True).click()
+    page.wait_for_url("**/run?id=*")
+    page.go_back()
+    expect(page.get_by_role("radio", name="Reconstruction")).to_be_checked()
+    expect(page.get_by_label("Epochs", exact=True)).to_have_value("3")
+    expect(page.get_by_label("Name")).to_have_value("Mine")
+    page.reload()
+    expect(page.get_by_label("Epochs", exact=True)).to_have_value("3")
 
 
 def test_an_imported_dataset_is_chosen_by_the_address(

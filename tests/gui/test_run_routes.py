@@ -25,16 +25,16 @@ from tests.gui import histories
 
 CATALOG = Catalog(
     cards=(
-        Card(kind="task", name="Classification", label="Classification", fits=frozenset({"logits"})),
-        Card(kind="data", name="Mnist5000", label="MNIST digits", provides=frozenset({"image"})),
+        Card(kind="task", name="Classification", label="Classification", fits={"logits"}),
+        Card(kind="data", name="Mnist5000", label="MNIST digits", provides={"image"}),
         Card(
             kind="model", name="ConvNet", label="Convolutional network",
-            fits=frozenset({"image"}), provides=frozenset({"logits"}),
+            fits={"image"}, provides={"logits"},
             fields=(Field(name="dropout", label="Dropout", type="float", default=0.0,
                           range=Range(0, 0.9)),),
         ),
         Card(
-            kind="method", name="Training", label="Training", fits=frozenset({"logits"}),
+            kind="method", name="Training", label="Training", fits={"logits"},
             fields=(
                 Field(name="epochs", label="Epochs", type="int", default=8),
                 Field(name="learning_rate", label="Learning rate", type="float", default=0.001),
@@ -192,8 +192,9 @@ def test_settings_tell_what_differs_from_the_defaults(site: Site) -> None:
     given = Recipe(
         task=Choice(name="Classification"), data=Choice(name="Mnist5000"),
         model=Choice(name="ConvNet", settings={"dropout": 0.5}),
-        method=Choice(name="Training", settings={"epochs": 8, "learning_rate": 0.001,
-                                                 "optimizer": "AdamW", "momentum": 0.9, "secret": 1}),
+        method=Choice(name="Training", settings={
+            "epochs": 8, "learning_rate": 0.001, "optimizer": "AdamW", "momentum": 0.9, "secret": 1,
+        }),
     )  # fmt: skip
     run = histories.add(site.history, given=given)
     groups = {group["kind"]: group for group in site.get(f"/api/runs/{run.id}")["recipe"]}
