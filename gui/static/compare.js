@@ -1,8 +1,25 @@
 // Several runs side by side: their curves over each other, and only what differs.
 
 import {
-  ask, attempt, button, debounce, duration, el, isActive, loadPlotly, measured, metricLabel, number, parameters, poll, remember,
-  segments, show, statePill, text, unique,
+  ask,
+  attempt,
+  button,
+  debounce,
+  duration,
+  el,
+  isActive,
+  loadPlotly,
+  measured,
+  metricLabel,
+  parameters,
+  poll,
+  remember,
+  segments,
+  show,
+  spoken,
+  statePill,
+  text,
+  unique,
 } from "./page.js";
 import { Chart, Feed, Settings, join, metricOf, metricsOf, splitOf } from "./curves.js";
 
@@ -23,7 +40,7 @@ function asked() {
 }
 
 /** A run's colour depends on its number, and on the others only where two would have the same. */
-export function colorsOf(ids) {
+function colorsOf(ids) {
   const taken = new Map();
   const colors = new Map();
   for (const id of ids.toSorted((a, b) => a - b)) {
@@ -53,32 +70,71 @@ class ComparePage {
   }
 
   lay() {
-    this.lost = el("span", { class: "an-state", "data-state": "paused", hidden: true, role: "status" }, text("reconnecting"));
+    this.lost = el(
+      "span",
+      { class: "an-state", "data-state": "paused", hidden: true, role: "status" },
+      text("reconnecting"),
+    );
     this.chips = el("ul", { class: "compare-runs" });
     this.adder = this.layAdder();
     this.choice = el("div", { class: "curve-choice" });
     this.place = el("div", {});
     const heads = [unique("compare"), unique("compare"), unique("compare")];
     this.chart = new Chart(this.place, {
-      label: text("compare.label"), settings: this.settings, note: text("compare.dashes"), onzoom: (range) => this.zoom(range),
+      label: text("compare.label"),
+      settings: this.settings,
+      note: text("compare.dashes"),
+      onzoom: (range) => this.zoom(range),
     });
     this.differs = el("div", { class: "run-scroll" });
     this.measures = el("div", { class: "run-scroll" });
-    this.content = el("div", { class: "run-stack" },
-      el("section", { class: "an-card curve-card", "aria-labelledby": heads[0] },
-        el("div", { class: "an-card-head" }, el("h2", { id: heads[0] }, text("curves.split")), this.choice),
-        this.settings.bar(), this.place),
-      el("section", { class: "an-card", "aria-labelledby": heads[1] },
-        el("div", { class: "an-card-head" }, el("h2", { id: heads[1] }, text("run.measures"))), this.measures),
-      el("section", { class: "an-card", "aria-labelledby": heads[2] },
-        el("div", { class: "an-card-head" }, el("h2", { id: heads[2] }, text("compare.differs"))), this.differs));
-    this.empty = el("div", { class: "an-empty", hidden: true }, el("h2", {}, text("compare.none")),
+    this.content = el(
+      "div",
+      { class: "run-stack" },
+      el(
+        "section",
+        { class: "an-card curve-card", "aria-labelledby": heads[0] },
+        el(
+          "div",
+          { class: "an-card-head" },
+          el("h2", { id: heads[0] }, text("curves.split")),
+          this.choice,
+        ),
+        this.settings.bar(),
+        this.place,
+      ),
+      el(
+        "section",
+        { class: "an-card", "aria-labelledby": heads[1] },
+        el("div", { class: "an-card-head" }, el("h2", { id: heads[1] }, text("run.measures"))),
+        this.measures,
+      ),
+      el(
+        "section",
+        { class: "an-card", "aria-labelledby": heads[2] },
+        el("div", { class: "an-card-head" }, el("h2", { id: heads[2] }, text("compare.differs"))),
+        this.differs,
+      ),
+    );
+    this.empty = el(
+      "div",
+      { class: "an-empty", hidden: true },
+      el("h2", {}, text("compare.none")),
       el("p", {}, text("compare.none.help")),
-      el("a", { class: "an-button", href: "/runs" }, text("compare.choose")));
+      el("a", { class: "an-button", href: "/runs" }, text("compare.choose")),
+    );
     this.count = el("p", {}, text("compare.lead"));
     this.page.replaceChildren(
-      el("header", { class: "an-head" }, el("div", {}, el("h1", {}, text("nav.compare")), this.count), this.lost),
-      el("div", { class: "compare-top" }, this.chips, this.adder), this.empty, this.content);
+      el(
+        "header",
+        { class: "an-head" },
+        el("div", {}, el("h1", {}, text("nav.compare")), this.count),
+        this.lost,
+      ),
+      el("div", { class: "compare-top" }, this.chips, this.adder),
+      this.empty,
+      this.content,
+    );
   }
 
   // --- which runs --------------------------------------------------------------------------------
@@ -87,7 +143,10 @@ class ComparePage {
     const list = el("datalist", { id: unique("runs") });
     const found = new Map();
     const input = el("input", {
-      class: "an-input", list: list.id, placeholder: text("compare.add.hint"), "aria-label": text("compare.add"),
+      class: "an-input",
+      list: list.id,
+      placeholder: text("compare.add.hint"),
+      "aria-label": text("compare.add"),
       autocomplete: "off",
     });
     const offer = debounce(async () => {
@@ -97,7 +156,9 @@ class ComparePage {
       if (!reply) return;
       for (const run of reply.runs) found.set(`${run.name} (${run.id})`, run.id);
       const others = reply.runs.filter((run) => !this.ids.includes(run.id));
-      list.replaceChildren(...others.map((run) => el("option", { value: `${run.name} (${run.id})` })));
+      list.replaceChildren(
+        ...others.map((run) => el("option", { value: `${run.name} (${run.id})` })),
+      );
     }, 150);
     const take = () => {
       const id = found.get(input.value) ?? Number(input.value || Number.NaN);
@@ -161,28 +222,32 @@ class ComparePage {
   async follow() {
     let anew = false;
     let grown = false;
-    await Promise.all(this.runs.map(async ({ id, state }) => {
-      let feed = this.feeds.get(id);
-      const over = feed?.run && !["queued", "preparing", "running", "paused"].includes(feed.run.state);
-      if (over && feed.run.state === state) return;
-      if (!feed) {
-        feed = new Feed(id, Math.max(300, Math.floor(DRAWN / this.ids.length / 2)));
-        this.feeds.set(id, feed);
-      }
-      const { all, added } = await feed.next();
-      if (all) {
-        anew = true;
-        this.views.set(id, new Map(feed.series));
-        return;
-      }
-      for (const [name, part] of added) {
-        const view = this.views.get(id);
-        view.set(name, this.range ? join(view.get(name), part) : feed.series.get(name));
-        grown = true;
-      }
-    }));
+    await Promise.all(
+      this.runs.map(async ({ id, state }) => {
+        let feed = this.feeds.get(id);
+        const over =
+          feed?.run && !["queued", "preparing", "running", "paused"].includes(feed.run.state);
+        if (over && feed.run.state === state) return;
+        if (!feed) {
+          feed = new Feed(id, Math.max(300, Math.floor(DRAWN / this.ids.length / 2)));
+          this.feeds.set(id, feed);
+        }
+        const { all, added } = await feed.next();
+        if (all) {
+          anew = true;
+          this.views.set(id, new Map(feed.series));
+          return;
+        }
+        for (const [name, part] of added) {
+          const view = this.views.get(id);
+          view.set(name, this.range ? join(view.get(name), part) : feed.series.get(name));
+          grown = true;
+        }
+      }),
+    );
     if (anew) await this.draw();
-    else if (grown) await this.chart.grow(new Map(this.lines().map((line) => [line.key, line.points])));
+    else if (grown)
+      await this.chart.grow(new Map(this.lines().map((line) => [line.key, line.points])));
     const busy = this.runs.some((run) => isActive(run.state));
     return !this.runs.length || this.feeds.size < this.runs.length ? 100 : busy ? 400 : 2000;
   }
@@ -197,13 +262,16 @@ class ComparePage {
     if (known !== this.known) {
       this.known = known;
       const choices = metrics.map((metric) => [metric, metricLabel(metric)]);
-      if (choices.length) this.choice.replaceChildren(segments(text("curves.measure"), choices, this.metric, (metric) => {
-        this.metric = metric;
-        remember({ metric });
-        this.chart.afresh();
-        this.range = null;
-        this.draw();
-      }));
+      if (choices.length)
+        this.choice.replaceChildren(
+          segments(text("curves.measure"), choices, this.metric, (metric) => {
+            this.metric = metric;
+            remember({ metric });
+            this.chart.afresh();
+            this.range = null;
+            this.draw();
+          }),
+        );
     }
     this.chart.say(names.size ? "" : text("compare.waiting"));
     return this.chart.set(this.lines());
@@ -211,16 +279,22 @@ class ComparePage {
 
   lines() {
     const { split } = this.settings;
-    return this.runs.filter((run) => !this.hidden.has(run.id)).flatMap((run) => {
-      const unit = Math.max(1e-9, (run.steps || run.step || 1) / 1000);
-      return [...(this.views.get(run.id) ?? [])]
-        .filter(([name]) => metricOf(name) === this.metric)
-        .filter(([name]) => split === "both" || !splitOf(name) || splitOf(name) === split)
-        .map(([name, points]) => ({
-          key: `${run.id} ${name}`, label: splitOf(name) ? `${run.name} · ${text(`split.${splitOf(name)}`)}` : run.name,
-          color: this.colors.get(run.id), dash: DASH[splitOf(name)] ?? null, points, unit,
-        }));
-    });
+    return this.runs
+      .filter((run) => !this.hidden.has(run.id))
+      .flatMap((run) => {
+        const unit = Math.max(1e-9, (run.steps || run.step || 1) / 1000);
+        return [...(this.views.get(run.id) ?? [])]
+          .filter(([name]) => metricOf(name) === this.metric)
+          .filter(([name]) => split === "both" || !splitOf(name) || splitOf(name) === split)
+          .map(([name, points]) => ({
+            key: `${run.id} ${name}`,
+            label: splitOf(name) ? `${run.name} · ${text(`split.${splitOf(name)}`)}` : run.name,
+            color: this.colors.get(run.id),
+            dash: DASH[splitOf(name)] ?? null,
+            points,
+            unit,
+          }));
+      });
   }
 
   changed(changed) {
@@ -243,40 +317,78 @@ class ComparePage {
       return;
     }
     this.range = range;
-    await attempt(() => Promise.all([...this.feeds].map(async ([id, feed]) => {
-      if (!feed.thinned) return;
-      const [low, high] = range.map((place) => feed.stepAt(this.settings.axis, place));
-      const view = await feed.detail(Math.floor(low), Math.ceil(high));
-      if (this.range === range) this.views.set(id, view);
-    })));
+    await attempt(() =>
+      Promise.all(
+        [...this.feeds].map(async ([id, feed]) => {
+          if (!feed.thinned) return;
+          const [low, high] = range.map((place) => feed.stepAt(this.settings.axis, place));
+          const view = await feed.detail(Math.floor(low), Math.ceil(high));
+          if (this.range === range) this.views.set(id, view);
+        }),
+      ),
+    );
     if (this.range === range) await this.draw();
   }
 
   // --- chips and tables --------------------------------------------------------------------------
 
   layChips() {
-    const had = this.chips.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
-    this.chips.replaceChildren(...this.runs.map((run) => {
-      const eye = el("button", {
-        type: "button", class: "compare-eye", "aria-pressed": String(!this.hidden.has(run.id)),
-        "aria-label": text("compare.show", run), title: text("compare.show.help"),
-        onclick: () => {
-          if (!this.hidden.delete(run.id)) this.hidden.add(run.id);
-          eye.setAttribute("aria-pressed", String(!this.hidden.has(run.id)));
-          this.draw();
-        },
-      });
-      const remove = button("×", () => this.choose(this.ids.filter((id) => id !== run.id)),
-        { kind: "quiet", name: text("compare.remove", run), title: text("compare.remove.help") });
-      return el("li", { style: `--line: var(${this.colors.get(run.id)})` },
-        eye, el("a", { href: `/run?id=${run.id}` }, run.name), statePill(run.state, run.wish), remove);
-    }));
-    if (had) [...this.chips.querySelectorAll("button")].find((one) => one.getAttribute("aria-label") === had)?.focus();
+    const had = this.chips.contains(document.activeElement)
+      ? document.activeElement.getAttribute("aria-label")
+      : null;
+    this.chips.replaceChildren(
+      ...this.runs.map((run) => {
+        const eye = el("button", {
+          type: "button",
+          class: "compare-eye",
+          "aria-pressed": String(!this.hidden.has(run.id)),
+          "aria-label": text("compare.show", run),
+          title: text("compare.show.help"),
+          onclick: () => {
+            if (!this.hidden.delete(run.id)) this.hidden.add(run.id);
+            eye.setAttribute("aria-pressed", String(!this.hidden.has(run.id)));
+            this.draw();
+          },
+        });
+        const remove = button("×", () => this.choose(this.ids.filter((id) => id !== run.id)), {
+          kind: "quiet",
+          name: text("compare.remove", run),
+          title: text("compare.remove.help"),
+        });
+        return el(
+          "li",
+          { style: `--line: var(${this.colors.get(run.id)})` },
+          eye,
+          el("a", { href: `/run?id=${run.id}` }, run.name),
+          statePill(run.state, run.wish),
+          remove,
+        );
+      }),
+    );
+    if (had)
+      [...this.chips.querySelectorAll("button")]
+        .find((one) => one.getAttribute("aria-label") === had)
+        ?.focus();
   }
 
   heads() {
-    return el("thead", {}, el("tr", {}, el("td", {}), ...this.runs.map((run) =>
-      el("th", { scope: "col", style: `--line: var(${this.colors.get(run.id)})` }, el("i", { "aria-hidden": "true" }), run.name))));
+    return el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        el("td", {}),
+        ...this.runs.map((run) =>
+          el(
+            "th",
+            { scope: "col", style: `--line: var(${this.colors.get(run.id)})` },
+            el("i", { "aria-hidden": "true" }),
+            run.name,
+          ),
+        ),
+      ),
+    );
   }
 
   table(rows) {
@@ -284,15 +396,30 @@ class ComparePage {
   }
 
   layMeasures(metrics) {
-    const time = el("tr", {}, el("th", { scope: "row" }, text("run.fact.spent")),
-      ...this.runs.map((run) => el("td", { class: "an-number" }, run.seconds ? duration(run.seconds) : "–")));
-    const rows = metrics.map(({ name, values, best }) => el("tr", {},
-      el("th", { scope: "row" }, metricLabel(name, { split: true })),
-      ...this.runs.map((run) => {
-        const isBest = best.includes(run.id);
-        return el("td", { class: `an-number${isBest ? " best" : ""}` }, run.id in values ? measured(name, values[run.id]) : "–",
-          isBest ? el("span", { class: "compare-best" }, text("compare.best")) : null);
-      })));
+    const time = el(
+      "tr",
+      {},
+      el("th", { scope: "row" }, text("run.fact.spent")),
+      ...this.runs.map((run) =>
+        el("td", { class: "an-number" }, run.seconds ? duration(run.seconds) : "–"),
+      ),
+    );
+    const rows = metrics.map(({ name, values, best }) =>
+      el(
+        "tr",
+        {},
+        el("th", { scope: "row" }, metricLabel(name, { split: true })),
+        ...this.runs.map((run) => {
+          const isBest = best.includes(run.id);
+          return el(
+            "td",
+            { class: `an-number${isBest ? " best" : ""}` },
+            run.id in values ? measured(name, values[run.id]) : "–",
+            isBest ? el("span", { class: "compare-best" }, text("compare.best")) : null,
+          );
+        }),
+      ),
+    );
     this.measures.replaceChildren(this.table([...rows, time]));
   }
 
@@ -302,16 +429,20 @@ class ComparePage {
     } else if (!differences.length) {
       this.differs.replaceChildren(el("p", { class: "an-muted run-quiet" }, text("compare.same")));
     } else {
-      this.differs.replaceChildren(this.table(differences.map(({ label, values }) => el("tr", {},
-        el("th", { scope: "row" }, label), ...this.runs.map((run) => el("td", {}, words(values[run.id])))))));
+      this.differs.replaceChildren(
+        this.table(
+          differences.map(({ label, values }) =>
+            el(
+              "tr",
+              {},
+              el("th", { scope: "row" }, label),
+              ...this.runs.map((run) =>
+                el("td", {}, (values[run.id] ?? null) === null ? "–" : spoken(values[run.id])),
+              ),
+            ),
+          ),
+        ),
+      );
     }
   }
-}
-
-function words(value) {
-  if (value === null || value === undefined) return "–";
-  if (value === true) return text("value.yes");
-  if (value === false) return text("value.no");
-  if (Array.isArray(value)) return value.join(", ");
-  return typeof value === "number" ? number(value) : String(value);
 }

@@ -1,6 +1,17 @@
 // Live curves: what a run measured, asked for piece by piece, and drawn without starting over.
 
-import { ask, button, cssValue, el, loadPlotly, onTheme, segments, select, show, text } from "./page.js";
+import {
+  ask,
+  button,
+  cssValue,
+  el,
+  loadPlotly,
+  onTheme,
+  segments,
+  select,
+  show,
+  text,
+} from "./page.js";
 
 const COLUMNS = ["step", "epoch", "seconds", "value"];
 const AXES = ["step", "epoch", "seconds"];
@@ -73,7 +84,10 @@ export class Feed {
       const before = this.series.get(name);
       unknown ||= !before;
       const joined = join(before ?? empty(), part);
-      this.series.set(name, Object.assign(joined, { of: (before?.of ?? 0) + part.of, last: part.last }));
+      this.series.set(
+        name,
+        Object.assign(joined, { of: (before?.of ?? 0) + part.of, last: part.last }),
+      );
     }
     return { all: unknown, added };
   }
@@ -92,7 +106,14 @@ export class Feed {
       const coarse = this.series.get(name);
       if (!coarse || !fine.step.length) continue;
       const [first, last] = [fine.step[0], fine.step.at(-1)];
-      merged.set(name, join(cut(coarse, (s) => s < first), fine, cut(coarse, (s) => s > last)));
+      merged.set(
+        name,
+        join(
+          cut(coarse, (s) => s < first),
+          fine,
+          cut(coarse, (s) => s > last),
+        ),
+      );
     }
     return merged;
   }
@@ -165,36 +186,61 @@ export class Settings {
   bar() {
     const amount = el("output", { class: "an-number" }, this.smoothing.toFixed(2));
     const slider = el("input", {
-      type: "range", min: 0, max: 0.99, step: 0.01, value: this.smoothing,
+      type: "range",
+      min: 0,
+      max: 0.99,
+      step: 0.01,
+      value: this.smoothing,
       oninput: () => {
         amount.textContent = Number(slider.value).toFixed(2);
         this.change({ smoothing: Number(slider.value) });
       },
     });
-    const log = el("button", {
-      type: "button", class: "curve-toggle", "aria-pressed": String(this.log),
-      onclick: () => {
-        log.setAttribute("aria-pressed", String(!this.log));
-        this.change({ log: !this.log });
+    const log = el(
+      "button",
+      {
+        type: "button",
+        class: "curve-toggle",
+        "aria-pressed": String(this.log),
+        onclick: () => {
+          log.setAttribute("aria-pressed", String(!this.log));
+          this.change({ log: !this.log });
+        },
       },
-    }, text("curves.log"));
+      text("curves.log"),
+    );
     const axes = AXES.map((axis) => [axis, text(`curves.${axis}`)]);
     const splits = ["both", "train", "validation"].map((split) => [split, text(`split.${split}`)]);
-    return el("div", { class: "curve-bar" },
+    return el(
+      "div",
+      { class: "curve-bar" },
       this.splits
         ? segments(text("curves.split"), splits, this.split, (split) => this.change({ split }))
         : null,
-      el("label", { class: "curve-smooth" }, el("span", {}, text("curves.smoothing")), slider, amount),
+      el(
+        "label",
+        { class: "curve-smooth" },
+        el("span", {}, text("curves.smoothing")),
+        slider,
+        amount,
+      ),
       log,
-      el("div", { class: "curve-axis" },
-        select(text("curves.axis"), axes, this.axis, (axis) => this.change({ axis }))),
+      el(
+        "div",
+        { class: "curve-axis" },
+        select(text("curves.axis"), axes, this.axis, (axis) => this.change({ axis })),
+      ),
     );
   }
 }
 
 // --- the chart ---------------------------------------------------------------------------------
 
-const TIMES = [[1, "second"], [60, "minute"], [3600, "hour"]];
+const TIMES = [
+  [1, "second"],
+  [60, "minute"],
+  [3600, "hour"],
+];
 
 /**
  * A chart of lines. A line is `{ key, label, color, dash, points, unit }`: `color` is a CSS
@@ -216,11 +262,20 @@ export class Chart {
     this.scale = TIMES[0];
     this.plot = el("div", { class: "curve-plot", role: "img", "aria-label": label });
     this.note = el("p", { class: "curve-note" }, "");
-    this.legend = el("div", { class: "curve-legend", role: "group", "aria-label": text("curves.lines", { label }) });
+    this.legend = el("div", {
+      class: "curve-legend",
+      role: "group",
+      "aria-label": text("curves.lines", { label }),
+    });
     this.reset = button(text("curves.whole"), () => this.whole(), { kind: "quiet" });
     this.reset.classList.add("curve-reset");
     place.append(
-      el("div", { class: "curve-top" }, note === null ? this.legend : el("span", { class: "an-muted" }, note), this.reset),
+      el(
+        "div",
+        { class: "curve-top" },
+        note === null ? this.legend : el("span", { class: "an-muted" }, note),
+        this.reset,
+      ),
       el("div", { class: "curve-place" }, this.plot, this.note),
     );
     this.zoomed = null;
@@ -246,8 +301,12 @@ export class Chart {
   grow(points) {
     for (const line of this.lines) line.points = points.get(line.key) ?? line.points;
     return this.inTurn((Plotly) => {
-      const fits = this.listens && this.scale === this.fittingScale() && !this.lines.some(
-        (line) => isShort(this.drawn.get(line.key)) !== isShort(line.points.step.length));
+      const fits =
+        this.listens &&
+        this.scale === this.fittingScale() &&
+        !this.lines.some(
+          (line) => isShort(this.drawn.get(line.key)) !== isShort(line.points.step.length),
+        );
       return fits ? this.extendNow(Plotly) : this.drawNow(Plotly);
     });
   }
@@ -264,10 +323,12 @@ export class Chart {
 
   // Plotly draws asynchronously: two changes at once would draw points twice or not at all.
   inTurn(act) {
-    this.turn = this.turn.catch(() => {}).then(async () => {
-      const Plotly = await loadPlotly();
-      if (this.plot.isConnected) await act(Plotly);
-    });
+    this.turn = this.turn
+      .catch(() => {})
+      .then(async () => {
+        const Plotly = await loadPlotly();
+        if (this.plot.isConnected) await act(Plotly);
+      });
     return this.turn;
   }
 
@@ -279,7 +340,11 @@ export class Chart {
     for (const line of this.lines) this.drawn.set(line.key, line.points.step.length);
     const traces = this.lines.flatMap((line) => this.traces(line));
     await Plotly.react(this.plot, traces, this.layout(), {
-      responsive: true, displaylogo: false, displayModeBar: false, doubleClick: false, showTips: false,
+      responsive: true,
+      displaylogo: false,
+      displayModeBar: false,
+      doubleClick: false,
+      showTips: false,
     });
     if (!this.listens) {
       this.listens = true;
@@ -345,13 +410,31 @@ export class Chart {
     const bold = { color, width: 2, dash: line.dash ?? "solid" };
     const faint = { color, width: 1 };
     return [
-      { ...shape, uid: `${uid}m`, x, y: line.points.value, customdata: line.points.value,
-        mode: smoothing ? "lines" : dots, opacity: smoothing ? 0.22 : 1, line: smoothing ? faint : bold,
-        marker: { size: 4, color }, hovertemplate, hoverinfo: smoothing ? "skip" : "all",
-        ...(smoothing ? { hovertemplate: null } : {}) },
-      { ...shape, uid: `${uid}s`, x: smoothing ? x : [], y: this.smooth(line, line.points),
-        customdata: smoothing ? line.points.value : [], mode: dots, marker: { size: 4, color },
-        line: bold, hovertemplate },
+      {
+        ...shape,
+        uid: `${uid}m`,
+        x,
+        y: line.points.value,
+        customdata: line.points.value,
+        mode: smoothing ? "lines" : dots,
+        opacity: smoothing ? 0.22 : 1,
+        line: smoothing ? faint : bold,
+        marker: { size: 4, color },
+        hovertemplate,
+        hoverinfo: smoothing ? "skip" : "all",
+        ...(smoothing ? { hovertemplate: null } : {}),
+      },
+      {
+        ...shape,
+        uid: `${uid}s`,
+        x: smoothing ? x : [],
+        y: this.smooth(line, line.points),
+        customdata: smoothing ? line.points.value : [],
+        mode: dots,
+        marker: { size: 4, color },
+        line: bold,
+        hovertemplate,
+      },
     ];
   }
 
@@ -376,8 +459,13 @@ export class Chart {
     const [grid, muted, ink] = ["--an-line", "--an-muted", "--an-ink"].map(cssValue);
     const { axis, log } = this.settings;
     const axes = {
-      gridcolor: grid, linecolor: grid, zeroline: false, ticks: "", automargin: true,
-      tickfont: { color: muted, size: 11 }, exponentformat: "e",
+      gridcolor: grid,
+      linecolor: grid,
+      zeroline: false,
+      ticks: "",
+      automargin: true,
+      tickfont: { color: muted, size: 11 },
+      exponentformat: "e",
     };
     const title = text(`curves.along.${axis === "seconds" ? this.scale[1] : axis}`);
     const touch = window.matchMedia("(pointer: coarse)").matches;
@@ -392,7 +480,11 @@ export class Chart {
       hoverlabel: { bgcolor: cssValue("--an-surface"), bordercolor: grid, font: { color: ink } },
       dragmode: touch ? false : "zoom", // a finger scrolls the page
       showlegend: false,
-      xaxis: { ...axes, title: { text: title, font: { size: 11.5 }, standoff: 6 }, rangemode: "tozero" },
+      xaxis: {
+        ...axes,
+        title: { text: title, font: { size: 11.5 }, standoff: 6 },
+        rangemode: "tozero",
+      },
       yaxis: { ...axes, type: log ? "log" : "linear" },
     };
   }
@@ -417,22 +509,34 @@ export class Chart {
   }
 
   legends() {
-    const signature = JSON.stringify(this.lines.map(({ key, label, color, dash }) => [key, label, color, dash]));
+    const signature = JSON.stringify(
+      this.lines.map(({ key, label, color, dash }) => [key, label, color, dash]),
+    );
     if (signature === this.known) return;
     this.known = signature;
-    this.legend.replaceChildren(...this.lines.map((line) => {
-      const press = () => {
-        if (!this.hidden.delete(line.key)) this.hidden.add(line.key);
-        one.setAttribute("aria-pressed", String(!this.hidden.has(line.key)));
-        this.draw();
-      };
-      const one = el("button", {
-        type: "button", class: "curve-key", onclick: press, title: text("curves.toggle"),
-        "aria-pressed": String(!this.hidden.has(line.key)),
-        style: `--line: var(${line.color}); --style: ${line.dash ? "dashed" : "solid"}`,
-      }, el("i", { "aria-hidden": "true" }), el("span", {}, line.label));
-      return one;
-    }));
+    this.legend.replaceChildren(
+      ...this.lines.map((line) => {
+        const press = () => {
+          if (!this.hidden.delete(line.key)) this.hidden.add(line.key);
+          one.setAttribute("aria-pressed", String(!this.hidden.has(line.key)));
+          this.draw();
+        };
+        const one = el(
+          "button",
+          {
+            type: "button",
+            class: "curve-key",
+            onclick: press,
+            title: text("curves.toggle"),
+            "aria-pressed": String(!this.hidden.has(line.key)),
+            style: `--line: var(${line.color}); --style: ${line.dash ? "dashed" : "solid"}`,
+          },
+          el("i", { "aria-hidden": "true" }),
+          el("span", {}, line.label),
+        );
+        return one;
+      }),
+    );
   }
 
   /** Frees what plotly holds. */
@@ -449,7 +553,11 @@ function isShort(count) {
 
 // Plotly reads a few tags in texts: a name that a person typed must stay as it is.
 function plainText(words) {
-  return words.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll("%{", "% {");
+  return words
+    .replaceAll("&", "&amp;")
+    .replaceAll("<", "&lt;")
+    .replaceAll(">", "&gt;")
+    .replaceAll("%{", "% {");
 }
 
 /** The part of a series' name that says what was measured: “loss” of “train/loss”. */
@@ -462,8 +570,12 @@ export function splitOf(series) {
   return series.includes("/") ? series.slice(0, series.indexOf("/")) : "";
 }
 
-/** The metrics of these series, loss first. */
+/** The metrics of these series: the loss first, what was set rather than measured last. */
 export function metricsOf(names) {
-  const found = [...new Set([...names].map(metricOf))];
-  return found.sort((a, b) => (b === "loss") - (a === "loss"));
+  const all = [...names];
+  const rank = (metric) => {
+    if (metric === "loss") return 0;
+    return all.some((name) => splitOf(name) && metricOf(name) === metric) ? 1 : 2;
+  };
+  return [...new Set(all.map(metricOf))].sort((a, b) => rank(a) - rank(b));
 }

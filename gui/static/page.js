@@ -22,6 +22,16 @@ export function say(node, words) {
   if (node.textContent !== words) node.textContent = words;
 }
 
+/** `act(value)` whenever `value` is another one than before. */
+export function onChange(act) {
+  let before;
+  return (value) => {
+    const now = JSON.stringify(value);
+    if (now !== before) act(value);
+    before = now;
+  };
+}
+
 /** Shows or hides. */
 export function show(node, yes) {
   if (node.hidden === yes) node.hidden = !yes;
@@ -191,7 +201,8 @@ export function number(value) {
   if (typeof value !== "number") return String(value);
   const size = Math.abs(value);
   if (Number.isInteger(value) && size < 1e7) return grouped.format(value);
-  if (size >= 1e7 || size < 1e-3) return Number(value.toPrecision(3)).toExponential().replace("e+", "e");
+  if (size >= 1e7 || size < 1e-3)
+    return Number(value.toPrecision(3)).toExponential().replace("e+", "e");
   if (size >= 1000) return grouped.format(Math.round(value));
   return String(Number(value.toPrecision(4)));
 }
@@ -226,7 +237,9 @@ export function metricLabel(name, { split = false } = {}) {
   const [first, ...rest] = name.replaceAll("_", " ").split("/");
   const metric = rest.length ? rest.join(" ") : first;
   const words = split && rest.length ? `${first} ${metric}` : metric;
-  const spoken = words.replace(/\b(f1|mse|rmse|mae|auc|cer|wer)\b/g, (short) => short.toUpperCase());
+  const spoken = words.replace(/\b(f1|mse|rmse|mae|auc|cer|wer)\b/g, (short) =>
+    short.toUpperCase(),
+  );
   return spoken.charAt(0).toUpperCase() + spoken.slice(1);
 }
 
@@ -237,10 +250,26 @@ export function measured(name, value) {
   return (UNITS[name] ?? number)(value);
 }
 
+/** A setting's value in words. */
+export function spoken(value) {
+  if (value === null || value === undefined) return text("value.automatic");
+  if (value === true) return text("value.yes");
+  if (value === false) return text("value.no");
+  if (Array.isArray(value)) return value.join(", ");
+  return typeof value === "number" ? number(value) : String(value);
+}
+
 // --- states ------------------------------------------------------------------------------------
 
 export const STATES = [
-  "queued", "preparing", "running", "paused", "finished", "stopped", "failed", "interrupted",
+  "queued",
+  "preparing",
+  "running",
+  "paused",
+  "finished",
+  "stopped",
+  "failed",
+  "interrupted",
 ];
 
 /** A process works on the run. */

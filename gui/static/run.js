@@ -1,11 +1,35 @@
 // One run: its curves while it trains, what it measured, and what can be done with it.
 
 import {
-  ago, ask, attempt, button, bytes, confirmed, count, duration, el, isActive, loadPlotly, measured, metricLabel, moment, number,
-  parameters, poll, say, segments, setPill, show, statePill, steady, text, unique,
+  ago,
+  ask,
+  attempt,
+  button,
+  bytes,
+  confirmed,
+  count,
+  duration,
+  el,
+  isActive,
+  loadPlotly,
+  measured,
+  metricLabel,
+  moment,
+  number,
+  onChange,
+  parameters,
+  poll,
+  say,
+  segments,
+  setPill,
+  show,
+  statePill,
+  text,
+  unique,
 } from "./page.js";
 import { Chart, Feed, Settings, join, metricOf, metricsOf, splitOf } from "./curves.js";
-import { Confusion, Samples, isConfusion } from "./samples.js";
+import { Samples } from "./samples.js";
+import { Results, Recipe, Notices, Log } from "./report.js";
 
 const FAST = 220; // four to five times a second
 const SLOW = 2000;
@@ -29,25 +53,20 @@ export function mount(element) {
 function missing(page, words) {
   document.title = pageTitle(text("nav.run"));
   page.classList.remove("waiting");
-  page.replaceChildren(el("div", { class: "an-empty" },
-    el("h2", {}, text("run.missing")),
-    el("p", {}, `${words} ${text("run.missing.why")}`),
-    el("a", { class: "an-button primary", href: "/runs" }, text("run.all"))));
+  page.replaceChildren(
+    el(
+      "div",
+      { class: "an-empty" },
+      el("h2", {}, text("run.missing")),
+      el("p", {}, `${words} ${text("run.missing.why")}`),
+      el("a", { class: "an-button primary", href: "/runs" }, text("run.all")),
+    ),
+  );
 }
 
 /** What the window is called. */
 function pageTitle(words) {
   return `${words} · ${text("app")}`;
-}
-
-/** `act(value)` whenever `value` is another one than before. */
-function onChange(act) {
-  let before;
-  return (value) => {
-    const now = JSON.stringify(value);
-    if (now !== before) act(value);
-    before = now;
-  };
 }
 
 class RunPage {
@@ -64,14 +83,33 @@ class RunPage {
     this.noticeCard = new Notices();
     this.log = new Log(id);
     this.lay();
-    this.details = poll(page, () => this.look(), (problem) => this.trouble(problem));
-    this.points = poll(page, () => this.follow(), (problem) => this.trouble(problem));
+    this.details = poll(
+      page,
+      () => this.look(),
+      (problem) => this.trouble(problem),
+    );
+    this.points = poll(
+      page,
+      () => this.follow(),
+      (problem) => this.trouble(problem),
+    );
   }
 
   lay() {
-    const main = el("div", { class: "run-stack" }, this.curves.element, this.samplesPlace, this.results.wide);
-    const side = el("div", { class: "run-stack run-side" },
-      this.results.element, this.settings.element, this.noticeCard.element);
+    const main = el(
+      "div",
+      { class: "run-stack" },
+      this.curves.element,
+      this.samplesPlace,
+      this.results.wide,
+    );
+    const side = el(
+      "div",
+      { class: "run-stack run-side" },
+      this.results.element,
+      this.settings.element,
+      this.noticeCard.element,
+    );
     this.body = el("div", { class: "run-columns" }, main, side);
     this.page.replaceChildren(this.header.element, this.body, this.log.element);
     this.page.classList.add("waiting");
@@ -125,19 +163,38 @@ class Header {
   constructor(page) {
     this.page = page;
     this.name = el("input", {
-      class: "run-name", "aria-label": text("run.name"), maxlength: 200, spellcheck: "false", autocomplete: "off",
-      onkeydown: (event) => this.key(event), onchange: () => this.rename(),
+      class: "run-name",
+      "aria-label": text("run.name"),
+      maxlength: 200,
+      spellcheck: "false",
+      autocomplete: "off",
+      onkeydown: (event) => this.key(event),
+      onchange: () => this.rename(),
     });
     this.pill = statePill("queued");
-    this.lost = el("span", { class: "an-state run-lost", "data-state": "paused", hidden: true, role: "status" },
-      text("reconnecting"));
+    this.lost = el(
+      "span",
+      { class: "an-state run-lost", "data-state": "paused", hidden: true, role: "status" },
+      text("reconnecting"),
+    );
     this.about = el("p", { class: "run-about" });
-    this.actions = el("div", { class: "run-actions", role: "group", "aria-label": text("run.actions") });
+    this.actions = el("div", {
+      class: "run-actions",
+      role: "group",
+      "aria-label": text("run.actions"),
+    });
     this.bar = el("i", {});
-    this.progressBar = el("div", {
-      class: "an-bar run-bar", role: "progressbar", "aria-label": text("run.progress"), "aria-valuemin": 0,
-      "aria-valuemax": 100,
-    }, this.bar);
+    this.progressBar = el(
+      "div",
+      {
+        class: "an-bar run-bar",
+        role: "progressbar",
+        "aria-label": text("run.progress"),
+        "aria-valuemin": 0,
+        "aria-valuemax": 100,
+      },
+      this.bar,
+    );
     this.facts = {};
     // Two places: a quiet one that moves nothing, and a box for what a person should act on.
     this.quiet = el("p", { class: "run-said", role: "status" });
@@ -154,19 +211,35 @@ class Header {
       this.facts[key] = el("dd", { class: "an-number" }, "–");
       facts.append(el("div", {}, el("dt", {}, text(`run.fact.${key}`)), this.facts[key]));
     }
-    const crumbs = el("nav", { class: "an-crumb", "aria-label": text("run.crumbs") },
-      el("a", { href: "/runs" }, text("nav.runs")), ` / ${this.page.id}`);
-    return el("header", { class: "run-head" },
+    const crumbs = el(
+      "nav",
+      { class: "an-crumb", "aria-label": text("run.crumbs") },
+      el("a", { href: "/runs" }, text("nav.runs")),
+      ` / ${this.page.id}`,
+    );
+    return el(
+      "header",
+      { class: "run-head" },
       crumbs,
       el("div", { class: "run-title" }, el("h1", {}, this.name), this.pill, this.lost),
-      this.about, el("div", { class: "run-row" }, this.actions, this.quiet), facts, this.progressBar, this.message);
+      this.about,
+      el("div", { class: "run-row" }, this.actions, this.quiet),
+      facts,
+      this.progressBar,
+      this.message,
+    );
   }
 
   update({ run, queue, readonly }) {
     this.run = run;
-    if (document.activeElement !== this.name && this.name.value !== run.name) this.name.value = run.name;
+    if (document.activeElement !== this.name && this.name.value !== run.name)
+      this.name.value = run.name;
     this.name.readOnly = readonly;
-    this.drawAbout({ labels: [run.model, run.data, run.task, run.method], parent: run.parent, at: run.created });
+    this.drawAbout({
+      labels: [run.model, run.data, run.task, run.method],
+      parent: run.parent,
+      at: run.created,
+    });
     const { state, wish, saved_step: saved, ahead, behind } = run;
     this.drawActions({ state, wish, saved, ahead, behind, queue, readonly });
     this.drawMessage({ state, reason: run.reason, ahead, saved, readonly });
@@ -199,10 +272,15 @@ class Header {
   }
 
   layAbout({ labels: [model, data, task, method], parent, at }) {
-    this.about.replaceChildren(`${text("run.on", { model, data })} · ${task} · ${method} · `,
-      el("time", { title: moment(at) }, text("run.created", { ago: ago(at) })));
+    this.about.replaceChildren(
+      `${text("run.on", { model, data })} · ${task} · ${method} · `,
+      el("time", { title: moment(at) }, text("run.created", { ago: ago(at) })),
+    );
     if (parent) {
-      this.about.append(` · ${text("run.from")} `, el("a", { href: `/run?id=${parent.id}` }, parent.name));
+      this.about.append(
+        ` · ${text("run.from")} `,
+        el("a", { href: `/run?id=${parent.id}` }, parent.name),
+      );
     }
   }
 
@@ -220,16 +298,25 @@ class Header {
   }
 
   layActions({ state, wish, saved, ahead, behind, queue, readonly }) {
-    const had = this.actions.contains(document.activeElement) ? document.activeElement.textContent : null;
-    const links = [el("a", { class: "an-button", href: `/?clone=${this.page.id}` }, text("run.clone"))];
+    const had = this.actions.contains(document.activeElement)
+      ? document.activeElement.textContent
+      : null;
+    const links = [
+      el("a", { class: "an-button", href: `/?clone=${this.page.id}` }, text("run.clone")),
+    ];
     if (saved !== null) {
-      links.unshift(el("a", { class: "an-button", href: `/predict?run=${this.page.id}` }, text("run.try")));
+      links.unshift(
+        el("a", { class: "an-button", href: `/predict?run=${this.page.id}` }, text("run.try")),
+      );
     }
     if (state === "finished" && links.length > 1) links[0].classList.add("primary");
     const changing = readonly ? [] : this.changing({ state, saved, ahead, behind, queue });
-    for (const one of changing) one.disabled ||= Boolean(wish) && wish !== "save" && isActive(state);
-    const last = readonly || isActive(state)
-      ? [] : [button(text("run.delete"), () => this.remove(), { kind: "quiet" })];
+    for (const one of changing)
+      one.disabled ||= Boolean(wish) && wish !== "save" && isActive(state);
+    const last =
+      readonly || isActive(state)
+        ? []
+        : [button(text("run.delete"), () => this.remove(), { kind: "quiet" })];
     this.actions.replaceChildren(...changing, ...links, ...last);
     if (had) [...this.actions.children].find((one) => one.textContent === had)?.focus();
   }
@@ -245,14 +332,22 @@ class Header {
       ];
     }
     if (state === "queued") {
-      const up = button(`↑ ${text("queue.up")}`, () => page.act("move", { before: queue[ahead - 1] }));
-      const down = button(`↓ ${text("queue.down")}`, () => page.act("move", { before: queue[ahead + 2] ?? null }));
+      const up = button(`↑ ${text("queue.up")}`, () =>
+        page.act("move", { before: queue[ahead - 1] }),
+      );
+      const down = button(`↓ ${text("queue.down")}`, () =>
+        page.act("move", { before: queue[ahead + 2] ?? null }),
+      );
       up.disabled = ahead === 0;
       down.disabled = behind === 0;
       return [up, down, button(text("queue.out"), () => page.act("dequeue"))];
     }
     if (RESUMABLE.includes(state)) {
-      return [button(text(saved === null ? "run.again" : "run.resume"), () => page.act("resume"), { kind: "primary" })];
+      return [
+        button(text(saved === null ? "run.again" : "run.resume"), () => page.act("resume"), {
+          kind: "primary",
+        }),
+      ];
     }
     return [];
   }
@@ -265,7 +360,9 @@ class Header {
     if (!trouble) return;
     this.message.classList.toggle("bad", state === "failed");
     const where = saved === null ? text("run.unsaved") : text("run.saved", { step: count(saved) });
-    const mend = button(text(saved === null ? "run.again" : "run.resume"), () => this.page.act("resume"));
+    const mend = button(text(saved === null ? "run.again" : "run.resume"), () =>
+      this.page.act("resume"),
+    );
     this.message.replaceChildren(el("span", {}, `${words} ${where}`), ...(readonly ? [] : [mend]));
   }
 
@@ -280,7 +377,9 @@ class Header {
 
   async cancel() {
     const agreed = await confirmed({
-      title: text("run.cancel.title"), action: text("run.cancel.agree"), danger: true,
+      title: text("run.cancel.title"),
+      action: text("run.cancel.agree"),
+      danger: true,
       words: text("run.cancel.words"),
     });
     if (agreed) await this.page.act("cancel");
@@ -288,7 +387,9 @@ class Header {
 
   async remove() {
     const agreed = await confirmed({
-      title: text("run.delete.title", { name: this.run.name }), action: text("delete"), danger: true,
+      title: text("run.delete.title", { name: this.run.name }),
+      action: text("delete"),
+      danger: true,
       words: text("run.delete.words"),
     });
     if (!agreed) return;
@@ -312,21 +413,54 @@ class Curves {
     this.otherPlace = el("div", {});
     this.choice = el("div", { class: "curve-choice" });
     const [lossHead, otherHead] = [unique("curves"), unique("curves")];
-    this.exports = el("div", { class: "curve-exports an-small" }, `${text("run.export")} `,
-      el("a", { href: `/api/runs/${page.id}/export.csv`, download: "" }, "CSV"), " · ",
-      el("a", { href: `/api/runs/${page.id}/export.json`, download: "" }, "JSON"));
-    this.other = el("section", { class: "an-card curve-card", "aria-labelledby": otherHead },
-      el("div", { class: "an-card-head" }, el("h2", { id: otherHead }, text("run.measures")), this.choice),
-      this.otherPlace, this.exports);
-    this.element = el("div", { class: "run-stack" },
-      el("section", { class: "an-card curve-card", "aria-labelledby": lossHead },
-        el("div", { class: "an-card-head" }, el("h2", { id: lossHead }, text("run.loss")), this.settings.bar()),
-        this.lossPlace),
-      this.other);
+    this.exports = el(
+      "div",
+      { class: "curve-exports an-small" },
+      `${text("run.export")} `,
+      el("a", { href: `/api/runs/${page.id}/export.csv`, download: "" }, "CSV"),
+      " · ",
+      el("a", { href: `/api/runs/${page.id}/export.json`, download: "" }, "JSON"),
+    );
+    this.other = el(
+      "section",
+      { class: "an-card curve-card", "aria-labelledby": otherHead },
+      el(
+        "div",
+        { class: "an-card-head" },
+        el("h2", { id: otherHead }, text("run.measures")),
+        this.choice,
+      ),
+      this.otherPlace,
+      this.exports,
+    );
+    this.element = el(
+      "div",
+      { class: "run-stack run-curves" },
+      el(
+        "section",
+        { class: "an-card curve-card", "aria-labelledby": lossHead },
+        el(
+          "div",
+          { class: "an-card-head" },
+          el("h2", { id: lossHead }, text("run.loss")),
+          this.settings.bar(),
+        ),
+        this.lossPlace,
+      ),
+      this.other,
+    );
     const zoom = (range) => this.zoom(range);
     this.charts = [
-      new Chart(this.lossPlace, { label: text("run.loss_curves"), settings: this.settings, onzoom: zoom }),
-      new Chart(this.otherPlace, { label: text("run.measure_curves"), settings: this.settings, onzoom: zoom }),
+      new Chart(this.lossPlace, {
+        label: text("run.loss_curves"),
+        settings: this.settings,
+        onzoom: zoom,
+      }),
+      new Chart(this.otherPlace, {
+        label: text("run.measure_curves"),
+        settings: this.settings,
+        onzoom: zoom,
+      }),
     ];
   }
 
@@ -339,7 +473,10 @@ class Curves {
       if (this.range) await this.refine();
     } else if (added.size) {
       for (const [name, part] of added) {
-        this.view.set(name, this.range ? join(this.view.get(name), part) : this.feed.series.get(name));
+        this.view.set(
+          name,
+          this.range ? join(this.view.get(name), part) : this.feed.series.get(name),
+        );
       }
       await Promise.all(this.charts.map((chart) => chart.grow(this.view)));
     }
@@ -349,7 +486,12 @@ class Curves {
 
   explain() {
     const { state } = this.feed.run;
-    const waiting = state === "queued" ? "run.curves.queued" : isActive(state) ? "run.curves.soon" : "run.curves.none";
+    const waiting =
+      state === "queued"
+        ? "run.curves.queued"
+        : isActive(state)
+          ? "run.curves.soon"
+          : "run.curves.none";
     this.charts[0].say(this.view.size ? "" : text(waiting));
     const metrics = this.metrics();
     this.charts[1].say(metrics.length ? "" : text("run.curves.measures"));
@@ -361,14 +503,12 @@ class Curves {
 
   draw() {
     const metrics = this.metrics();
-    if (!metrics.includes(this.metric)) this.metric = metrics.find((one) => this.isMeasure(one)) ?? metrics[0] ?? null;
+    if (!metrics.includes(this.metric)) this.metric = metrics[0] ?? null;
     this.layChoice(metrics);
-    return Promise.all([this.charts[0].set(this.lines("loss")), this.charts[1].set(this.lines(this.metric))]);
-  }
-
-  // Something the run measured, rather than something that was set.
-  isMeasure(metric) {
-    return [...this.view.keys()].some((name) => splitOf(name) && metricOf(name) === metric);
+    return Promise.all([
+      this.charts[0].set(this.lines("loss")),
+      this.charts[1].set(this.lines(this.metric)),
+    ]);
   }
 
   layChoice(metrics) {
@@ -380,9 +520,10 @@ class Curves {
       this.charts[1].afresh();
       this.charts[1].set(this.lines(metric));
     };
-    const ordered = metrics.toSorted((a, b) => this.isMeasure(b) - this.isMeasure(a));
-    const choices = ordered.map((metric) => [metric, metricLabel(metric)]);
-    this.choice.replaceChildren(...(choices.length ? [segments(text("curves.measure"), choices, this.metric, choose)] : []));
+    const choices = metrics.map((metric) => [metric, metricLabel(metric)]);
+    this.choice.replaceChildren(
+      ...(choices.length ? [segments(text("curves.measure"), choices, this.metric, choose)] : []),
+    );
   }
 
   lines(metric) {
@@ -393,9 +534,19 @@ class Curves {
       .filter(([name]) => split === "both" || splitOf(name) === split || !SPLITS[splitOf(name)])
       .map(([name, points]) => {
         const look = SPLITS[splitOf(name)] ?? { color: "--an-series-1", dash: null };
-        return { key: name, label: SPLITS[splitOf(name)] ? text(`split.${splitOf(name)}`) : metricLabel(name), color: look.color, dash: look.dash, points, unit };
+        return {
+          key: name,
+          label: SPLITS[splitOf(name)] ? text(`split.${splitOf(name)}`) : metricLabel(name),
+          color: look.color,
+          dash: look.dash,
+          points,
+          unit,
+        };
       })
-      .toSorted((a, b) => Object.keys(SPLITS).indexOf(splitOf(a.key)) - Object.keys(SPLITS).indexOf(splitOf(b.key)));
+      .toSorted(
+        (a, b) =>
+          Object.keys(SPLITS).indexOf(splitOf(a.key)) - Object.keys(SPLITS).indexOf(splitOf(b.key)),
+      );
   }
 
   change(changed) {
@@ -430,202 +581,5 @@ class Curves {
 
   close() {
     for (const chart of this.charts) chart.close();
-  }
-}
-
-/** Metrics that say something about others. */
-const ABOUT_MEASURES = ["headline", "larger_is_better"];
-
-// --- what came out -------------------------------------------------------------------------------
-
-class Results {
-  constructor() {
-    const head = unique("results");
-    this.body = el("div", {});
-    this.element = el("section", { class: "an-card", "aria-labelledby": head },
-      el("div", { class: "an-card-head" }, el("h2", { id: head }, text("run.results"))), this.body);
-    this.wide = el("div", { class: "run-stack" });
-    this.draw = onChange((metrics) => this.lay(metrics));
-  }
-
-  update(run) {
-    this.draw({ metrics: run.metrics, over: !isActive(run.state) && run.state !== "queued" });
-  }
-
-  lay({ metrics, over }) {
-    const flat = Object.entries(metrics).filter(([name, value]) =>
-      !ABOUT_MEASURES.includes(name) && (typeof value === "number" || typeof value === "string"));
-    if (!flat.length) {
-      const words = text(over ? "run.results.none" : "run.results.soon");
-      this.body.replaceChildren(el("p", { class: "an-muted run-quiet" }, words));
-      this.wide.replaceChildren();
-      return;
-    }
-    const plain = flat.filter(([name]) => !name.includes("/"));
-    this.body.replaceChildren(
-      this.scores(flat.filter(([name]) => name.includes("/")), metrics.baselines ?? {}),
-      el("dl", { class: "run-rows" }, ...plain.map(([name, value]) =>
-        el("div", {}, el("dt", {}, metricLabel(name)),
-          el("dd", { class: "an-number" }, measured(name, value))))),
-    );
-    this.wide.replaceChildren(...this.tables(metrics));
-  }
-
-  /** Rows: the run on each split, then what is reached without it. Columns: measures. */
-  scores(flat, baselines) {
-    const rows = new Map();
-    for (const [name, value] of flat) {
-      const split = splitOf(name);
-      if (!rows.has(split)) rows.set(split, {});
-      rows.get(split)[metricOf(name)] = value;
-    }
-    const order = ["test", "validation", "train"];
-    const splits = [...rows.keys()].toSorted((a, b) => order.indexOf(a) - order.indexOf(b));
-    const columns = [...new Set([...rows.values()].flatMap(Object.keys))];
-    columns.sort((a, b) => (a === "loss") - (b === "loss"));
-    const line = (label, values, look) => el("tr", { class: look },
-      el("th", { scope: "row" }, label),
-      ...columns.map((metric) => el("td", { class: "an-number" }, metric in values ? number(values[metric]) : "–")));
-    const others = Object.entries(baselines).map(([label, values]) => line(metricLabel(label), values, "baseline"));
-    return el("div", { class: "run-scroll" }, el("table", { class: "run-scores" },
-      el("thead", {}, el("tr", {}, el("td", {}), ...columns.map((metric) => el("th", { scope: "col" }, metricLabel(metric))))),
-      el("tbody", {}, ...splits.map((split, index) => line(metricLabel(split), rows.get(split), index ? "" : "first"))),
-      others.length
-        ? el("tbody", {}, el("tr", { class: "run-divider" }, el("th", { colspan: columns.length + 1, scope: "rowgroup" }, text("run.baselines"))), ...others)
-        : null));
-  }
-
-  tables(metrics) {
-    const cards = [];
-    for (const [name, value] of Object.entries(metrics)) {
-      if (name === "baselines") continue;
-      const body = tableOf(value);
-      if (!body) continue;
-      const head = unique("table");
-      const title = el("h2", { id: head }, metricLabel(name), el("span", {}, ` ${text("run.on_test")}`));
-      cards.push(el("section", { class: "an-card", "aria-labelledby": head },
-        el("div", { class: "an-card-head" }, title), body));
-    }
-    return cards;
-  }
-}
-
-/** A list of rows, or a confusion matrix, as an element; null for anything else. */
-function tableOf(value) {
-  if (isConfusion(value)) {
-    const place = el("div", { class: "sample-confusion" });
-    new Confusion(place).draw(value);
-    return place;
-  }
-  if (!Array.isArray(value) || !value.length || typeof value[0] !== "object") return null;
-  const [first, ...columns] = Object.keys(value[0]);
-  return el("div", { class: "run-scroll run-tall", tabindex: 0 }, el("table", { class: "run-table" },
-    el("thead", {}, el("tr", {}, ...[first, ...columns].map((name) => el("th", { scope: "col" }, metricLabel(name))))),
-    el("tbody", {}, ...value.map((row) => el("tr", {},
-      el("th", { scope: "row" }, String(row[first])),
-      ...columns.map((name) => el("td", { class: "an-number" }, shareCell(row[name]))))))));
-}
-
-function shareCell(value) {
-  return typeof value === "number" && !Number.isInteger(value) ? steady(value) : number(value);
-}
-
-// --- settings ------------------------------------------------------------------------------------
-
-class Recipe {
-  constructor() {
-    const head = unique("settings");
-    this.only = el("input", { type: "checkbox", onchange: () => this.element.classList.toggle("only-changed", this.only.checked) });
-    this.body = el("div", {});
-    this.element = el("section", { class: "an-card run-recipe", "aria-labelledby": head },
-      el("div", { class: "an-card-head" }, el("h2", { id: head }, text("run.settings")),
-        el("label", { class: "an-small an-muted" }, this.only, ` ${text("run.only_changed")}`)),
-      this.body);
-    this.draw = onChange((recipe) => this.lay(recipe));
-  }
-
-  update({ recipe, run }) {
-    this.draw({ recipe, parent: run.parent });
-  }
-
-  lay({ recipe, parent }) {
-    this.body.replaceChildren(...recipe.map((group) => this.group(group, parent)));
-    const none = !recipe.some((group) => group.rows.some((row) => row.changed));
-    this.body.append(el("p", { class: "an-muted run-none", "data-none": none }, none ? text("run.unchanged") : ""));
-  }
-
-  group({ kind, label, rows }, parent) {
-    const any = rows.some((row) => row.changed);
-    const list = el("dl", { class: "run-rows" }, ...rows.map((row) => this.row(row)));
-    if (kind === "run") {
-      const from = parent ? el("a", { href: `/run?id=${parent.id}` }, parent.name) : text("run.scratch");
-      list.prepend(el("div", { class: parent ? "changed" : "" }, el("dt", {}, text("train.start")), el("dd", {}, from)));
-    }
-    return el("div", { class: `run-group${any || (kind === "run" && parent) ? " has-changed" : ""}` },
-      el("h3", {}, el("span", {}, text(kind === "run" ? "nav.run" : `form.${kind}`)), label ? ` ${label}` : ""), list);
-  }
-
-  row({ label, value, unit, help, changed, default: usual }) {
-    const words = `${spoken(value)}${unit && value !== null ? ` ${unit}` : ""}`;
-    const title = changed && usual !== undefined ? text("run.default", { value: spoken(usual) }) : null;
-    return el("div", { class: changed ? "changed" : "", title: help || null },
-      el("dt", {}, label),
-      el("dd", { title }, words, changed ? el("span", { class: "an-visually-hidden" }, title ? ` (${title})` : "") : null));
-  }
-}
-
-function spoken(value) {
-  if (value === null || value === undefined) return text("value.automatic");
-  if (value === true) return text("value.yes");
-  if (value === false) return text("value.no");
-  if (Array.isArray(value)) return value.join(", ");
-  return typeof value === "number" ? number(value) : String(value);
-}
-
-// --- notices and log -----------------------------------------------------------------------------
-
-class Notices {
-  constructor() {
-    const head = unique("notices");
-    this.list = el("ol", { class: "run-notices", "aria-live": "polite" });
-    this.none = el("p", { class: "an-muted run-quiet" }, text("run.no_notices"));
-    this.element = el("section", { class: "an-card", "aria-labelledby": head },
-      el("div", { class: "an-card-head" }, el("h2", { id: head }, text("run.notices"))), this.none, this.list);
-  }
-
-  update(notices) {
-    show(this.none, !notices.length);
-    for (const notice of notices.slice(this.list.children.length)) {
-      this.list.append(el("li", { "data-level": notice.level },
-        el("span", {}, notice.text), el("time", { class: "an-muted", title: moment(notice.time) }, clock(notice.time))));
-    }
-  }
-}
-
-function clock(epoch) {
-  return new Date(epoch * 1000).toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
-}
-
-class Log {
-  constructor(id) {
-    this.id = id;
-    this.active = false;
-    this.text = el("pre", { class: "run-log an-mono", tabindex: 0, "aria-label": text("run.log.end") }, "");
-    this.element = el("details", { class: "an-card run-log-card", ontoggle: () => this.open() },
-      el("summary", {}, el("h2", {}, text("run.log"))), this.text);
-  }
-
-  open() {
-    if (!this.element.open || this.polled) return;
-    this.polled = poll(this.element, () => this.look());
-  }
-
-  async look() {
-    if (!this.element.open) return SLOW;
-    const { text: written, cut } = await ask(`/api/runs/${this.id}/log`);
-    const atEnd = this.text.scrollTop + this.text.clientHeight >= this.text.scrollHeight - 30;
-    say(this.text, written ? `${cut ? "…\n" : ""}${written}` : text("run.log.empty"));
-    if (atEnd) this.text.scrollTop = this.text.scrollHeight;
-    return this.active ? 1500 : 10_000;
   }
 }

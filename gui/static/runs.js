@@ -1,8 +1,32 @@
 // The history: every run in one table, and the queue above it.
 
 import {
-  STATES, ago, ask, attempt, button, confirmed, count, debounce, duration, el, isActive, metricLabel, moment,
-  number, parameters, poll, remember, say, select, setPill, show, sparkline, statePill, tell, text, unique,
+  STATES,
+  ago,
+  ask,
+  attempt,
+  button,
+  confirmed,
+  count,
+  debounce,
+  duration,
+  el,
+  isActive,
+  metricLabel,
+  moment,
+  number,
+  parameters,
+  poll,
+  remember,
+  say,
+  select,
+  setPill,
+  show,
+  sparkline,
+  statePill,
+  tell,
+  text,
+  unique,
 } from "./page.js";
 
 const PAGE = 100;
@@ -54,39 +78,88 @@ class RunsPage {
     this.queue = new Queue(this);
     this.bulk = new Bulk(this);
     this.lay();
-    this.polled = poll(page, () => this.look(), (problem) => this.trouble(problem));
+    this.polled = poll(
+      page,
+      () => this.look(),
+      (problem) => this.trouble(problem),
+    );
   }
 
   // --- the frame ---------------------------------------------------------------------------------
 
   lay() {
     this.total = el("p", { role: "status" }, " ");
-    this.lost = el("span", { class: "an-state", "data-state": "paused", hidden: true, role: "status" }, text("reconnecting"));
+    this.lost = el(
+      "span",
+      { class: "an-state", "data-state": "paused", hidden: true, role: "status" },
+      text("reconnecting"),
+    );
     this.search = el("input", {
-      type: "search", class: "an-input", value: this.asked.search, placeholder: text("runs.search.hint"),
-      "aria-label": text("runs.search"), oninput: debounce(() => this.change({ search: this.search.value.trim() }), 250),
+      type: "search",
+      class: "an-input",
+      value: this.asked.search,
+      placeholder: text("runs.search.hint"),
+      "aria-label": text("runs.search"),
+      oninput: debounce(() => this.change({ search: this.search.value.trim() }), 250),
     });
-    this.state = select(text("runs.column.state"), GROUPS, this.asked.states, (states) => this.change({ states }));
+    this.state = select(text("runs.column.state"), GROUPS, this.asked.states, (states) =>
+      this.change({ states }),
+    );
     if (this.state.selectedIndex < 0) this.state.selectedIndex = 0;
-    this.tag = select(text("runs.tag"), [["", text("runs.every_tag")]], "", (tags) => this.change({ tags }));
-    const orders = COLUMNS.filter((column) => column.sort).map((column) => [column.key, text("runs.by", { column: text(`runs.column.${column.key}`).toLowerCase() })]);
-    this.sorter = select(text("runs.sort"), orders, "started", (key) => this.sort(COLUMNS.find((column) => column.key === key)));
+    this.tag = select(text("runs.tag"), [["", text("runs.every_tag")]], "", (tags) =>
+      this.change({ tags }),
+    );
+    const orders = COLUMNS.filter((column) => column.sort).map((column) => [
+      column.key,
+      text("runs.by", { column: text(`runs.column.${column.key}`).toLowerCase() }),
+    ]);
+    this.sorter = select(text("runs.sort"), orders, "started", (key) =>
+      this.sort(COLUMNS.find((column) => column.key === key)),
+    );
     this.sorter.classList.add("runs-sorter");
     this.csv = el("a", { class: "an-button quiet", download: "" }, text("runs.export"));
     this.body = el("tbody", {});
-    this.all = el("input", { type: "checkbox", "aria-label": text("runs.select_all"), onchange: () => this.selectAll() });
+    this.all = el("input", {
+      type: "checkbox",
+      "aria-label": text("runs.select_all"),
+      onchange: () => this.selectAll(),
+    });
     this.heads = new Map();
-    const head = el("tr", {}, el("td", { class: "runs-select" }, this.all), ...COLUMNS.map((column) => this.head(column)));
-    this.table = el("table", { class: "runs-table" },
-      el("caption", { class: "an-visually-hidden" }, text("nav.runs")), el("thead", {}, head), this.body);
+    const head = el(
+      "tr",
+      {},
+      el("td", { class: "runs-select" }, this.all),
+      ...COLUMNS.map((column) => this.head(column)),
+    );
+    this.table = el(
+      "table",
+      { class: "runs-table" },
+      el("caption", { class: "an-visually-hidden" }, text("nav.runs")),
+      el("thead", {}, head),
+      this.body,
+    );
     this.scroll = el("div", { class: "runs-scroll an-card" }, this.table);
     this.pager = el("nav", { class: "runs-pager", "aria-label": text("runs.pages") });
     this.empty = el("div", { class: "an-empty", hidden: true });
     const title = el("div", {}, el("h1", {}, text("nav.runs")), this.total);
-    this.tools = el("div", { class: "runs-tools", role: "search" }, this.search, this.state, this.tag, this.sorter, this.csv);
+    this.tools = el(
+      "div",
+      { class: "runs-tools", role: "search" },
+      this.search,
+      this.state,
+      this.tag,
+      this.sorter,
+      this.csv,
+    );
     this.page.replaceChildren(
       el("header", { class: "an-head" }, title, this.lost),
-      this.queue.element, this.tools, this.scroll, this.empty, this.pager, this.bulk.element);
+      this.queue.element,
+      this.tools,
+      this.scroll,
+      this.empty,
+      this.pager,
+      this.bulk.element,
+    );
     this.page.classList.add("waiting");
     this.showOrder();
   }
@@ -94,8 +167,16 @@ class RunsPage {
   head(column) {
     const label = text(`runs.column.${column.key}`);
     if (!column.sort) return el("th", { scope: "col", class: `col-${column.key}` }, label);
-    const cell = el("th", { scope: "col", class: `col-${column.key}` },
-      el("button", { type: "button", onclick: () => this.sort(column) }, el("span", {}, label), el("i", { "aria-hidden": "true" })));
+    const cell = el(
+      "th",
+      { scope: "col", class: `col-${column.key}` },
+      el(
+        "button",
+        { type: "button", onclick: () => this.sort(column) },
+        el("span", {}, label),
+        el("i", { "aria-hidden": "true" }),
+      ),
+    );
     this.heads.set(column.key, cell);
     return cell;
   }
@@ -111,14 +192,18 @@ class RunsPage {
 
   isSortedBy(column) {
     const { sort } = this.asked;
-    return column.sort.startsWith("metrics.") ? sort.startsWith(`${column.sort}/`) : sort === column.sort;
+    return column.sort.startsWith("metrics.")
+      ? sort.startsWith(`${column.sort}/`)
+      : sort === column.sort;
   }
 
   sort(column) {
     let { sort } = column;
     // The measure that most of the runs in sight have.
     if (sort.startsWith("metrics.")) sort = `metrics.${this.usualMeasure(column.key)}`;
-    const turned = this.isSortedBy(column) ? this.asked.order === "desc" : ASCENDING_FIRST.has(column.key);
+    const turned = this.isSortedBy(column)
+      ? this.asked.order === "desc"
+      : ASCENDING_FIRST.has(column.key);
     this.change({ sort, order: turned ? "asc" : "desc" });
   }
 
@@ -135,7 +220,10 @@ class RunsPage {
   /** Another search, filter or order; the first page of it. */
   change(values) {
     Object.assign(this.asked, { offset: 0 }, values);
-    const said = Object.entries(this.asked).map(([name, value]) => [name, value === USUAL[name] ? "" : value]);
+    const said = Object.entries(this.asked).map(([name, value]) => [
+      name,
+      value === USUAL[name] ? "" : value,
+    ]);
     remember(Object.fromEntries(said));
     this.showOrder();
     if (document.activeElement !== this.search) this.search.value = this.asked.search;
@@ -167,7 +255,8 @@ class RunsPage {
 
   trouble(problem) {
     show(this.lost, Boolean(problem));
-    if (problem?.status === 409 && this.asked.sort !== USUAL.sort) this.change({ sort: USUAL.sort, order: "desc" });
+    if (problem?.status === 409 && this.asked.sort !== USUAL.sort)
+      this.change({ sort: USUAL.sort, order: "desc" });
   }
 
   fill(reply) {
@@ -208,8 +297,12 @@ class RunsPage {
     const known = tags.join();
     if (known === this.knownTags && this.tag.value === this.asked.tags) return;
     this.knownTags = known;
-    const all = this.asked.tags && !tags.includes(this.asked.tags) ? [...tags, this.asked.tags] : tags;
-    this.tag.replaceChildren(el("option", { value: "" }, text("runs.every_tag")), ...all.map((tag) => el("option", { value: tag }, tag)));
+    const all =
+      this.asked.tags && !tags.includes(this.asked.tags) ? [...tags, this.asked.tags] : tags;
+    this.tag.replaceChildren(
+      el("option", { value: "" }, text("runs.every_tag")),
+      ...all.map((tag) => el("option", { value: tag }, tag)),
+    );
     this.tag.value = this.asked.tags;
     show(this.tag, all.length > 0);
   }
@@ -220,16 +313,21 @@ class RunsPage {
     if (kind === this.emptyKind) return;
     this.emptyKind = kind;
     if (kind === "filtered") {
-      this.empty.replaceChildren(el("h2", {}, text("runs.unmatched")), el("p", {}, text("runs.unmatched.help")),
+      this.empty.replaceChildren(
+        el("h2", {}, text("runs.unmatched")),
+        el("p", {}, text("runs.unmatched.help")),
         button(text("runs.show_all"), () => {
           this.search.value = "";
           this.state.value = "";
           this.change({ search: "", states: "", tags: "" });
-        }));
+        }),
+      );
     } else {
-      this.empty.replaceChildren(el("h2", {}, text("runs.none")),
+      this.empty.replaceChildren(
+        el("h2", {}, text("runs.none")),
         el("p", {}, text("runs.none.help")),
-        el("a", { class: "an-button primary", href: "/" }, text("runs.first")));
+        el("a", { class: "an-button primary", href: "/" }, text("runs.first")),
+      );
     }
   }
 
@@ -251,7 +349,9 @@ class RunsPage {
     before.disabled = offset === 0;
     after.disabled = offset + PAGE >= total;
     const range = text("runs.range", {
-      first: count(offset + 1), last: count(Math.min(total, offset + PAGE)), total: count(total),
+      first: count(offset + 1),
+      last: count(Math.min(total, offset + PAGE)),
+      total: count(total),
     });
     this.pager.replaceChildren(before, el("span", { class: "an-number an-muted" }, range), after);
   }
@@ -335,10 +435,14 @@ class Row {
     }
     this.measure(this.cells.validation, data.validation);
     this.measure(this.cells.test, data.test);
-    this.cells.spark.replaceChildren(sparkline(data.spark, text("runs.loss_of", { name: data.name })));
+    this.cells.spark.replaceChildren(
+      sparkline(data.spark, text("runs.loss_of", { name: data.name })),
+    );
     say(this.cells.seconds, data.seconds ? duration(data.seconds) : "–");
     if (isActive(data.state) && data.steps) {
-      this.cells.seconds.title = text("runs.done", { percent: Math.round((100 * data.step) / data.steps) });
+      this.cells.seconds.title = text("runs.done", {
+        percent: Math.round((100 * data.step) / data.steps),
+      });
     }
     if (!this.editing) this.fillWords(data);
   }
@@ -363,26 +467,58 @@ class Row {
     if (words === this.written) return;
     this.written = words;
     this.notes.replaceChildren(...(notes ? [el("span", { title: notes }, notes)] : []));
-    this.tags.replaceChildren(...tags.map((tag) => el("button", {
-      type: "button", class: "runs-tag", title: text("runs.only_tag"),
-      onclick: () => this.page.change({ tags: tag }),
-    }, tag)));
+    this.tags.replaceChildren(
+      ...tags.map((tag) =>
+        el(
+          "button",
+          {
+            type: "button",
+            class: "runs-tag",
+            title: text("runs.only_tag"),
+            onclick: () => this.page.change({ tags: tag }),
+          },
+          tag,
+        ),
+      ),
+    );
     if (this.page.readonly) return;
     const edit = (words, label, onclick) =>
       el("button", { type: "button", class: "runs-edit", "aria-label": label, onclick }, words);
-    this.tagButton = edit(text("runs.tags"), text("runs.tags.edit", { name }), () => this.editTags());
-    this.noteButton = edit(text("runs.note"), text("runs.note.edit", { name }), () => this.editNotes());
+    this.tagButton = edit(text("runs.tags"), text("runs.tags.edit", { name }), () =>
+      this.editTags(),
+    );
+    this.noteButton = edit(text("runs.note"), text("runs.note.edit", { name }), () =>
+      this.editNotes(),
+    );
     this.edits.replaceChildren(this.tagButton, this.noteButton);
   }
 
   editNotes() {
-    this.edit("noteButton", this.notes, this.data.notes, text("runs.note.of", this.data), text("runs.note.hint"),
-      (notes) => this.page.act(this.id, "note", { notes }));
+    this.edit(
+      "noteButton",
+      this.notes,
+      this.data.notes,
+      text("runs.note.of", this.data),
+      text("runs.note.hint"),
+      (notes) => this.page.act(this.id, "note", { notes }),
+    );
   }
 
   editTags() {
-    this.edit("tagButton", this.tags, this.data.tags.join(", "), text("runs.tags.of", this.data), text("runs.tags.hint"),
-      (words) => this.page.act(this.id, "tag", { tags: words.split(",").map((tag) => tag.trim()).filter(Boolean) }));
+    this.edit(
+      "tagButton",
+      this.tags,
+      this.data.tags.join(", "),
+      text("runs.tags.of", this.data),
+      text("runs.tags.hint"),
+      (words) =>
+        this.page.act(this.id, "tag", {
+          tags: words
+            .split(",")
+            .map((tag) => tag.trim())
+            .filter(Boolean),
+        }),
+    );
   }
 
   /** A box in place of the words: Enter or leaving it keeps, Escape forgets. */
@@ -400,7 +536,11 @@ class Row {
       if (focused) this[opener].focus();
     };
     const input = el("input", {
-      class: "an-input", value: words, placeholder, "aria-label": label, autocomplete: "off",
+      class: "an-input",
+      value: words,
+      placeholder,
+      "aria-label": label,
+      autocomplete: "off",
       onkeydown: (event) => {
         if (event.key === "Enter") end(true);
         if (event.key === "Escape") end(false);
@@ -425,14 +565,21 @@ class Queue {
     const head = unique("queue");
     this.title = el("h2", { id: head }, text("queue.now"));
     this.list = el("ol", { class: "queue" });
-    this.element = el("section", { class: "an-card queue-card", "aria-labelledby": head, hidden: true },
-      el("div", { class: "an-card-head" }, this.title), this.list);
+    this.element = el(
+      "section",
+      { class: "an-card queue-card", "aria-labelledby": head, hidden: true },
+      el("div", { class: "an-card-head" }, this.title),
+      this.list,
+    );
     this.items = new Map();
   }
 
   update({ active, queue, readonly }) {
     show(this.element, active.length + queue.length > 0);
-    say(this.title, queue.length ? text("queue.waiting", { count: count(queue.length) }) : text("queue.now"));
+    say(
+      this.title,
+      queue.length ? text("queue.waiting", { count: count(queue.length) }) : text("queue.now"),
+    );
     const order = queue.map((run) => run.id);
     const items = [...active, ...queue].map((run) => {
       const item = this.items.get(run.id) ?? new QueueItem(this.page, run.id);
@@ -442,7 +589,10 @@ class Queue {
     const focused = document.activeElement;
     this.items = new Map(items.map((item) => [item.id, item]));
     const wanted = items.map((item) => item.element);
-    if (wanted.length !== this.list.children.length || wanted.some((one, index) => this.list.children[index] !== one)) {
+    if (
+      wanted.length !== this.list.children.length ||
+      wanted.some((one, index) => this.list.children[index] !== one)
+    ) {
       this.list.replaceChildren(...wanted);
       if (this.list.contains(focused)) focused.focus();
     }
@@ -462,7 +612,13 @@ class QueueItem {
     this.up = button("↑", () => move(this.order[this.place - 1]), { kind: "quiet" });
     this.down = button("↓", () => move(this.order[this.place + 2] ?? null), { kind: "quiet" });
     this.out = button("×", () => page.act(id, "dequeue"), { kind: "quiet" });
-    this.buttons = el("div", { class: "queue-buttons", role: "group" }, this.up, this.down, this.out);
+    this.buttons = el(
+      "div",
+      { class: "queue-buttons", role: "group" },
+      this.up,
+      this.down,
+      this.out,
+    );
     // The arrow keys move a run too, as the buttons' titles say.
     this.buttons.addEventListener("keydown", (event) => {
       const pressed = { ArrowUp: this.up, ArrowDown: this.down }[event.key];
@@ -470,8 +626,15 @@ class QueueItem {
       event.preventDefault();
       if (!pressed.disabled) pressed.click();
     });
-    this.element = el("li", {}, this.pill, el("div", { class: "queue-words" }, this.name, this.about),
-      this.progress, this.left, this.buttons);
+    this.element = el(
+      "li",
+      {},
+      this.pill,
+      el("div", { class: "queue-words" }, this.name, this.about),
+      this.progress,
+      this.left,
+      this.buttons,
+    );
   }
 
   update(run, order, readonly) {
@@ -483,10 +646,15 @@ class QueueItem {
     say(this.about, text("run.on", run));
     this.bar.style.width = `${run.steps ? (100 * run.step) / run.steps : 0}%`;
     this.progress.classList.toggle("idle", waiting);
-    const left = run.remaining === null ? "" : text("queue.left", { time: duration(run.remaining) });
+    const left =
+      run.remaining === null ? "" : text("queue.left", { time: duration(run.remaining) });
     say(this.left, waiting ? `${this.place + 1}.` : left);
     this.buttons.classList.toggle("idle", !waiting || readonly);
-    for (const [one, name] of [[this.up, text("queue.up")], [this.down, text("queue.down")], [this.out, text("queue.out")]]) {
+    for (const [one, name] of [
+      [this.up, text("queue.up")],
+      [this.down, text("queue.down")],
+      [this.out, text("queue.out")],
+    ]) {
       one.title = name;
       one.setAttribute("aria-label", `${name}: ${run.name}`);
     }
@@ -504,8 +672,14 @@ class Bulk {
     this.words = el("span", { class: "an-number" });
     this.compare = el("a", { class: "an-button primary" }, text("nav.compare"));
     this.delete = button(text("run.delete"), () => this.remove(), { kind: "danger" });
-    this.element = el("div", { class: "runs-bulk", role: "region", "aria-label": text("runs.bulk"), hidden: true },
-      this.words, this.compare, this.delete, button(text("runs.clear"), () => page.clear(), { kind: "quiet" }));
+    this.element = el(
+      "div",
+      { class: "runs-bulk", role: "region", "aria-label": text("runs.bulk"), hidden: true },
+      this.words,
+      this.compare,
+      this.delete,
+      button(text("runs.clear"), () => page.clear(), { kind: "quiet" }),
+    );
   }
 
   update() {
@@ -519,8 +693,11 @@ class Bulk {
   async remove() {
     const ids = [...this.page.chosen];
     const agreed = await confirmed({
-      title: text(ids.length === 1 ? "runs.delete.one" : "runs.delete.many", { count: count(ids.length) }),
-      action: text("delete"), danger: true,
+      title: text(ids.length === 1 ? "runs.delete.one" : "runs.delete.many", {
+        count: count(ids.length),
+      }),
+      action: text("delete"),
+      danger: true,
       words: text("runs.delete.words"),
     });
     if (!agreed) return;

@@ -1,6 +1,20 @@
 // What a run shows beside numbers: pictures, codes as points in a plane, confusion matrices.
 
-import { ask, attempt, count, cssValue, el, loadPlotly, metricLabel, number, onTheme, segments, show, text, unique } from "./page.js";
+import {
+  ask,
+  attempt,
+  count,
+  cssValue,
+  el,
+  loadPlotly,
+  metricLabel,
+  number,
+  onTheme,
+  segments,
+  show,
+  text,
+  unique,
+} from "./page.js";
 
 /** The cards of all samples of a run, each with a slider over its epochs. */
 export class Samples {
@@ -40,20 +54,34 @@ class SampleCard {
     this.body = el("div", { class: `sample-body sample-${kind}` });
     this.view = new VIEWS[kind](this.body);
     this.slider = el("input", {
-      type: "range", min: 0, max: 0, step: 1, value: 0, "aria-label": text("samples.epoch_of", { name: metricLabel(name) }),
+      type: "range",
+      min: 0,
+      max: 0,
+      step: 1,
+      value: 0,
+      "aria-label": text("samples.epoch_of", { name: metricLabel(name) }),
       oninput: () => this.choose(Number(this.slider.value)),
     });
     this.at = el("output", { class: "an-number an-muted" }, "");
     this.scrub = el("div", { class: "sample-scrub" }, this.slider, this.at);
-    this.element = el("section", { class: "an-card", "aria-labelledby": head },
-      el("div", { class: "an-card-head" }, el("h2", { id: head }, metricLabel(name), el("span", {}, ` ${text("samples.where")}`)), this.scrub),
-      this.body);
+    this.element = el(
+      "section",
+      { class: "an-card", "aria-labelledby": head },
+      el(
+        "div",
+        { class: "an-card-head" },
+        el("h2", { id: head }, metricLabel(name), el("span", {}, ` ${text("samples.where")}`)),
+        this.scrub,
+      ),
+      this.body,
+    );
   }
 
   update(versions) {
     const following = this.chosen === undefined || this.chosen >= this.versions.length - 1;
     const newest = (list) => JSON.stringify(list.at(-1));
-    const same = versions.length === this.versions.length && newest(versions) === newest(this.versions);
+    const same =
+      versions.length === this.versions.length && newest(versions) === newest(this.versions);
     if (same || !versions.length) return;
     this.versions = versions;
     this.slider.max = versions.length - 1;
@@ -70,8 +98,8 @@ class SampleCard {
     this.at.textContent = words;
     this.slider.setAttribute("aria-valuetext", words);
     const query = new URLSearchParams({ name: this.name, step });
-    const found = this.kept.get(step)
-      ?? await attempt(() => ask(`/api/runs/${this.id}/samples?${query}`));
+    const found =
+      this.kept.get(step) ?? (await attempt(() => ask(`/api/runs/${this.id}/samples?${query}`)));
     if (!found) return;
     if (this.kept.size > 60) this.kept.clear();
     this.kept.set(step, found);
@@ -92,21 +120,27 @@ class Images {
     const shape = JSON.stringify(rows.map((row) => [row.label, row.images.length]));
     if (shape !== this.shape) this.lay(rows);
     this.shape = shape;
-    rows.forEach((row, y) => row.images.forEach((png, x) => {
-      // Only base64 becomes part of an address.
-      const data = /^[A-Za-z0-9+/=]+$/.test(png) ? `data:image/png;base64,${png}` : "";
-      if (this.cells[y][x].src !== data) this.cells[y][x].src = data;
-    }));
+    rows.forEach((row, y) =>
+      row.images.forEach((png, x) => {
+        // Only base64 becomes part of an address.
+        const data = /^[A-Za-z0-9+/=]+$/.test(png) ? `data:image/png;base64,${png}` : "";
+        if (this.cells[y][x].src !== data) this.cells[y][x].src = data;
+      }),
+    );
   }
 
   lay(rows) {
     const wide = Math.max(1, ...rows.map((row) => row.images.length));
     this.grid.style.setProperty("--wide", wide);
-    this.cells = rows.map((row) => row.images.map((_, x) => el("img", { alt: `${row.label} ${x + 1}` })));
-    this.grid.replaceChildren(...rows.flatMap((row, y) => [
-      el("div", { class: "sample-label" }, metricLabel(row.label)),
-      el("div", { class: "sample-row" }, ...this.cells[y]),
-    ]));
+    this.cells = rows.map((row) =>
+      row.images.map((_, x) => el("img", { alt: `${row.label} ${x + 1}` })),
+    );
+    this.grid.replaceChildren(
+      ...rows.flatMap((row, y) => [
+        el("div", { class: "sample-label" }, metricLabel(row.label)),
+        el("div", { class: "sample-row" }, ...this.cells[y]),
+      ]),
+    );
   }
 }
 
@@ -117,7 +151,11 @@ const SYMBOLS = ["circle", "diamond", "square", "cross", "triangle-up", "star"];
 
 class Scatter {
   constructor(place) {
-    this.plot = el("div", { class: "sample-plot", role: "img", "aria-label": text("samples.scatter") });
+    this.plot = el("div", {
+      class: "sample-plot",
+      role: "img",
+      "aria-label": text("samples.scatter"),
+    });
     place.append(this.plot);
     onTheme(this.plot, () => this.data && this.draw(this.data));
   }
@@ -132,25 +170,47 @@ class Scatter {
       // More classes than colours: the same colour again, with another shape.
       const turn = label ?? 0;
       return {
-        type: "scatter", mode: "markers", uid: `class${label}`,
-        name: label === null ? text("samples.item") : String(data.classes[label] ?? label).replaceAll("<", "&lt;"),
+        type: "scatter",
+        mode: "markers",
+        uid: `class${label}`,
+        name:
+          label === null
+            ? text("samples.item")
+            : String(data.classes[label] ?? label).replaceAll("<", "&lt;"),
         x: chosen.map((index) => data.x[index]),
         y: chosen.map((index) => data.y[index]),
         marker: {
-          size: 6, opacity: 0.8, color: cssValue(`--an-series-${(turn % COLORS) + 1}`),
+          size: 6,
+          opacity: 0.8,
+          color: cssValue(`--an-series-${(turn % COLORS) + 1}`),
           symbol: SYMBOLS[Math.floor(turn / COLORS) % SYMBOLS.length],
         },
         hovertemplate: "%{fullData.name}<extra></extra>",
       };
     });
     const axis = { showgrid: false, zeroline: false, showticklabels: false, ticks: "" };
-    await Plotly.react(this.plot, traces, {
-      uirevision: "codes", autosize: true, margin: { l: 8, r: 8, t: 8, b: 8 },
-      paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: cssValue("--font") || "sans-serif", size: 12, color: cssValue("--an-muted") },
-      showlegend: labels.length > 1, legend: { itemsizing: "constant", tracegroupgap: 0 },
-      dragmode: false, xaxis: axis, yaxis: axis,
-    }, { responsive: true, displaylogo: false, displayModeBar: false, showTips: false });
+    await Plotly.react(
+      this.plot,
+      traces,
+      {
+        uirevision: "codes",
+        autosize: true,
+        margin: { l: 8, r: 8, t: 8, b: 8 },
+        paper_bgcolor: "rgba(0,0,0,0)",
+        plot_bgcolor: "rgba(0,0,0,0)",
+        font: {
+          family: cssValue("--font") || "sans-serif",
+          size: 12,
+          color: cssValue("--an-muted"),
+        },
+        showlegend: labels.length > 1,
+        legend: { itemsizing: "constant", tracegroupgap: 0 },
+        dragmode: false,
+        xaxis: axis,
+        yaxis: axis,
+      },
+      { responsive: true, displaylogo: false, displayModeBar: false, showTips: false },
+    );
   }
 }
 
@@ -201,28 +261,50 @@ export class Confusion {
 
   layTable(classes) {
     const corner = el("td", { class: "confusion-corner", role: "none" }, text("confusion.corner"));
-    const head = el("tr", {}, corner, ...classes.map((name) => el("th", { scope: "col", title: name }, name)));
-    this.cells = classes.map((_, row) => classes.map((__, column) => el("td", {
-      tabindex: row + column === 0 ? 0 : -1,
-      onfocus: () => this.point(row, column),
-      onmouseenter: () => this.read(row, column),
-    })));
+    const head = el(
+      "tr",
+      {},
+      corner,
+      ...classes.map((name) => el("th", { scope: "col", title: name }, name)),
+    );
+    this.cells = classes.map((_, row) =>
+      classes.map((__, column) =>
+        el("td", {
+          tabindex: row + column === 0 ? 0 : -1,
+          onfocus: () => this.point(row, column),
+          onmouseenter: () => this.read(row, column),
+        }),
+      ),
+    );
     const rows = classes.map((name, row) =>
-      el("tr", {}, el("th", { scope: "row", title: name }, name), ...this.cells[row]));
-    return el("table", { class: "confusion-table", role: "grid", "aria-label": text("confusion") },
-      el("thead", {}, head), el("tbody", {}, ...rows));
+      el("tr", {}, el("th", { scope: "row", title: name }, name), ...this.cells[row]),
+    );
+    return el(
+      "table",
+      { class: "confusion-table", role: "grid", "aria-label": text("confusion") },
+      el("thead", {}, head),
+      el("tbody", {}, ...rows),
+    );
   }
 
   layMap(classes) {
     this.cells = null;
     const canvas = el("canvas", {
-      class: "confusion-map", width: classes.length, height: classes.length, tabindex: 0, role: "img",
+      class: "confusion-map",
+      width: classes.length,
+      height: classes.length,
+      tabindex: 0,
+      role: "img",
       "aria-label": text("confusion.map", { count: classes.length }),
       onfocus: () => this.read(...this.cursor),
     });
     canvas.addEventListener("mousemove", (event) => {
-      const place = (at, size) => Math.min(classes.length - 1, Math.max(0, Math.floor((at / size) * classes.length)));
-      this.read(place(event.offsetY, canvas.clientHeight), place(event.offsetX, canvas.clientWidth));
+      const place = (at, size) =>
+        Math.min(classes.length - 1, Math.max(0, Math.floor((at / size) * classes.length)));
+      this.read(
+        place(event.offsetY, canvas.clientHeight),
+        place(event.offsetX, canvas.clientWidth),
+      );
     });
     return canvas;
   }
@@ -234,48 +316,70 @@ export class Confusion {
   }
 
   fillTable() {
-    this.data.counts.forEach((row, y) => row.forEach((n, x) => {
-      const cell = this.cells[y][x];
-      const share = this.sums[y] ? n / this.sums[y] : 0;
-      cell.textContent = n === 0 ? "·" : this.mode === "counts" ? count(n) : percent(share);
-      // A square root, so that a few mistakes among many right answers can be seen.
-      const depth = n === 0 ? 0 : Math.round(8 + 82 * Math.sqrt(share));
-      cell.style.setProperty("--depth", `${depth}%`);
-      cell.className = `${x === y ? "right" : "wrong"}${depth > 55 ? " deep" : ""}${n ? "" : " none"}`;
-      cell.setAttribute("aria-label", this.sentence(y, x));
-    }));
+    this.data.counts.forEach((row, y) =>
+      row.forEach((n, x) => {
+        const cell = this.cells[y][x];
+        const share = this.sums[y] ? n / this.sums[y] : 0;
+        cell.textContent = n === 0 ? "·" : this.mode === "counts" ? count(n) : percent(share);
+        // A square root, so that a few mistakes among many right answers can be seen.
+        const depth = n === 0 ? 0 : Math.round(8 + 82 * Math.sqrt(share));
+        cell.style.setProperty("--depth", `${depth}%`);
+        cell.className = `${x === y ? "right" : "wrong"}${depth > 55 ? " deep" : ""}${n ? "" : " none"}`;
+        cell.setAttribute("aria-label", this.sentence(y, x));
+      }),
+    );
   }
 
   fillMap() {
     const size = this.data.classes.length;
     const context = this.table.getContext("2d");
     const picture = context.createImageData(size, size);
-    const [ground, right, wrong] = ["--an-surface-2", "--an-series-1", "--an-series-2"].map((name) => rgb(cssValue(name)));
-    this.data.counts.forEach((row, y) => row.forEach((n, x) => {
-      const depth = n && this.sums[y] ? 0.12 + 0.88 * Math.sqrt(n / this.sums[y]) : 0;
-      const full = x === y ? right : wrong;
-      const at = 4 * (y * size + x);
-      for (let c = 0; c < 3; c += 1) picture.data[at + c] = ground[c] + (full[c] - ground[c]) * depth;
-      picture.data[at + 3] = 255;
-    }));
+    const [ground, right, wrong] = ["--an-surface-2", "--an-series-1", "--an-series-2"].map(
+      (name) => rgb(cssValue(name)),
+    );
+    this.data.counts.forEach((row, y) =>
+      row.forEach((n, x) => {
+        const depth = n && this.sums[y] ? 0.12 + 0.88 * Math.sqrt(n / this.sums[y]) : 0;
+        const full = x === y ? right : wrong;
+        const at = 4 * (y * size + x);
+        for (let c = 0; c < 3; c += 1)
+          picture.data[at + c] = ground[c] + (full[c] - ground[c]) * depth;
+        picture.data[at + 3] = 255;
+      }),
+    );
     context.putImageData(picture, 0, 0);
   }
 
   listMistakes() {
     const { classes, counts } = this.data;
     const all = counts.flatMap((row, y) => row.map((n, x) => ({ n, y, x })));
-    const worst = all.filter(({ n, y, x }) => n && y !== x).sort((a, b) => b.n - a.n).slice(0, MISTAKES);
-    const items = worst.map(({ n, y, x }) => el("li", {},
-      el("span", {}, text("confusion.mistake", { right: classes[y], wrong: classes[x] })), el("b", { class: "an-number" }, count(n))));
+    const worst = all
+      .filter(({ n, y, x }) => n && y !== x)
+      .sort((a, b) => b.n - a.n)
+      .slice(0, MISTAKES);
+    const items = worst.map(({ n, y, x }) =>
+      el(
+        "li",
+        {},
+        el("span", {}, text("confusion.mistake", { right: classes[y], wrong: classes[x] })),
+        el("b", { class: "an-number" }, count(n)),
+      ),
+    );
     this.mistakes.replaceChildren(
       el("h3", {}, text("confusion.mistakes")),
-      worst.length ? el("ol", {}, ...items) : el("p", { class: "an-muted" }, text("confusion.none")));
+      worst.length
+        ? el("ol", {}, ...items)
+        : el("p", { class: "an-muted" }, text("confusion.none")),
+    );
   }
 
   sentence(y, x) {
     const { classes, counts } = this.data;
     return text(x === y ? "confusion.right" : "confusion.wrong", {
-      right: classes[y], wrong: classes[x], count: count(counts[y][x]), all: count(this.sums[y]),
+      right: classes[y],
+      wrong: classes[x],
+      count: count(counts[y][x]),
+      all: count(this.sums[y]),
       share: percent(this.sums[y] ? counts[y][x] / this.sums[y] : 0),
     });
   }
@@ -307,14 +411,14 @@ export class Confusion {
   }
 }
 
-
 function percent(share) {
   if (share > 0 && share < 0.0095) return "<1 %";
   return `${Math.round(100 * share)} %`;
 }
 
 function rgb(hex) {
-  const long = hex.length === 4 ? [...hex.slice(1)].map((digit) => digit + digit).join("") : hex.slice(1);
+  const long =
+    hex.length === 4 ? [...hex.slice(1)].map((digit) => digit + digit).join("") : hex.slice(1);
   return [0, 2, 4].map((at) => Number.parseInt(long.slice(at, at + 2), 16));
 }
 
