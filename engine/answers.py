@@ -53,16 +53,20 @@ class Answers:
         with self._lock:
             talk, self._talk = self._talk, None
         if talk is not None:
-            end(talk.process)
+            talk.process.terminate()
+            talk.listener.join(5)
+            talk.process.kill()  # of one that didn't listen; the others are gone already
+            talk.listener.join()
 
     def _talk_now(self) -> Talk:
-        if self._talk is None or self._talk.process.poll() is not None:
+        if self._talk is None:
             self._talk = Talk(start(
                 self.command, log=self.log, stdin=subprocess.PIPE, stdout=subprocess.PIPE
             ))  # fmt: skip
-            threading.Thread(
+            self._talk.listener = threading.Thread(
                 target=self._listen, args=(self._talk,), name="answers", daemon=True
-            ).start()
+            )
+            self._talk.listener.start()
         return self._talk
 
     def _listen(self, talk: Talk) -> None:
@@ -81,6 +85,9 @@ class Answers:
         code = talk.process.wait()
         with self._lock:
             futures, talk.waiting = list(talk.waiting.values()), {}
+            if talk is self._talk:
+                self._talk = None
+            end(talk.process)
         for future in futures:
             if future.set_running_or_notify_cancel():
                 future.set_exception(RuntimeError(
@@ -91,6 +98,8 @@ class Answers:
 
 class Talk:
     """A conversation with one process: its pipes, and who waits for which answer."""
+
+    listener: threading.Thread
 
     def __init__(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None

@@ -65,14 +65,20 @@ class Range(Frozen):
 
 
 class Help(Frozen):
-    """One line under the setting's name: what it does, and when to change it."""
+    """One line under the setting's name: what it does, and when to change it.
+
+    `empty` is what no value means, for a setting that may have none.
+    """
 
     text: str
     label: str | None = None
     unit: str | None = None
+    empty: str = "off"
 
-    def __init__(self, text: str, label: str | None = None, unit: str | None = None) -> None:
-        BaseModel.__init__(self, text=text, label=label, unit=unit)
+    def __init__(
+        self, text: str, label: str | None = None, unit: str | None = None, empty: str = "off"
+    ) -> None:
+        BaseModel.__init__(self, text=text, label=label, unit=unit, empty=empty)
 
 
 class Only(Frozen):
@@ -107,7 +113,8 @@ class Field(Frozen):
     default: Value = None
     required: bool = False
     optional: bool = False
-    """None is a valid value and means «off» or «decided by the program»."""
+    """None is a valid value, and means what `empty` says."""
+    empty: str = "off"
     range: Range | None = None
     choices: tuple[str, ...] = ()
     unit: str | None = None
@@ -352,7 +359,8 @@ def _field(parameter: inspect.Parameter, hint: Any) -> Field:
         help=help_.text if help_ else "",
         type=kind, default=None if required else default, required=required,
         optional=optional, range=said.get(Range), choices=choices,
-        unit=help_.unit if help_ else None, only=said.get(Only),
+        unit=help_.unit if help_ else None, empty=help_.empty if help_ else "off",
+        only=said.get(Only),
         advanced=Advanced in said, hidden=Hidden in said,
     )  # fmt: skip
 

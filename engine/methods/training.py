@@ -62,7 +62,7 @@ class Training(
         ] = 0.9,
         clip: Annotated[
             float | None, Range(1e-3, 1e3), Advanced(),
-            Help("Scales a step down when the gradient's norm is above this; empty is off",
+            Help("Scales a step down when the gradient's norm is above this",
                  label="Gradient clipping"),
         ] = None,
         accumulate: Annotated[
@@ -72,17 +72,17 @@ class Training(
         ] = 1,
         average: Annotated[
             float | None, Range(0.5, 0.99999), Advanced(),
-            Help("Also keeps a moving average of the weights with this decay, and judges that; "
-                 "empty is off", label="Weight averaging (EMA)"),
+            Help("Also keeps a moving average of the weights with this decay, and judges that",
+                 label="Weight averaging (EMA)"),
         ] = None,
         patience: Annotated[
             int | None, Range(1, 10_000), Advanced(),
-            Help("Stops when validation hasn't improved for so many epochs; empty is off",
+            Help("Stops when validation hasn't improved for so many epochs",
                  label="Early stopping", unit="epochs"),
         ] = None,
         max_steps: Annotated[
             int | None, Range(1, 10**9), Advanced(),
-            Help("Ends after so many steps even in mid-epoch; empty is off", label="Step limit"),
+            Help("Ends after so many steps even in mid-epoch", label="Step limit"),
         ] = None,
         precision: Annotated[
             PrecisionName, Advanced(),
@@ -90,8 +90,8 @@ class Training(
         ] = "auto",
         threads: Annotated[
             int | None, Range(1, 1024), Advanced(),
-            Help("Processor threads to compute with; empty uses what other programs leave free, "
-                 "which changes the last bits of a result"),
+            Help("Processor threads to compute with; “adapted” uses what other programs leave "
+                 "free, which changes the last bits of a result", empty="adapted"),
         ] = None,
         compile: Annotated[
             bool, Advanced(),
@@ -99,8 +99,8 @@ class Training(
         ] = False,
         deterministic: Annotated[
             bool, Advanced(),
-            Help("The same bits every time, whatever else the machine does: float32, always as many "
-                 "threads, only operations that allow it; somewhat slower"),
+            Help("The same bits every time, whatever else the machine does: float32, always as "
+                 "many threads, only operations that allow it; somewhat slower"),
         ] = False,
     ) -> None:  # fmt: skip
         self.plan = Plan(

@@ -1,0 +1,92 @@
+"""The process that answers the pages: estimates, previews, predictions, and what if it dies."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from engine.answers import Answers
+from engine.catalog import BadInput
+from engine.home import Home
+from engine.recipe import Recipe
+
+APP = Path(__file__).parents[2] / "app.py"
+PATIENCE = 200
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Answers]:
+    home = Home.find(tmp_path_factory.mktemp("home"))
+    command = [sys.executable, str(APP), "answer", "--home", str(home.root)]
+    asked = Answers(command, log=home.root / "answers.log")
+    yield asked
+    asked.close()
+
+
+def test_an_estimate_counts_and_times_a_recipe(
+    answers: Answers, recipe: Callable[..., Recipe]
+) -> None:
+    made = recipe(method__epochs=7)
+    said = answers.ask("estimate", recipe=made.to_json()).result(PATIENCE)
+    assert said["parameters"] == said["trainable"] == 1034
+    assert said["steps"] == 7 * 12
+    assert 0 < said["seconds_per_epoch"] < said["seconds"]
+    assert said["memory"] >= 16 * 1034
+    assert said["device"] == "cpu"
+    assert "fp32" in said["precision"]
+
+
+def test_a_preview_shows_every_class(answers: Answers) -> None:
+    said = answers.ask("preview", data={"name": "Mnist5000", "settings": {}}).result(PATIENCE)
+    assert said["counts"] == {"train": [400] * 10, "validation": [50] * 10, "test": [50] * 10}
+    assert said["shape"] == [28, 28, 1]
+    assert {item["label"] for item in said["samples"]["items"]} == set("0123456789")
+    said = answers.ask("preview", data={"name": "MnistRows"}).result(PATIENCE)
+    assert said["samples"]["kind"] == "sequences"
+    assert len(said["samples"]["items"][0]["values"]) == 28
+
+
+def test_a_persons_mistake_names_the_field(answers: Answers, recipe: Callable[..., Recipe]) -> None:
+    wrong = recipe().to_json().replace('"dropout":0.0', '"dropout":7')
+    with pytest.raises(BadInput, match="Dropout is 7") as problem:
+        answers.ask("estimate", recipe=wrong).result(PATIENCE)
+    assert problem.value.field == "model.dropout"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
+def test_if_it_dies_only_the_questions_in_hand_fail(
+    answers: Answers, recipe: Callable[..., Recipe]
+) -> None:
+    answers.ask("preview", data={"name": "MnistRows"}).result(PATIENCE)
+    talk = answers._talk
+    assert talk is not None
+    os.kill(talk.process.pid, signal.SIGSTOP)  # so that the question is surely in hand
+    waiting = [answers.ask("estimate", recipe=recipe().to_json()) for _ in range(3)]
+    os.kill(talk.process.pid, signal.SIGKILL)
+    for question in waiting:
+        with pytest.raises(RuntimeError, match="ended while it worked on this"):
+            question.result(PATIENCE)
+    talk.process.wait()
+    again = answers.ask("preview", data={"name": "MnistRows"}).result(PATIENCE)
+    assert again["shape"] == [28]
+
+
+def test_questions_from_many_threads_each_get_their_own_answer(answers: Answers) -> None:
+    said: dict[str, list[int]] = {}
+
+    def ask(name: str, shape: list[int]) -> None:
+        said[name] = answers.ask("preview", data={"name": name}).result(PATIENCE)["shape"]
+
+    wanted = {"Mnist5000": [28, 28, 1], "MnistRows": [28], "Digits8x8": [8, 8, 1]}
+    threads = [threading.Thread(target=ask, args=item) for item in wanted.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert said == wanted

@@ -1,0 +1,146 @@
+"""What a run's newest checkpoint says of new inputs."""
+
+from __future__ import annotations
+
+import io
+from base64 import b64encode
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from engine import predict
+from engine.catalog import BadInput
+from engine.events import Event
+from engine.home import Home
+from engine.predict import Predictor
+from engine.recipe import Recipe
+
+Make = Callable[..., Recipe]
+CarryOut = Callable[..., list[Event]]
+
+
+def train(home: Home, recipe: Recipe, events: CarryOut, number: int = 1) -> Predictor:
+    events(recipe, number=number)
+    (home.run(number) / "recipe.json").write_text(recipe.to_json())
+    return Predictor(home, number)
+
+
+def png(pixels: np.ndarray) -> str:
+    out = io.BytesIO()
+    Image.fromarray(pixels).save(out, "PNG")
+    return b64encode(out.getvalue()).decode()
+
+
+def test_a_prediction_is_what_the_test_split_would_get(
+    home: Home, recipe: Make, events: CarryOut
+) -> None:
+    predictor = train(home, recipe(method__epochs=8, method__learning_rate=0.01), events)
+    data = predictor.setup.data
+    rows = data.splits["test"][:40]
+    inputs = [{"png": png(data.items.pixels[row, :, :, 0])} for row in rows]
+    answers = predictor.answer(inputs)["results"]
+    said = [answer["classes"][0]["label"] for answer in answers]
+    right = np.mean(
+        [s == data.classes[data.labels[row]] for s, row in zip(said, rows, strict=True)]
+    )
+    assert right > 0.8
+    for answer in answers:
+        shares = [c["probability"] for c in answer["classes"]]
+        assert sum(shares) == pytest.approx(1, abs=1e-4)
+        assert shares == sorted(shares, reverse=True)
+        assert sorted(c["label"] for c in answer["classes"]) == sorted(data.classes)
+
+
+def test_pictures_of_any_size_and_mode_are_taken(
+    home: Home, recipe: Make, events: CarryOut
+) -> None:
+    predictor = train(home, recipe(method__max_steps=1), events)
+    for mode, size in [("RGB", (300, 200)), ("RGBA", (5, 9)), ("P", (64, 64)), ("1", (8, 8))]:
+        out = io.BytesIO()
+        Image.new(mode, size).save(out, "PNG")
+        (answer,) = predictor.answer([{"png": b64encode(out.getvalue()).decode()}])["results"]
+        assert len(answer["classes"]) == 10
+
+
+def test_an_autoencoder_shows_its_reconstruction_and_error(
+    home: Home, recipe: Make, events: CarryOut
+) -> None:
+    predictor = train(home, recipe(model="Autoencoder", task="Reconstruction"), events)
+    (answer,) = predictor.answer([{"png": png(np.zeros((8, 8), np.uint8))}])["results"]
+    assert 0 < answer["error"] < 1
+    assert answer["reconstruction"] != answer["input"]
+
+
+def test_a_newer_checkpoint_is_taken_up(home: Home, recipe: Make, events: CarryOut) -> None:
+    predictor = train(home, recipe(method__max_steps=1), events)
+    question = [{"png": png(np.full((8, 8), 99, np.uint8))}]
+    first = predictor.answer(question)
+    events(recipe(method__epochs=3), number=1)
+    second = predictor.answer(question)
+    assert second["checkpoint"]["step"] > first["checkpoint"]["step"] == 1
+    assert second["results"] != first["results"]
+
+
+def test_a_sequence_comes_as_rows_or_as_text_and_of_any_length(
+    home: Home, recipe: Make, events: CarryOut
+) -> None:
+    predictor = train(home, recipe(model="LSTM", data="MnistRows", method__max_steps=1), events)
+    for length in (1, 28, 90):
+        rows = np.random.default_rng(length).random((length, 28)).round(3)
+        text = "\n".join(";".join(map(str, row)) for row in rows)
+        header = ";".join(f"pixel {i}" for i in range(28))
+        answers = predictor.answer(
+            [{"sequence": rows.tolist()}, {"text": text}, {"text": f"{header}\n{text}\n"}]
+        )["results"]
+        assert answers[0]["classes"] == answers[1]["classes"] == answers[2]["classes"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"text": "1,2,3"}, "Step 1 has 3 numbers; this model takes 28"),
+        ({"text": ""}, "no step"),
+        ({"text": "a,b\n1,x\n"}, "Line 2 isn't all numbers"),
+        ({"sequence": [[float("nan")] * 28]}, "Step 1 holds a number that isn't finite"),
+        ({"png": ""}, "takes a sequence"),
+    ],
+)
+def test_a_sequence_that_does_not_fit_is_told_where(
+    home: Home, recipe: Make, events: CarryOut, given: dict[str, object], said: str
+) -> None:
+    predictor = train(home, recipe(model="LSTM", data="MnistRows", method__max_steps=1), events)
+    with pytest.raises(BadInput, match=said):
+        predictor.answer([given])
+
+
+def test_what_is_no_picture_is_a_sentence(home: Home, recipe: Make, events: CarryOut) -> None:
+    predictor = train(home, recipe(method__max_steps=1), events)
+    good = {"png": png(np.zeros((8, 8), np.uint8))}
+    for bad in ({"png": b64encode(b"hello").decode()}, {"png": "%%%"}, {"text": "1,2"}):
+        with pytest.raises(BadInput, match="Input 2: "):
+            predictor.answer([good, bad])
+
+
+def test_a_run_without_a_checkpoint_says_what_to_wait_for(home: Home) -> None:
+    with pytest.raises(BadInput, match="wait for its first epoch"):
+        Predictor(home, 7)
+
+
+def test_numbers_are_read_as_people_paste_them() -> None:
+    assert predict.rows("1 2\n3 4") == [[1, 2], [3, 4]]
+    assert predict.rows("a,b\n1,2\n\n3,4\n") == [[1, 2], [3, 4]]
+    assert predict.rows("1\t2\n3\t4\n") == [[1, 2], [3, 4]]
+    assert predict.rows("5") == [[5]]
+
+
+def test_the_files_of_a_person_stay_where_they_are(
+    home: Home, recipe: Make, events: CarryOut, tmp_path: Path
+) -> None:
+    predictor = train(home, recipe(method__max_steps=1), events)
+    path = tmp_path / "digit.png"
+    Image.new("L", (8, 8)).save(path)
+    predictor.answer([{"path": str(path)}])
+    assert path.exists()
