@@ -30,7 +30,6 @@ HERE = Path(__file__).resolve()
 cli = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
-    help="Pretrain, fine-tune and try models, from a browser or from here.",
 )
 runs = typer.Typer(help="The history of runs.")
 data = typer.Typer(help="Datasets of your own.")
@@ -85,19 +84,33 @@ def command(home: Home, database_url: str | None, *words: str) -> list[str]:
 # --- serve ----------------------------------------------------------------------------------
 
 
+PortOption = Annotated[int, typer.Option(help="The next free one is taken if it is in use.")]
+HostOption = Annotated[str, typer.Option(help="The address to listen on.")]
+
+
 @cli.callback(invoke_without_command=True)
-def default(context: typer.Context) -> None:
-    """Without a command: serve."""
+def default(
+    context: typer.Context,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+    port: PortOption = 7860,
+    host: HostOption = "127.0.0.1",
+) -> None:
+    """Pretrain, fine-tune and try models, from a browser or from here. Without a command: serve."""
+    if home is not None:  # said before the command, it holds for the command
+        os.environ["ANNEAL_HOME"] = str(home)
+    if database_url is not None:
+        os.environ["ANNEAL_DATABASE_URL"] = database_url
     if context.invoked_subcommand is None:
-        serve()
+        serve(home=home, database_url=database_url, port=port, host=host)
 
 
 @cli.command()
 def serve(
     home: HomeOption = None,
     database_url: DatabaseOption = None,
-    port: Annotated[int, typer.Option(help="The next free one is taken if it is in use.")] = 7860,
-    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: PortOption = 7860,
+    host: HostOption = "127.0.0.1",
 ) -> None:
     """Open the pages and the run queue."""
     import filelock

@@ -12,11 +12,11 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import Options, Result, import_cifar10, overhead, pages, training
+from benchmarks import Options, Result, click, import_cifar10, overhead, pages, training
 from engine.catalog import BadInput
 
 BENCHMARKS: dict[str, Callable[[Options], Result]] = {
-    "click-to-first-point": pages.click_to_first_point,
+    "click-to-first-point": click.click_to_first_point,
     "convnet-mnist": training.convnet_mnist,
     "convnet-cifar10": training.convnet_cifar10,
     "lstm-rows": training.lstm_rows,

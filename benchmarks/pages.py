@@ -75,7 +75,7 @@ SCROLL = """async () => {
 
 def curve_million(options: Options) -> Result:
     """Seconds until the Run page shows a curve of 1,000,000 points."""
-    with _served(_million) as (url, run), _browser() as page:
+    with _served(_million) as (url, run), browsing() as page:
         visits = _visits(page, f"{url}run?id={run}", DRAWN)
         zooms = page.evaluate(ZOOM)
         sent = len(page.request.get(f"{url}api/runs/{run}/curves?points=3000").body())
@@ -86,7 +86,7 @@ def curve_million(options: Options) -> Result:
 
 def history_2000(options: Options) -> Result:
     """Seconds until the Runs page shows the first hundred of 2,000 runs."""
-    with _served(_many) as (url, _), _browser() as page:
+    with _served(_many) as (url, _), browsing() as page:
         visits = _visits(page, f"{url}runs", ROWS)
         frames = page.evaluate(SCROLL)
         page.get_by_role("searchbox").fill("run 199")
@@ -227,7 +227,7 @@ def _catalog() -> Catalog:
 
 
 @contextlib.contextmanager
-def _browser() -> Iterator[Any]:
+def browsing() -> Iterator[Any]:
     """A page of a fresh Chromium. BadInput when there is none."""
     from playwright.sync_api import sync_playwright
 

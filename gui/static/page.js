@@ -93,6 +93,13 @@ export function loadPlotly() {
   return plotly;
 }
 
+/** Has the browser fetch plotly when it is idle: the next page will want it. */
+export function prefetchPlotly() {
+  document.head.append(
+    el("link", { rel: "prefetch", as: "script", href: `${STATIC}/plotly.min.js` }),
+  );
+}
+
 // --- asking again and again --------------------------------------------------------------------
 
 /** True for what the server refused, or when it can't be reached: not a fault of the script. */

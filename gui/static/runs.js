@@ -17,6 +17,7 @@ import {
   number,
   parameters,
   poll,
+  prefetchPlotly,
   remember,
   say,
   select,
@@ -249,6 +250,7 @@ class RunsPage {
     }
     this.readonly = reply.readonly;
     this.fill(reply);
+    if (this.page.classList.contains("waiting")) prefetchPlotly();
     this.page.classList.remove("waiting");
     return reply.active.length || reply.queue.length ? 1000 : 2500;
   }
