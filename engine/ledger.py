@@ -73,6 +73,7 @@ class Ledger(Protocol):
         state: Ending,
         reason: str,
         metrics: Mapping[str, Any] | None = None,
+        kept: bool = True,
         pid: int | None = None,
     ) -> None: ...
     def interrupt(self, id: int, reason: str, *, pid: int | None = None) -> bool: ...

@@ -68,6 +68,8 @@ class Position:
     top: float | None = None
     """The best headline of validation so far, its sign such that larger is better."""
     best_epoch: int = 0
+    best_scores: dict[str, float] = field(default_factory=dict)
+    """What validation measured in that epoch."""
     without_gain: int = 0
     done: bool = False
     seen: int = 0
@@ -252,6 +254,7 @@ def is_better(at: Position, task: Task, scores: dict[str, Any], items: int) -> b
     if score < at.top - task.uncertainty(scores, items):
         return False
     at.best_epoch = at.epoch
+    at.best_scores = {name: x for name, x in scores.items() if isinstance(x, float)}
     return True
 
 

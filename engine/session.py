@@ -146,6 +146,7 @@ def _finish(
     metrics: dict[str, Any] = {
         f"test/{name}": value for name, value in scores.items() if isinstance(value, float)
     }
+    metrics |= {f"validation/{name}": value for name, value in at.best_scores.items()}
     metrics |= {
         "headline": f"test/{task.headline}", "larger_is_better": task.larger_is_better,
         "best_epoch": at.best_epoch, "best_step": best.step,

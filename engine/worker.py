@@ -160,7 +160,12 @@ def work(
         ended = defect()
     recorder.close()
     ledger.end(
-        run.id, state=ended.state, reason=ended.reason, metrics=ended.metrics, pid=recorder.pid
+        run.id,
+        state=ended.state,
+        reason=ended.reason,
+        metrics=ended.metrics,
+        kept=bool(checkpoint.entries(home.checkpoints(run.id))),
+        pid=recorder.pid,
     )
     return ended
 

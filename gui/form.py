@@ -194,7 +194,7 @@ def _fields(kind: Kind, held: Mapping[Kind, Option], wanted: Wanted,
          "high": field.range.high if field.range else None,
          "step": field.range.step if field.range else None,
          "log": bool(field.range and field.range.log),
-         "optional": field.optional, "advanced": field.advanced,
+         "optional": field.optional, "empty": field.empty, "advanced": field.advanced,
          "only": {"field": f"{kind}.{field.only.field}", "values": list(field.only.values)}
          if field.only else None,
          "suggested": suggested[f"{kind}.{field.name}"],

@@ -547,6 +547,7 @@ def _setting(
         "label": field.label if field else _words(name),
         "value": plain(value),
         "unit": field.unit if field else None,
+        "empty": field.empty if field else None,
         "help": field.help if field else "",
         "default": plain(default),
         "changed": name in defaults and value != default,

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from storage.history import History
 
 PORTS_TRIED = 100
+CHARTS = ("/run", "/compare")
+"""Pages that open with a chart."""
 LOCAL = ("127.0.0.1", "localhost", "::1")
 MARK = (assets.STATIC / "mark.svg").read_text().strip()
 
@@ -288,6 +290,9 @@ class SameSite:
         ]
         # Gradio puts the styles into the page by a script: fetched by then, they never come late.
         self.early = [(b"link", f"<{url}>; rel=preload; as=style".encode()) for url in styles()]
+        # A curve waits for plotly's megabytes: they come while the page's own scripts run.
+        plotly = f"<{assets.url('plotly.min.js')}>; rel=preload; as=script"
+        self.charts = [*self.early, (b"link", plotly.encode())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -301,7 +306,9 @@ class SameSite:
             await PlainTextResponse("Not from this site", status_code=403)(scope, receive, send)
             return
 
-        added = self.always + (self.early if scope["path"] in self.paths else [])
+        path = scope["path"]
+        early = self.charts if path in CHARTS else self.early if path in self.paths else []
+        added = self.always + early
 
         async def guarded(message: Message) -> None:
             if message["type"] == "http.response.start":

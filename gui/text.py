@@ -83,7 +83,6 @@ STRINGS: dict[str, str] = {
     "train.command.recipe": "Recipe",
     "train.copy": "Copy",
     "train.reset": "Back to the suggestion: {value}",
-    "train.off": "off",
     "train.cloned": "Everything is set as it was in run {run}.",
     "train.fix": "Something on the form needs a change first.",
     # Datasets
@@ -344,7 +343,7 @@ STRINGS: dict[str, str] = {
     "run.unchanged": "Everything is at its default.",
     "run.scratch": "From scratch",
     "run.default": "Default: {value}",
-    "value.automatic": "automatic",
+    "value.none": "–",
     "value.yes": "yes",
     "value.no": "no",
     "run.no_notices": "Nothing to report.",

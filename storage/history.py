@@ -378,9 +378,10 @@ class History:
         state: State,
         reason: str,
         metrics: Mapping[str, Any] | None = None,
+        kept: bool = True,
         pid: int | None = None,
     ) -> None:
-        """The run is over, or paused, and `reason` says why.
+        """The run is over, or paused, and `reason` says why; `kept` is off if no checkpoint stays.
 
         LostRun when it had ended already, or isn't `pid`'s where that is given.
         """
@@ -392,6 +393,8 @@ class History:
                 raise runs.lost(connection, id)
             if metrics is not None:
                 runs.measure(connection, id, metrics)
+            if not kept:
+                runs.change(connection, id, saved_step=None, best_step=None)
 
     def interrupt(self, id: int, reason: str, *, pid: int | None = None) -> bool:
         """Mark an active run as interrupted; False if it has ended by itself meanwhile.

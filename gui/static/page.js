@@ -257,9 +257,9 @@ export function measured(name, value) {
   return (UNITS[name] ?? number)(value);
 }
 
-/** A setting's value in words. */
-export function spoken(value) {
-  if (value === null || value === undefined) return text("value.automatic");
+/** A setting's value in words; `empty` is what no value means. */
+export function spoken(value, empty) {
+  if (value === null || value === undefined) return empty ?? text("value.none");
   if (value === true) return text("value.yes");
   if (value === false) return text("value.no");
   if (Array.isArray(value)) return value.join(", ");

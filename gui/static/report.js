@@ -274,10 +274,10 @@ export class Recipe {
     );
   }
 
-  row({ label, value, unit, help, changed, default: usual }) {
-    const words = `${spoken(value)}${unit && value !== null ? ` ${unit}` : ""}`;
+  row({ label, value, unit, empty, help, changed, default: usual }) {
+    const words = `${spoken(value, empty)}${unit && value !== null ? ` ${unit}` : ""}`;
     const title =
-      changed && usual !== undefined ? text("run.default", { value: spoken(usual) }) : null;
+      changed && usual !== undefined ? text("run.default", { value: spoken(usual, empty) }) : null;
     return el(
       "div",
       { class: changed ? "changed" : "", title: help || null },

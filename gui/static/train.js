@@ -25,7 +25,7 @@ export function mount(page) {
 
   const shown = (field, value) => {
     if (field.type === "bool") return value ? "✓" : "✗";
-    return written(value) || text("train.off");
+    return written(value) || field.empty;
   };
 
   const fields = () => plan.sections.flatMap((section) => section.fields);
@@ -90,7 +90,7 @@ export function mount(page) {
     }
     if (field.control === "choice") {
       const select = el("select", { class: "an-input", ...described });
-      if (field.optional) select.append(el("option", { value: "" }, text("train.off")));
+      if (field.optional) select.append(el("option", { value: "" }, field.empty));
       for (const choice of field.choices) select.append(el("option", { value: choice }, choice));
       select.value = written(field.value);
       select.addEventListener("change", () => changed(field, select.value || null));
@@ -104,7 +104,7 @@ export function mount(page) {
       step: numeric ? (field.type === "int" ? 1 : "any") : null,
       min: numeric ? field.low : null,
       max: numeric ? field.high : null,
-      placeholder: field.optional ? text("train.off") : null,
+      placeholder: field.optional ? field.empty : null,
       autocomplete: "off",
       spellcheck: "false",
       value: written(field.value),

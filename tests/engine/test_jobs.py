@@ -165,7 +165,7 @@ def test_a_worker_sees_every_wish(
         history.wish(number, wish)  # type: ignore[arg-type]
         until(lambda number=number, ending=ending: state(history, number) == ending)
         kept = bool(checkpoint.entries(home.checkpoints(number)))
-        assert kept == (wish != "cancel")
+        assert kept == (wish != "cancel") == (history.run(number).saved_step is not None)
         assert ("test/accuracy" in history.run(number).metrics) == (wish == "stop")
 
 
