@@ -7,6 +7,7 @@ import csv
 import json
 import os
 import shutil
+import signal
 import sys
 import threading
 import time
@@ -151,9 +152,12 @@ def serve(
     with replacing(where) as beside:
         beside.write_text(json.dumps({"url": served.url, "pid": os.getpid()}))
     tell(f"Anneal is open at {served.url} (home: {place.root}). Ctrl-C closes it; runs go on.")
+    closing = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        # Said plainly: a shell starts what runs in its background with Ctrl-C ignored.
+        signal.signal(name, lambda *_: closing.set())
     try:
-        threading.Event().wait()
-    except KeyboardInterrupt:
+        closing.wait()
         tell("Closing.")
     finally:
         where.unlink(missing_ok=True)

@@ -63,7 +63,8 @@ class Jobs:
         """Stop looking. Workers that train go on; the spare ends."""
         self._closing = True
         self._wake.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
         if self.spare is not None:
             end(self.spare.process)
         for worker in self.given:

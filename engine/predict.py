@@ -5,6 +5,7 @@ from __future__ import annotations
 import binascii
 import csv
 import io
+import json
 from base64 import b64decode
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -28,10 +29,11 @@ class Predictor:
 
     def __init__(self, home: Home, run: int) -> None:
         self.folder = home.checkpoints(run)
-        path = home.run(run) / "recipe.json"
-        if not path.exists():
-            raise BadInput("This run has no checkpoint yet: wait for its first epoch")
-        self.setup = session.make(Recipe.from_json(path.read_text()), home)
+        checkpoint.find(self.folder, "best")
+        recipe = Recipe.from_json((home.run(run) / "recipe.json").read_text())
+        # By its outline: the run can be asked even when its dataset has been removed.
+        outline = json.loads((home.run(run) / "data.json").read_text())
+        self.setup = session.make(recipe, home, data=Data.from_outline(outline))
         self.entry: checkpoint.Entry | None = None
 
     def refresh(self) -> None:

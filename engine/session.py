@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from engine.checkpoint import Checkpoints
 from engine.data.batches import Data, Feed
 from engine.datasets import Dataset
 from engine.events import Event, Finished, Notice
-from engine.home import Home
+from engine.home import Home, replacing
 from engine.loop import Diverged, Trainee, Wish, evaluate
 from engine.methods import Bench, Method
 from engine.models import Model
@@ -44,7 +45,7 @@ def open_choice(choice: Choice, home: Home) -> Data:
 
 def make(recipe: Recipe, home: Home, *, data: Data | None = None) -> Setup:
     """The objects of a checked recipe, the model's weights decided by its seed alone."""
-    data = data or open_choice(recipe.data, home)
+    data = open_choice(recipe.data, home) if data is None else data
     task: Task = chosen("task", recipe.task.name)(**recipe.task.settings)
     method: Method = chosen("method", recipe.method.name)(**recipe.method.settings)
     torch.manual_seed(recipe.seed)
@@ -69,6 +70,8 @@ def run(
     from its last checkpoint as if it had never stopped. What goes wrong is told as a `Finished`
     event with a sentence a person can act on; only a defect of the program is raised.
     """
+    with replacing(home.run(number) / "recipe.json") as beside:
+        beside.write_text(recipe.to_json())
     kept = Checkpoints(home.checkpoints(number))
     try:
         yield from _run(recipe, home, kept, device or recipe.device, resume, wishes)
@@ -101,6 +104,8 @@ def _run(
     recipe = recipe.checked(discover())
     device = devices.pick(device_id)
     setup = make(recipe, home)
+    with replacing(kept.folder.parent / "data.json") as beside:
+        beside.write_text(json.dumps(setup.data.outline()))
     data, task, model = setup.data, setup.task, setup.model
     for split, rows in data.splits.items():
         if not len(rows):

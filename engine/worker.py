@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from engine import checkpoint, session
 from engine.events import Event, Finished, Notice, Point, Progress, Sample, Saved
-from engine.home import Home, replacing
+from engine.home import Home
 from engine.ledger import Ledger, RunEntry
 from engine.loop import Wish
 from engine.processes import me
@@ -133,8 +133,6 @@ def work(
     the run was deleted or is another worker's.
     """
     recipe = Recipe.from_json(run.recipe)
-    with replacing(home.run(run.id) / "recipe.json") as beside:
-        beside.write_text(recipe.to_json())
     saved = checkpoint.entries(home.checkpoints(run.id)).get("last")
     ledger.rewind(run.id, saved.step if saved else -1)
     recorder = Recorder(ledger, run.id, me()[0])

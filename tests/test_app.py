@@ -134,6 +134,8 @@ def test_imported_pictures_are_listed_trained_on_and_removed(
     assert lines[-1]["metrics"]["test/accuracy"] == 1.0
     terminal("data", "remove", added["dataset"])
     assert not terminal("data", "list")
+    (said,) = terminal("predict", lines[-1]["run"], tmp_path / "one.png")  # it needs no dataset
+    assert said["classes"][0]["label"] == "light"
     assert not (terminal.home / "datasets" / str(added["dataset"])).exists()
     terminal("train", "--data", added["dataset"], code=1)
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -223,9 +224,26 @@ class Data:
         labels = self.labels[self.splits[split]]
         return np.bincount(labels, minlength=len(self.classes)).tolist()  # type: ignore[no-any-return]
 
-    def limited(self, train: int) -> Data:
-        """The same with at most that many training items."""
-        return replace(self, splits={**self.splits, "train": self.splits["train"][:train]})
+    def outline(self) -> dict[str, Any]:
+        """What a trained model must know of it to take new inputs, as JSON values."""
+        return {
+            "kind": "images" if isinstance(self.items, Images) else "sequences",
+            "shape": list(self.shape), "classes": list(self.classes),
+            "fingerprint": self.fingerprint,
+        }  # fmt: skip
+
+    @classmethod
+    def from_outline(cls, outline: Mapping[str, Any]) -> Data:
+        """A dataset of that outline without an item: what it was made of may be gone."""
+        shape = outline["shape"]
+        empty: dict[str, Images | Sequences] = {
+            "images": Images(np.zeros((0, *shape), np.uint8)),
+            "sequences": Sequences(np.zeros((0, *shape), np.float32), np.zeros(1, np.int64)),
+        }
+        return cls(
+            items=empty[outline["kind"]], labels=None, classes=tuple(outline["classes"]),
+            splits={}, fingerprint=outline["fingerprint"],
+        )  # fmt: skip
 
 
 class Feed:

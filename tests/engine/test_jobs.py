@@ -200,6 +200,7 @@ def test_a_worker_that_cannot_start_is_given_up(
     number = add(history, recipe())
     until(lambda: jobs.look() or state(history, number) == "failed")
     assert "exit code 3" in history.run(number).reason
+    jobs.close()
 
 
 def test_a_process_is_known_by_more_than_its_number() -> None:

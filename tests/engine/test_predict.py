@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from engine import predict
+from engine import predict, session
 from engine.catalog import BadInput
 from engine.events import Event
 from engine.home import Home
@@ -24,7 +24,6 @@ CarryOut = Callable[..., list[Event]]
 
 def train(home: Home, recipe: Recipe, events: CarryOut, number: int = 1) -> Predictor:
     events(recipe, number=number)
-    (home.run(number) / "recipe.json").write_text(recipe.to_json())
     return Predictor(home, number)
 
 
@@ -38,7 +37,7 @@ def test_a_prediction_is_what_the_test_split_would_get(
     home: Home, recipe: Make, events: CarryOut
 ) -> None:
     predictor = train(home, recipe(method__epochs=8, method__learning_rate=0.01), events)
-    data = predictor.setup.data
+    data = session.make(predictor.setup.recipe, home).data
     rows = data.splits["test"][:40]
     inputs = [{"png": png(data.items.pixels[row, :, :, 0])} for row in rows]
     answers = predictor.answer(inputs)["results"]
