@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import io
 import json
 import os
 import shutil
@@ -15,9 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import psutil
 import typer
 
-from engine.catalog import BadInput, Catalog, Kind
+from engine.catalog import KINDS, BadInput, Catalog, Kind
 from engine.home import Home, replacing
 from engine.recipe import Recipe, compose
 from storage.history import History
@@ -71,15 +73,14 @@ def told() -> Iterator[None]:
 def opened(home: Path | None, database_url: str | None) -> tuple[Home, History]:
     """The home folder, made if it isn't there, and its history, brought up to date."""
     found = Home.find(home)
+    if database_url:  # for the processes started from here; other users can read a command line
+        os.environ["ANNEAL_DATABASE_URL"] = database_url
     return found, History(database_url or found.database)
 
 
-def command(home: Home, database_url: str | None, *words: str) -> list[str]:
+def command(home: Home, *words: str) -> list[str]:
     """How to start this program again for the same home."""
-    where = ["--home", str(home.root)]
-    if database_url:
-        where += ["--database-url", database_url]
-    return [sys.executable, "-u", str(HERE), *words, *where]
+    return [sys.executable, "-u", str(HERE), *words, "--home", str(home.root)]
 
 
 # --- serve ----------------------------------------------------------------------------------
@@ -102,6 +103,7 @@ def default(
         os.environ["ANNEAL_HOME"] = str(home)
     if database_url is not None:
         os.environ["ANNEAL_DATABASE_URL"] = database_url
+    context.default_map = {"serve": {"port": port, "host": host}}
     if context.invoked_subcommand is None:
         serve(home=home, database_url=database_url, port=port, host=host)
 
@@ -134,9 +136,9 @@ def serve(
     import gui.shell  # seconds of imports: only once it is sure that they are needed
 
     catalog = catalog_of(place)
-    answers = Answers(command(place, database_url, "answer"), log=place.root / "answers.log")
-    jobs = Jobs(history, place, command(place, database_url, "work"), catalog.devices)
-    intake = Intake(history, place, command(place, database_url, "bring-in"))
+    answers = Answers(command(place, "answer"), log=place.root / "answers.log")
+    jobs = Jobs(history, place, command(place, "work"), catalog.devices)
+    intake = Intake(history, place, command(place, "bring-in"))
     sweep(place.datasets, [d.id for d in history.datasets() if d.state == "importing"])
     jobs.start()
     answers.warm()
@@ -157,7 +159,8 @@ def serve(
         # Said plainly: a shell starts what runs in its background with Ctrl-C ignored.
         signal.signal(name, lambda *_: closing.set())
     try:
-        closing.wait()
+        while not closing.wait(1):  # Windows hears no signal while it waits without end
+            pass
         tell("Closing.")
     finally:
         where.unlink(missing_ok=True)
@@ -171,7 +174,8 @@ def serve(
 def catalog_of(home: Home) -> Catalog:
     """The catalogue, from a process that may load PyTorch, kept for the next start.
 
-    What is kept is taken only while the engine's files and the libraries are the same.
+    What is kept is taken only while the engine's files, the libraries and the devices are the
+    same.
     """
     import hashlib
     import subprocess
@@ -179,15 +183,19 @@ def catalog_of(home: Home) -> Catalog:
 
     sources = sorted((HERE.parent / "engine").rglob("*.py"))
     stamps = [(str(s), s.stat().st_mtime_ns) for s in sources]
-    key = hashlib.sha256(repr((stamps, version("torch"), sys.executable)).encode()).hexdigest()
+    here = [*Path("/dev").glob("nvidia*"), *Path("/dev/dri").glob("*")]  # a GPU may come and go
+    seen = os.environ.get("CUDA_VISIBLE_DEVICES"), psutil.virtual_memory().total, sorted(here)
+    known = repr((stamps, version("torch"), sys.executable, seen))
+    key = hashlib.sha256(known.encode()).hexdigest()
     kept = home.cache / "catalog.json"
     with contextlib.suppress(OSError, ValueError):
         was = json.loads(kept.read_text())
         if was["key"] == key:
             return Catalog.model_validate(was["catalog"])
     done = subprocess.run(
-        [sys.executable, str(HERE), "catalog"], check=True, capture_output=True, text=True
-    )
+        [sys.executable, str(HERE), "catalog"], check=True, capture_output=True,
+        encoding="utf-8",
+    )  # fmt: skip
     with replacing(kept) as beside:
         beside.write_text(json.dumps({"key": key, "catalog": json.loads(done.stdout)}))
     return Catalog.model_validate_json(done.stdout)
@@ -258,8 +266,10 @@ def train(
         list[str] | None, typer.Option("--set", help="A setting: model.dropout=0.2")
     ] = None,
     start: Annotated[int | None, typer.Option(help="The run whose weights to start from.")] = None,
-    device: Annotated[str, typer.Option(help="auto, or a device's id.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Repeats a run exactly.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, or a device's id.")] = "",
+    seed: Annotated[
+        int | None, typer.Option(help="Of weights, order, dropout and augmentation.")
+    ] = None,
     name: Annotated[str, typer.Option(help="The run's name in the history.")] = "",
     home: HomeOption = None,
     database_url: DatabaseOption = None,
@@ -271,27 +281,35 @@ def train(
     with told():
         place, history = opened(home, database_url)
         known = discover().model_copy(update={"devices": devices()})
+        settings: dict[str, Any] = dict(part(text) for text in setting or [])
+        names: dict[Kind, str] = {"task": task, "model": model, "data": dataset, "method": method}
+        if dataset.isdigit():
+            row = history.dataset(int(dataset))
+            if row.state != "ready" or row.card is None:
+                raise BadInput(f"Dataset {row.id} isn't ready: {row.state}. {row.reason}")
+            names["data"], settings["data.id"] = row.card, row.id
         if recipe is not None:
             if not recipe.is_file():
                 raise BadInput(f"There is no recipe file {recipe}")
-            chosen = Recipe.from_json(recipe.read_text("utf-8")).checked(known)
-        else:
-            settings: dict[str, Any] = dict(part(text) for text in setting or [])
-            names: dict[Kind, str] = {"task": task, "model": model, "method": method}
-            if dataset.isdigit():
-                row = history.dataset(int(dataset))
-                if row.state != "ready" or row.card is None:
-                    raise BadInput(f"Dataset {row.id} isn't ready: {row.state}. {row.reason}")
-                names["data"], settings["data.id"] = row.card, row.id
-            else:
-                names["data"] = dataset
-            chosen = compose(
-                known, names=names, settings=settings, start=start, device=device, seed=seed
-            )
+            given = Recipe.from_json(recipe.read_text("utf-8"))
+            # What is said besides the file goes before it; another card has other settings.
+            for kind in KINDS:
+                choice = given.choice(kind)
+                names[kind] = names[kind] or choice.name
+                if names[kind] == choice.name:
+                    own = {f"{kind}.{name}": value for name, value in choice.settings.items()}
+                    settings = own | settings
+            start = given.start if start is None else start
+            seed = given.seed if seed is None else seed
+            device = device or given.device
+        chosen = compose(
+            known, names=names, settings=settings, start=start, device=device or "auto",
+            seed=seed or 0,
+        )  # fmt: skip
         if chosen.start is not None:
             history.run(chosen.start)
         run = enqueue(history, known, chosen, name)
-        foreground(place, history, run, known)
+        foreground(place, history, run)
 
 
 def part(text: str) -> tuple[str, str]:
@@ -314,7 +332,7 @@ def enqueue(history: History, known: Catalog, recipe: Recipe, name: str) -> Run:
     )  # fmt: skip
 
 
-def foreground(home: Home, history: History, run: Run, known: Catalog) -> None:
+def foreground(home: Home, history: History, run: Run) -> None:
     """Carry the run out here, or follow it when an app serves this home and takes it."""
     from engine import jobs, worker
     from engine.device import pick
@@ -487,10 +505,8 @@ def runs_export(
 @runs.command("resume")
 def runs_resume(run: int, home: HomeOption = None, database_url: DatabaseOption = None) -> None:
     """Go on from the last checkpoint, in the foreground."""
-    from engine.catalog import discover
-
     with looked(home, database_url) as (place, history):
-        foreground(place, history, history.requeue(run), discover())
+        foreground(place, history, history.requeue(run))
 
 
 @runs.command("stop")
@@ -624,4 +640,8 @@ def data_remove(number: int, home: HomeOption = None, database_url: DatabaseOpti
 
 
 if __name__ == "__main__":
+    # Names come in every script, and a terminal or a pipe may be set to another encoding.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     cli()

@@ -51,15 +51,19 @@ class Contest:
         self.batch_size, self.steps = batch_size, steps
         self.method = Training(epochs=1, batch_size=batch_size, schedule="constant", weight_decay=0)
         with tempfile.TemporaryDirectory() as folder:
-            trainee = self.method.trainee(make(), task, self.data, self.bench(Path(folder)))
-        self.numerics = trainee.numerics
+            bench = self.bench(Path(folder))
+            feed, _ = self.method.feeds(task, self.data, bench)
+            self.numerics = self.method.trainee(make(), task, feed, bench).numerics
+            bench.kept.close()
+        # From here on both sides compute alike: what was chosen is not chosen again.
+        self.method.precision = self.numerics.precision
+        self.method.threads = self.numerics.threads
 
     def bench(self, folder: Path) -> Bench:
         return Bench(device=CPU, seed=0, kept=Checkpoints(folder), wishes=lambda: None)
 
     def engine(self) -> float:
         """Seconds of the whole method: events, validation and checkpoint included."""
-        self.method.precision = self.numerics.precision
         with tempfile.TemporaryDirectory() as folder:
             bench = self.bench(Path(folder))
             model = self.make()

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import math
 import random
-import resource
 import shutil
 import statistics
 import subprocess
@@ -21,6 +20,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from benchmarks import Options, Result
 from engine.catalog import BadInput, Catalog
@@ -114,7 +115,7 @@ class Visits:
             unit="s",
             reach=1.0,
             larger_is_better=False,
-            peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            peak_mb=psutil.Process().memory_info().rss / 2**20,
             note=f"first visit with an empty browser cache {self.first:.2f} s, {note}",
         )
 

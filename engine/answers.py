@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import threading
+from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
@@ -13,52 +15,53 @@ from typing import Any
 from engine.catalog import BadInput
 from engine.processes import end, start
 
+Reply = Future[dict[str, Any]]
+
 
 class Answers:
     """One process that answers predictions, estimates and previews, one at a time.
 
-    `command` starts it: a JSON line ``{"id", "question", …}`` on its standard input is answered
-    by a line ``{"id", "answer"}`` or ``{"id", "problem", "field", "defect"}``. If it dies it is
-    started again at the next question; only the questions in hand fail, with their reason.
+    `command` starts it: a JSON line ``{"question", …}`` on its standard input is answered by a
+    line ``{"answer"}`` or ``{"problem", "field", "defect"}``. A question is sent when the one
+    before it is answered, so one that was cancelled meanwhile costs nothing. If the process dies
+    it is started again; only the question in hand fails, with its reason.
     """
 
     def __init__(self, command: Sequence[str], *, log: Path) -> None:
         self.command, self.log = command, log
         self._lock = threading.Lock()
+        self._waiting: deque[tuple[Reply, bytes]] = deque()
         self._talk: Talk | None = None
-        self._asked = 0
 
-    def ask(self, question: str, **payload: Any) -> Future[dict[str, Any]]:
+    def ask(self, question: str, **payload: Any) -> Reply:
         """The answer, some time later. The future raises BadInput for what a person can mend,
         RuntimeError with a sentence for everything else."""
-        future: Future[dict[str, Any]] = Future()
+        future: Reply = Future()
+        line = json.dumps({"question": question, **payload}).encode() + b"\n"
         with self._lock:
-            self._asked += 1
-            talk = self._talk_now()
-            talk.waiting[self._asked] = future
-            line = json.dumps({"id": self._asked, "question": question, **payload})
-            try:
-                talk.stdin.write(line.encode() + b"\n")
-                talk.stdin.flush()
-            except OSError:  # it has just died: its reader tells everyone who waits
-                pass
+            self._waiting.append((future, line))
+            self._advance()
         return future
 
     def warm(self) -> None:
         """Start the process before the first question."""
         with self._lock:
-            self._talk_now()
+            self._begin()
 
     def close(self) -> None:
+        """End the process; what was asked and not answered fails."""
         with self._lock:
             talk, self._talk = self._talk, None
+            waiting, self._waiting = self._waiting, deque()
+        for future, _ in waiting:
+            future.cancel()
         if talk is not None:
             talk.process.terminate()
             talk.listener.join(5)
             talk.process.kill()  # of one that didn't listen; the others are gone already
             talk.listener.join()
 
-    def _talk_now(self) -> Talk:
+    def _begin(self) -> Talk:
         if self._talk is None:
             self._talk = Talk(start(
                 self.command, log=self.log, stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -69,13 +72,25 @@ class Answers:
             self._talk.listener.start()
         return self._talk
 
+    def _advance(self) -> None:
+        """Send the next question if the process has none in hand. The lock is held."""
+        while self._waiting and (self._talk is None or self._talk.in_hand is None):
+            future, line = self._waiting.popleft()
+            if not future.set_running_or_notify_cancel():
+                continue
+            talk = self._begin()
+            talk.in_hand = future
+            with contextlib.suppress(OSError):  # it has just died: its listener says so
+                talk.stdin.write(line)
+                talk.stdin.flush()
+
     def _listen(self, talk: Talk) -> None:
         for line in talk.stdout:
             reply = json.loads(line)
             with self._lock:
-                future = talk.waiting.pop(reply["id"])
-            if not future.set_running_or_notify_cancel():
-                continue
+                future, talk.in_hand = talk.in_hand, None
+                self._advance()
+            assert future is not None, "an answer that nobody asked for"
             if "answer" in reply:
                 future.set_result(reply["answer"])
             elif reply["defect"]:
@@ -84,20 +99,23 @@ class Answers:
                 future.set_exception(BadInput(reply["problem"], field=reply["field"]))
         code = talk.process.wait()
         with self._lock:
-            futures, talk.waiting = list(talk.waiting.values()), {}
-            if talk is self._talk:
+            future, talk.in_hand = talk.in_hand, None
+            closing = self._talk is not talk
+            if not closing:
                 self._talk = None
             end(talk.process)
-        for future in futures:
-            if future.set_running_or_notify_cancel():
-                future.set_exception(RuntimeError(
-                    f"The predictor ended while it worked on this (exit code {code}); it starts "
-                    "anew with the next question"
-                ))  # fmt: skip
+        if future is not None:
+            future.set_exception(RuntimeError(
+                f"The predictor ended while it worked on this (exit code {code}); it starts anew "
+                "with the next question"
+            ))  # fmt: skip
+        if not closing:
+            with self._lock:
+                self._advance()
 
 
 class Talk:
-    """A conversation with one process: its pipes, and who waits for which answer."""
+    """A conversation with one process: its pipes, and who waits for its answer."""
 
     listener: threading.Thread
 
@@ -105,4 +123,4 @@ class Talk:
         assert process.stdin is not None
         assert process.stdout is not None
         self.process, self.stdin, self.stdout = process, process.stdin, process.stdout
-        self.waiting: dict[int, Future[dict[str, Any]]] = {}
+        self.in_hand: Reply | None = None

@@ -9,6 +9,8 @@ checkpoint that is whole.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import json
 import shutil
 import threading
@@ -107,18 +109,20 @@ class Checkpoints:
         self._raise()
 
     def close(self) -> None:
-        """Write what waits and end the writer."""
-        try:
+        """Write what waits, as far as it can be written, and end the writer."""
+        with contextlib.suppress(OSError):  # whoever must know has flushed
             self.flush()
-        finally:
-            with self._change:
-                self._closed = True
-                self._change.notify_all()
-            self._thread.join()
+        with self._change:
+            self._closed = True
+            self._change.notify_all()
+        self._thread.join()
 
     def delete(self) -> None:
         """Every checkpoint of the run."""
-        self.flush()
+        with self._change:
+            self._last = self._best = None
+            self._change.wait_for(lambda: not self._writing)
+            self._problem = None
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _raise(self) -> None:
@@ -160,16 +164,23 @@ class Checkpoints:
                 sync(partial / "model.safetensors")
                 sync(partial / "state.pt")
                 partial.rename(whole)
-            index = {k: vars(e) for k, e in entries(self.folder).items()}
-            entry = {"folder": name, "step": snapshot.step, "epoch": snapshot.epoch}
-            if best or "best" not in index:
-                index["best"] = entry
-            if "last" not in index or snapshot.step >= index["last"]["step"]:
-                index["last"] = entry
-            with replacing(self.folder / "index.json") as beside:
-                beside.write_text(json.dumps(index))
+        except (RuntimeError, SafetensorError) as problem:
+            # Both libraries tell a failed write in words of their own.
+            raise OSError(errno.ENOSPC, str(problem)) from problem
         finally:
             shutil.rmtree(partial, ignore_errors=True)
+        self._list(snapshot, name, best=best)
+
+    def _list(self, snapshot: Snapshot, name: str, *, best: bool) -> None:
+        """Put a folder that is whole into the index, and delete what the index no longer names."""
+        index = {k: vars(e) for k, e in entries(self.folder).items()}
+        entry = {"folder": name, "step": snapshot.step, "epoch": snapshot.epoch}
+        if best or "best" not in index:
+            index["best"] = entry
+        if "last" not in index or snapshot.step >= index["last"]["step"]:
+            index["last"] = entry
+        with replacing(self.folder / "index.json") as beside:
+            beside.write_text(json.dumps(index))
         named = {entry["folder"] for entry in index.values()}
         for old in self.folder.glob("step-*"):
             if old.name not in named:

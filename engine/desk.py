@@ -16,6 +16,7 @@ from engine import session
 from engine.catalog import BadInput, Catalog, discover
 from engine.data.batches import Images, Sequences
 from engine.data.splits import SPLITS
+from engine.device import is_out_of_memory
 from engine.estimate import estimate
 from engine.home import Home
 from engine.pictures import png
@@ -96,17 +97,17 @@ def serve(home: Home) -> None:
     }  # fmt: skip
     for line in sys.stdin:
         asked = json.loads(line)
-        number, question = asked.pop("id"), asked.pop("question")
+        question = asked.pop("question")
         reply: dict[str, Any]
         try:
             reply = {"answer": known[question](**asked)}
         except BadInput as problem:
             reply = {"problem": str(problem), "field": problem.field, "defect": False}
-        except (torch.OutOfMemoryError, MemoryError):
-            reply = {"problem": "Out of memory: take a smaller batch size or model",
-                     "field": "method.batch_size", "defect": False}  # fmt: skip
         except Exception as problem:
-            traceback.print_exc()
             reply = {"problem": f"This could not be computed: {type(problem).__name__}: {problem}",
                      "field": None, "defect": True}  # fmt: skip
-        answers.write(json.dumps({"id": number, **reply}) + "\n")
+            if is_out_of_memory(problem):
+                reply = {"problem": "Out of memory: take a smaller batch size or model",
+                         "field": "method.batch_size", "defect": False}  # fmt: skip
+            traceback.print_exc()
+        answers.write(json.dumps(reply) + "\n")

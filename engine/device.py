@@ -62,6 +62,41 @@ def about(device: torch.device) -> Device:
     return next(d for d in devices() if torch.device(d.id) == device)
 
 
+def use(device: torch.device) -> None:
+    """Make it the current one of its kind: what isn't told a device goes there."""
+    if device.type in ("cuda", "xpu"):
+        getattr(torch, device.type).set_device(device)
+
+
+def random_state(device: torch.device) -> dict[str, torch.Tensor]:
+    """The generators' states: of the CPU, and of the device where it is another."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type in ("cuda", "xpu"):
+        states[device.type] = getattr(torch, device.type).get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def set_random_state(device: torch.device, states: dict[str, torch.Tensor]) -> None:
+    """As `random_state` told it; a run that was begun on another device has none for this one."""
+    torch.set_rng_state(states["cpu"])
+    if device.type in ("cuda", "xpu") and device.type in states:
+        getattr(torch, device.type).set_rng_state(states[device.type], device)
+    elif device.type == "mps" and "mps" in states:
+        torch.mps.set_rng_state(states["mps"])
+
+
+def is_out_of_memory(problem: BaseException) -> bool:
+    """Whether memory ran out: on a CPU and on MPS, PyTorch says so only in the text."""
+    if isinstance(problem, (torch.OutOfMemoryError, MemoryError)):
+        return True
+    text = str(problem).lower()
+    return isinstance(problem, RuntimeError) and (
+        "out of memory" in text or "can't allocate memory" in text
+    )
+
+
 def cpu_has_bf16() -> bool:
     """Without the instructions bfloat16 was up to 14 times slower than float32: ask first."""
     asked = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
@@ -79,8 +114,8 @@ def _cpu_name() -> str:
 
 def peak_memory(device: torch.device) -> int:
     """The most bytes in use so far: of the process on a CPU, of the device elsewhere."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_reserved(device)
+    if device.type in ("cuda", "xpu"):
+        return int(getattr(torch, device.type).max_memory_reserved(device))
     if device.type == "mps":
         return torch.mps.driver_allocated_memory()
     try:
@@ -93,16 +128,18 @@ def peak_memory(device: torch.device) -> int:
 
 
 def memory_in_use(device: torch.device) -> int:
-    """Bytes in use now: of the process on a CPU, the peak on a CUDA device."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device)
+    """Bytes in use now: of the process on a CPU, of the device elsewhere."""
+    if device.type in ("cuda", "xpu"):
+        return int(getattr(torch, device.type).memory_allocated(device))
     return int(psutil.Process().memory_info().rss)
 
 
 def synchronize(device: torch.device) -> None:
     """Wait until everything asked of the device is done: for timing only."""
-    if device.type != "cpu":
-        getattr(torch, device.type).synchronize()
+    if device.type in ("cuda", "xpu"):
+        getattr(torch, device.type).synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
 
 
 LONG_ENOUGH = 0.5
@@ -160,6 +197,8 @@ def choose_numerics(
             raise BadInput(f"{precision} isn't computed in hardware by this device: choose “auto” "
                            "or fp32", field="method.precision")  # fmt: skip
         offered = [precision]
+    # fp16 needs its gradients scaled, which bf16 doesn't: the first two are enough to race.
+    offered = offered[:2]
     counts = [threads] if threads else _thread_counts(device)
     candidates = [
         Numerics(precision=name, channels_last=convolutional, threads=count)  # type: ignore[arg-type]
@@ -184,7 +223,7 @@ def _precisions(device: torch.device) -> list[str]:
     if device.type == "cpu":
         return ["fp32", "bf16"] if cpu_has_bf16() else ["fp32"]
     if device.type == "cuda":
-        return ["fp32", "bf16" if about(device).bf16 else "fp16"]
+        return ["fp32", "bf16", "fp16"] if about(device).bf16 else ["fp32", "fp16"]
     if device.type == "xpu":
         return ["fp32", "bf16"]
     return ["fp32"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import math
 import tempfile
 import time
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,19 @@ TIMED = 3
 
 
 def estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
+    """What a checked recipe will take; the process is left as it was."""
+    threads = torch.get_num_threads()
+    try:
+        return _estimate(recipe, home)
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(False)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+def _estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
     """Parameters, bytes and seconds that a checked recipe will take.
 
     The time is that of the fastest of a few steps, the first left out, with evaluation counted
@@ -32,15 +48,14 @@ def estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
         kept = Checkpoints(Path(folder))
         bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=lambda: None)
         before = devices.memory_in_use(device)
-        trainee = setup.method.trainee(setup.model, setup.task, setup.data, bench)
         feed, validation = setup.method.feeds(setup.task, setup.data, bench)
+        trainee = setup.method.trainee(setup.model, setup.task, feed, bench)
         plan = setup.method.plan
         seconds = []
         batches = feed.batches()
         for _ in range(TIMED + 1):
             started = time.perf_counter()
-            group = [batch for batch, _ in zip(batches, range(plan.accumulate), strict=False)]
-            if not group:
+            if not (group := list(islice(batches, plan.accumulate))):
                 break
             loop.step(trainee, setup.task, group, plan)
             devices.synchronize(device)
@@ -55,12 +70,11 @@ def estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
     per_step = min(seconds[1:] or seconds)
     items = len(feed.rows) / max(len(feed), 1)
     checked = len(validation.rows) / max(items * plan.accumulate, 1) / 3
-    epochs = steps / max(plan.steps(len(feed)) / plan.epochs, 1)
+    epochs = steps / math.ceil(len(feed) / plan.accumulate)
     return {
         "parameters": parameters, "trainable": trainable, "memory": int(memory),
         "steps": steps, "seconds": per_step * (steps + checked * epochs),
-        "seconds_per_epoch": per_step * (steps / max(epochs, 1) + checked),
+        "seconds_per_epoch": per_step * (steps / epochs + checked),
         "items": len(feed.rows), "device": str(device), "device_name": devices.about(device).name,
         "precision": str(trainee.numerics),
-        "note": "" if torch.get_num_threads() > 1 or device.type != "cpu" else "on one thread",
     }  # fmt: skip

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -74,7 +75,14 @@ def replacing(path: Path) -> Iterator[Path]:
     try:
         yield beside
         sync(beside)
-        beside.replace(path)
+        for attempt in range(20):
+            try:
+                beside.replace(path)
+                break
+            except PermissionError:  # on Windows while another process reads the old one
+                if attempt == 19:
+                    raise
+                time.sleep(0.05)
     finally:
         beside.unlink(missing_ok=True)
 

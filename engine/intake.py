@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import traceback
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -87,6 +88,8 @@ def take_in(
             else:
                 ledger.import_progress(number, said.done, said.total, said.text)
         return True
+    except LookupError:  # somebody has removed it meanwhile
+        shutil.rmtree(home.dataset(number), ignore_errors=True)
     except BadInput as problem:
         ledger.import_failed(number, str(problem))
     except Exception as problem:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import threading
+import time
 import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,10 @@ LOOK_EVERY = 0.25
 """Seconds between two looks at the queue; `Jobs.poke` makes it look at once."""
 NEAR = 10.0
 """Seconds to a run's end from which on the next worker is made."""
+REST = 5.0
+"""Seconds before another spare is made when one died by itself."""
+SILENT = 3.0
+"""Seconds without a heartbeat before a run without a process is given up."""
 TRIES = 2
 """How many workers may die before they claim a run, until it is given up."""
 
@@ -48,6 +53,8 @@ class Jobs:
         self.spare: Worker | None = None
         self.given: list[Worker] = []
         self.tries: dict[int, int] = {}
+        self.codes: dict[int, int] = {}
+        self.hire_after = 0.0
         self._wake = threading.Event()
         self._closing = False
         self._thread = threading.Thread(target=self._loop, name="queue", daemon=True)
@@ -96,13 +103,18 @@ class Jobs:
             if device is not None:
                 self._give(run, device)
                 held.add(device)
-        if self.spare is None and len(active) >= len(self.given) and not any(map(busy, active)):
+        rested = time.monotonic() > self.hire_after
+        if (
+            self.spare is None
+            and rested
+            and len(active) >= len(self.given)
+            and not any(map(busy, active))
+        ):
             self.spare = self._hire()
 
     # --- the dead ---------------------------------------------------------------------------
 
     def _bury(self) -> None:
-        codes = {}
         for worker in list(self.given):
             code = worker.process.poll()
             if code is None:
@@ -111,12 +123,14 @@ class Jobs:
             if worker.process.stdin is not None:
                 worker.process.stdin.close()
             assert worker.run is not None
-            codes[worker.run] = code
-            if any(run.id == worker.run for run in self.ledger.queue()):
+            self.codes[worker.run] = code
+            if code == 0 or all(run.id != worker.run for run in self.ledger.queue()):
+                self.tries.pop(worker.run, None)  # it was claimed, by this worker or another
+            else:
                 self._missed(worker.run, code)
         if self.spare is not None and self.spare.process.poll() is not None:
-            self.spare = None
-        bury(self.ledger, codes)
+            self.spare, self.hire_after = None, time.monotonic() + REST
+        bury(self.ledger, self.codes)
 
     def _missed(self, number: int, code: int) -> None:
         """A worker died before it could claim its run: try another, but not for ever."""
@@ -144,6 +158,7 @@ class Jobs:
         worker, self.spare = self.spare or self._hire(), None
         assert worker.process.stdin is not None
         worker.run, worker.device = run.id, device
+        self.codes.pop(run.id, None)
         self.given.append(worker)
         try:
             order = json.dumps({"run": run.id, "device": device})
@@ -167,11 +182,15 @@ def bury(ledger: Ledger, codes: Mapping[int, int] | None = None) -> None:
 
     `codes` are the exit codes of workers that are known to have ended, by run.
     """
+    now = time.time()
     for run in ledger.active():
-        if not alive(run.pid, run.pid_started):
+        silent = run.heartbeat is None or now - run.heartbeat > SILENT
+        ended = codes is not None and run.id in codes
+        if (silent or ended) and not alive(run.pid, run.pid_started):
             ledger.interrupt(run.id, reason(run, (codes or {}).get(run.id)), pid=run.pid)
     for dataset in ledger.datasets():
-        lost = dataset.pid is not None and not alive(dataset.pid, dataset.pid_started)
+        young = dataset.pid is None and now - dataset.created < 60  # its process hasn't said yet
+        lost = not young and not alive(dataset.pid, dataset.pid_started)
         if dataset.state == "importing" and lost:
             ledger.import_failed(
                 dataset.id, "The import was ended from outside: bring the file in again"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Any, Literal
 
@@ -101,11 +101,9 @@ class Trainee:
             "position": vars(self.position),
             "optimizer": self.optimizer.state_dict(),
             "schedule": self.schedule.state(),
-            "numerics": self.numerics.asdict(),
-            "random": {"cpu": torch.get_rng_state()},
+            "numerics": replace(self.numerics, threads=torch.get_num_threads()).asdict(),
+            "random": devices.random_state(self.device),
         }
-        if self.device.type != "cpu":
-            state["random"][self.device.type] = getattr(torch, self.device.type).get_rng_state()
         if self.scaler is not None:
             state["scaler"] = self.scaler.state_dict()
         if self.average is not None:
@@ -128,9 +126,7 @@ class Trainee:
         self.position = Position(**state["position"])
         if self.scaler is not None:
             self.scaler.load_state_dict(state["scaler"])
-        torch.set_rng_state(state["random"]["cpu"])
-        if self.device.type != "cpu":
-            getattr(torch, self.device.type).set_rng_state(state["random"][self.device.type])
+        devices.set_random_state(self.device, state["random"])
 
 
 def averaged(model: Model, decay: float) -> AveragedModel:
@@ -171,7 +167,8 @@ def train(
             at.seen += sum(len(batch) for batch in group)
             yield from watch.after(loss)
             wish = wishes()
-            if wish in ("stop", "pause", "cancel"):
+            # At the very last step there is nothing left to stop: its epoch is judged first.
+            if wish == "cancel" or (wish in ("stop", "pause") and at.step < total):
                 yield from watch.read()
                 if wish != "cancel":
                     kept.save(trainee.snapshot())
@@ -187,6 +184,8 @@ def train(
 
         scores = evaluate(trainee, task, data, validation)
         yield from watch.scores("validation", scores)
+        if not math.isfinite(scores["loss"]):
+            raise Diverged(f"The validation loss became {scores['loss']} at step {at.step}")
         better = is_better(at, task, scores, len(validation.rows))
         if trainee.schedule.observe(scores["loss"]):
             yield Notice(f"The loss stands still: learning rate reduced to {watch.rate():.2g}")
@@ -270,6 +269,7 @@ class Watch:
         self.started = self.read_at = self.kept_at = self.looked_at = time.perf_counter()
         self.first_step = self.read_step = self.at.step
         self.first_seen = self.at.seen
+        self.newest: Tensor | None = None
         self.pending: list[tuple[int, float, float, float, Tensor]] = []
 
     @property
@@ -280,6 +280,7 @@ class Watch:
     def after(self, loss: Tensor) -> Iterator[Event]:
         """Take in a step's loss; its point comes with the next look."""
         now = time.perf_counter()
+        self.newest = loss
         self.at.seconds = self.before + now - self.started
         if self.at.step <= KEEP_ALL or now - self.kept_at >= 0.05 or self.at.step == self.total:
             self.pending.append((self.at.step, self.epoch, self.at.seconds, self.rate(), loss))
@@ -289,6 +290,10 @@ class Watch:
 
     def read(self) -> Iterator[Event]:
         """Points for the losses since the last look, and the progress. Raises Diverged."""
+        if self.newest is not None and not self.newest.isfinite():
+            self.pending.append(
+                (self.at.step, self.epoch, self.at.seconds, self.rate(), self.newest)
+            )
         if self.pending:
             losses = torch.stack([loss for *_, loss in self.pending]).tolist()
             for (step, epoch, seconds, rate, _), loss in zip(self.pending, losses, strict=True):

@@ -30,9 +30,9 @@ class Predictor:
     def __init__(self, home: Home, run: int) -> None:
         self.folder = home.checkpoints(run)
         checkpoint.find(self.folder, "best")
-        recipe = Recipe.from_json((home.run(run) / "recipe.json").read_text())
+        recipe = Recipe.from_json((home.run(run) / "recipe.json").read_text("utf-8"))
         # By its outline: the run can be asked even when its dataset has been removed.
-        outline = json.loads((home.run(run) / "data.json").read_text())
+        outline = json.loads((home.run(run) / "data.json").read_text("utf-8"))
         self.setup = session.make(recipe, home, data=Data.from_outline(outline))
         self.entry: checkpoint.Entry | None = None
 
@@ -40,7 +40,12 @@ class Predictor:
         """The newest best weights. BadInput when nothing was saved yet."""
         entry, folder = checkpoint.find(self.folder, "best")
         if entry != self.entry:
-            checkpoint.load_weights(self.setup.model, checkpoint.weights(folder))
+            try:
+                weights = checkpoint.weights(folder)
+            except BadInput:  # a better one has just taken its place
+                entry, folder = checkpoint.find(self.folder, "best")
+                weights = checkpoint.weights(folder)
+            checkpoint.load_weights(self.setup.model, weights)
             self.setup.model.eval()
             self.entry = entry
 
@@ -83,7 +88,10 @@ def read(given: Mapping[str, Any], data: Data) -> tuple[Batch, dict[str, Any]]:
         inputs = Images(pixels[None]).gather(one, cpu, None)
         return Batch(inputs, None), {"input": png(inputs["images"][0])}
     if "path" in given:
-        given = {"text": Path(given["path"]).read_text("utf-8-sig")}
+        try:
+            given = {"text": Path(given["path"]).read_text("utf-8-sig")}
+        except UnicodeDecodeError:
+            raise BadInput("This isn't a text file in UTF-8: export the CSV as UTF-8") from None
     if "text" not in given and "sequence" not in given:
         raise BadInput("This model takes a sequence: rows of numbers, one row a step")
     values = given["sequence"] if "sequence" in given else rows(given["text"])

@@ -29,7 +29,7 @@ class Recipe(Frozen):
     """The run whose weights training starts from; None starts from scratch."""
     device: str = "auto"
     """``auto`` or a device's id, as ``app.py catalog`` lists them."""
-    seed: int = 0
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Decides the initial weights, the order of the data, dropout and augmentation."""
 
     @classmethod
@@ -117,7 +117,11 @@ def compose(
         })
         for kind, card in cards.items()
     }  # fmt: skip
-    recipe = Recipe(**chosen, start=start, device=device, seed=seed)
+    try:
+        recipe = Recipe(**chosen, start=start, device=device, seed=seed)
+    except ValidationError as problem:
+        field = str(problem.errors()[0]["loc"][0])
+        raise BadInput(f"{field.capitalize()}: {problem.errors()[0]['msg']}", field=field) from None
     return recipe.checked(catalog)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import time
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -70,22 +69,23 @@ def run(
     from its last checkpoint as if it had never stopped. What goes wrong is told as a `Finished`
     event with a sentence a person can act on; only a defect of the program is raised.
     """
-    with replacing(home.run(number) / "recipe.json") as beside:
-        beside.write_text(recipe.to_json())
     kept = Checkpoints(home.checkpoints(number))
     try:
+        with replacing(home.run(number) / "recipe.json") as beside:
+            beside.write_text(recipe.to_json(), encoding="utf-8")
         yield from _run(recipe, home, kept, device or recipe.device, resume, wishes)
     except BadInput as problem:
         yield Finished("failed", str(problem))
     except Diverged as problem:
         yield Finished("failed", f"{problem}. Lower the learning rate, or switch on gradient "
                                  "clipping; the last good checkpoint is kept.")  # fmt: skip
-    except (torch.OutOfMemoryError, MemoryError):
-        yield Finished("failed", "Out of memory. Take a smaller batch size (and more gradient "
-                                 "accumulation to make up for it), smaller pictures or a "
-                                 "narrower model.")  # fmt: skip
-    except OSError as problem:
-        if problem.errno not in (errno.ENOSPC, errno.EDQUOT):
+    except (RuntimeError, MemoryError, OSError) as problem:
+        if devices.is_out_of_memory(problem):
+            yield Finished("failed", "Out of memory. Take a smaller batch size (and more gradient "
+                                     "accumulation to make up for it), smaller pictures or a "
+                                     "narrower model.")  # fmt: skip
+            return
+        if getattr(problem, "errno", None) not in (errno.ENOSPC, errno.EDQUOT):
             raise
         yield Finished("failed", f"No space left on the disk that holds {home.root}. Free some, "
                                  "then resume: the last good checkpoint is kept.")  # fmt: skip
@@ -103,29 +103,28 @@ def _run(
 ) -> Generator[Event, None, None]:
     recipe = recipe.checked(discover())
     device = devices.pick(device_id)
+    devices.use(device)
     setup = make(recipe, home)
     with replacing(kept.folder.parent / "data.json") as beside:
-        beside.write_text(json.dumps(setup.data.outline()))
+        beside.write_text(json.dumps(setup.data.outline()), encoding="utf-8")
     data, task, model = setup.data, setup.task, setup.model
     for split, rows in data.splits.items():
         if not len(rows):
             raise BadInput(f"The {split} split is empty: add items or change the shares",
                            field="data")  # fmt: skip
     model.fit_inputs(*data.items.statistics(data.splits["train"]))
-    if recipe.start is not None:
-        _, folder = checkpoint.find(home.checkpoints(recipe.start), "best")
-        checkpoint.load_weights(model, checkpoint.weights(folder))
-        yield Notice(f"Starting from the best weights of run {recipe.start}")
     task.prepare(data)
     state = None
     if resume and (found := checkpoint.entries(kept.folder).get("last")):
         folder = kept.folder / found.folder
         state = checkpoint.weights(folder), checkpoint.state(folder)
         yield Notice(f"Going on from step {found.step}")
+    elif recipe.start is not None:
+        _, folder = checkpoint.find(home.checkpoints(recipe.start), "best")
+        checkpoint.load_weights(model, checkpoint.weights(folder))
+        yield Notice(f"Starting from the best weights of run {recipe.start}")
     bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=wishes, resume=state)
-    started = time.perf_counter()
     trainee, wish = yield from setup.method.run(model, task, data, bench)
-    trained = time.perf_counter() - started
     if wish == "cancel":
         kept.delete()
         yield Finished("stopped", f"Cancelled at step {trainee.position.step}: nothing was kept")
@@ -135,11 +134,11 @@ def _run(
     if wish == "pause":
         yield Finished("paused", f"Paused at step {trainee.position.step}")
         return
-    yield from _finish(trainee, setup, kept, wish, trained)
+    yield from _finish(trainee, setup, kept, wish)
 
 
 def _finish(
-    trainee: Trainee, setup: Setup, kept: Checkpoints, wish: Wish | None, trained: float
+    trainee: Trainee, setup: Setup, kept: Checkpoints, wish: Wish | None
 ) -> Iterator[Event]:
     """The best weights on the test split, beside the baselines."""
     task, data, at = setup.task, setup.data, trainee.position

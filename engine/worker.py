@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 import threading
 import traceback
 from collections import deque
@@ -171,6 +172,6 @@ def work(
 def defect() -> Finished:
     """The end of a run by an error in the program itself; the traceback goes to the log."""
     text = traceback.format_exc()
-    print(text, flush=True)  # noqa: T201, the log
+    print(text, file=sys.stderr, flush=True)  # noqa: T201, the log
     return Finished("failed", f"The program failed: {text.strip().splitlines()[-1]}. "
                               "The log has the details.")  # fmt: skip

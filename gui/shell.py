@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import html
 import importlib
+import ipaddress
 import os
 import socket
 import tomllib
@@ -252,10 +253,36 @@ def free_port(host: str, port: int) -> int:
 
 def middleware(host: str) -> list[Middleware]:
     """Turns away other names for this machine (DNS rebinding) and other sites' pages."""
-    hosts = [*LOCAL, f"[{LOCAL[-1]}]", host]
     if host in ("0.0.0.0", "::"):  # noqa: S104  served to the network on purpose
-        hosts = ["*"]
+        return [Middleware(KnownName), Middleware(SameSite)]
+    hosts = [*LOCAL, f"[{LOCAL[-1]}]", host]
     return [Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(SameSite)]
+
+
+class KnownName:
+    """Serves by any address and by this machine's own names, not by any name.
+
+    Another site can make its name lead here (DNS rebinding); it can't do so with an address.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+        own = socket.gethostname().lower()
+        self.names = {"localhost", own, own.partition(".")[0]}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] in ("http", "websocket"):
+            given = next((v.decode("latin-1") for n, v in scope["headers"] if n == b"host"), "")
+            if not self.knows(urlsplit(f"//{given}").hostname or ""):
+                await PlainTextResponse("Not by this name", status_code=400)(scope, receive, send)
+                return
+        await self.app(scope, receive, send)
+
+    def knows(self, name: str) -> bool:
+        """Whether it is an address or a name of this machine."""
+        with contextlib.suppress(ValueError):
+            return bool(ipaddress.ip_address(name))
+        return name in self.names or name.endswith(".local")
 
 
 POLICY = "; ".join((

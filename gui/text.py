@@ -1,6 +1,6 @@
 """Every string that the pages show, by key; ``{name}`` marks what is filled in.
 
-The scripts get the same strings as ``anneal.text(key, {name: value})``.
+The scripts get the same strings from ``text.js``.
 """
 
 from __future__ import annotations

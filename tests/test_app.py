@@ -86,8 +86,13 @@ def test_a_recipe_repeats_a_run(
     file = tmp_path / "recipe.json"
     shown["recipe"]["method"]["settings"]["precision"] = "fp32"
     file.write_text(json.dumps(shown["recipe"]))
-    lines = [terminal("train", file) for _ in range(2)]
+    lines = [terminal("train", file, "--set", "method.threads=1") for _ in range(2)]
     assert lines[0][1:-1] == lines[1][1:-1]
+    other = terminal("train", file, "--set", "method.max_steps=2", "--seed", "7")[-1]["run"]
+    (shown,) = terminal("runs", "show", other)  # what is said besides the file goes before it
+    assert shown["recipe"]["seed"] == 7
+    assert shown["recipe"]["method"]["settings"]["max_steps"] == 2
+    assert shown["recipe"]["model"]["settings"]["channels"] == [8, 16]
 
 
 def test_a_run_predicts_files(
@@ -148,6 +153,7 @@ def test_imported_pictures_are_listed_trained_on_and_removed(
         (("train", "--model", "Nothing"), "no model 'Nothing' (there is: ConvNet"),
         (("train", "--device", "cuda:99"), "no device 'cuda:99'"),
         (("train", "--start", "999"), "999"),
+        (("train", "--seed", "-1"), "Seed"),
         (("train", "nowhere.json"), "no recipe file nowhere.json"),
         (("data", "add", "nowhere.zip"), "no file nowhere.zip"),
         (("data", "add", str(APP)), "app.py"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,7 +94,7 @@ class Images:
                 target = pixels[i, :, ::-1] if mirror else pixels[i]
                 target[y : y + source.shape[0], x : x + source.shape[1]] = source
         # uint8 until the device: 4x less to move. NHWC permuted is channels_last already.
-        moved = torch.from_numpy(pixels).to(device, non_blocking=True)
+        moved = torch.from_numpy(pixels).to(device)
         return {"images": moved.permute(0, 3, 1, 2).float().div_(255)}
 
 
@@ -101,7 +102,8 @@ def draw(
     images: Images, count: int, augment: np.random.Generator
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
     """How far each picture of a batch moves, (B, 2) rows and columns, and which are mirrored."""
-    moves = augment.integers(-images.shift, images.shift + 1, (count, 2))
+    most = [min(images.shift, side - 1) for side in images.shape[:2]]
+    moves = augment.integers([-m for m in most], [m + 1 for m in most], (count, 2))
     mirrored = augment.random(count) < (0.5 if images.flip else 0.0)
     return moves, mirrored
 
@@ -123,7 +125,7 @@ class ImagesOnDevice:
     def gather(
         self, rows: Rows, device: torch.device, augment: np.random.Generator | None
     ) -> dict[str, Tensor]:
-        index = torch.from_numpy(rows).to(device, non_blocking=True)
+        index = torch.from_numpy(rows).to(device)
         pixels = self.pixels[index]
         if augment is not None and (self.origin.shift or self.origin.flip):
             height, width, _ = self.origin.shape
@@ -195,8 +197,8 @@ class Sequences:
         for i, (row, length) in enumerate(zip(rows.tolist(), lengths.tolist(), strict=True)):
             values[i, :length] = self[row]
         return {
-            "values": torch.from_numpy(values).to(device, non_blocking=True),
-            "lengths": torch.from_numpy(lengths).to(device, non_blocking=True),
+            "values": torch.from_numpy(values).to(device),
+            "lengths": torch.from_numpy(lengths).to(device),
         }
 
 
@@ -260,6 +262,9 @@ class Feed:
         self.batch_size = batch_size
         self.device = device
         self.seed = seed
+        # The next batch is made while the device works on this one. On a CPU the thread would take
+        # its time from training, and in device memory there is nothing to wait for.
+        self.ahead = device.type != "cpu" and resident is None
         self.shuffle = shuffle
         self.augment = augment
 
@@ -269,16 +274,24 @@ class Feed:
 
     def batches(self, epoch: int = 0, *, skip: int = 0) -> Iterator[Batch]:
         """The epoch's batches from number `skip` on: those that a whole epoch would give."""
-        for number, rows in enumerate(self.order(epoch)):
-            if number >= skip:
-                yield self.batch(rows, epoch, number)
+        owed = list(enumerate(self.order(epoch)))[skip:]
+        if not self.ahead:
+            yield from (self.batch(rows, epoch, number) for number, rows in owed)
+            return
+        with ThreadPoolExecutor(1, thread_name_prefix="batches") as pool:
+            coming = [pool.submit(self.batch, rows, epoch, number) for number, rows in owed[:1]]
+            for number, rows in owed[1:]:
+                ready = coming.pop()
+                coming.append(pool.submit(self.batch, rows, epoch, number))
+                yield ready.result()
+            yield from (last.result() for last in coming)
 
     def batch(self, rows: Rows, epoch: int = 0, number: int = 0) -> Batch:
         """The items of these rows. What is random in it depends only on (seed, epoch, number)."""
         rng = np.random.default_rng((self.seed, epoch, number, 1)) if self.augment else None
         targets = None
         if self.labels is not None:
-            targets = torch.from_numpy(self.labels[rows]).to(self.device, non_blocking=True)
+            targets = torch.from_numpy(self.labels[rows]).to(self.device)
         return Batch(self.items.gather(rows, self.device, rng), targets)
 
     def order(self, epoch: int) -> Sequence[Rows]:

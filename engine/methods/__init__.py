@@ -41,15 +41,15 @@ class Method(Choosable, kind="method"):
         """The training and the validation split as batches."""
 
     @abstractmethod
-    def trainee(self, model: Model, task: Task, data: Data, bench: Bench) -> Trainee:
-        """What `run` trains, ready for its first step."""
+    def trainee(self, model: Model, task: Task, feed: Feed, bench: Bench) -> Trainee:
+        """What `run` trains with `feed`, ready for its first step."""
 
     def run(
         self, model: Model, task: Task, data: Data, bench: Bench
     ) -> Generator[Event, None, tuple[Trainee, Wish | None]]:
         """Train; returns what was trained and the wish that ended it, None at the plan's end."""
-        trainee = self.trainee(model, task, data, bench)
         feeds = self.feeds(task, data, bench)
+        trainee = self.trainee(model, task, feeds[0], bench)
         yield Notice(f"Computing in {trainee.numerics} on {about(bench.device).name}")
         wish = yield from train(trainee, task, data, feeds, self.plan, bench.kept, bench.wishes)
         return trainee, wish

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import math
+import os
 from typing import Annotated, Any
 
 import torch
@@ -136,22 +138,26 @@ class Training(
         )  # fmt: skip
         return training, validation
 
-    def trainee(self, model: Model, task: Task, data: Data, bench: Bench) -> Trainee:
+    def trainee(self, model: Model, task: Task, feed: Feed, bench: Bench) -> Trainee:
         if self.deterministic:
+            # cuBLAS reads it at its first product, and refuses to go on without it.
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
             torch.use_deterministic_algorithms(True)
             torch.backends.cudnn.benchmark = False
-        feed, _ = self.feeds(task, data, bench)
         numerics = self._numerics(model, task, feed, bench)
         torch.set_num_threads(numerics.threads)
         numerics.place(model, bench.device)
         average = averaged(model, self.average) if self.average else None
         if self.compile:
-            model.compile()
+            for part in model.children():  # by parts: a task may call them one by one
+                part.compile()
         learner = optimizer(model, **self.optimizer)
         for group in learner.param_groups:
             group["initial_lr"] = group["lr"]
         schedule = Schedule(
-            total=self.plan.steps(len(feed)), steps_per_epoch=len(feed), **self.schedule
+            total=self.plan.steps(len(feed)),
+            steps_per_epoch=math.ceil(len(feed) / self.plan.accumulate),
+            **self.schedule,
         )
         fp16 = numerics.precision == "fp16"
         trainee = Trainee(

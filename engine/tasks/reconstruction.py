@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Annotated, Any, Literal
 
@@ -48,11 +49,12 @@ class Reconstruction(
         return ErrorMeter()
 
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:
-        """The training mean, and as many principal components as the default code is wide."""
+        """The training mean, and 8 and 32 principal components."""
         assert isinstance(data.items, Images)
+        # As many pictures as fit into 256 MB of float32: a share tells as much.
+        most = min(20_000, 2**26 // math.prod(data.shape))
         train, test = (
-            torch.from_numpy(data.items.pixels[data.splits[split][:20_000]]).flatten(1).float()
-            / 255
+            torch.from_numpy(data.items.pixels[data.splits[split][:most]]).flatten(1).float() / 255
             for split in ("train", "test")
         )
         mean = train.mean(0)
@@ -78,11 +80,12 @@ class Reconstruction(
                 {"label": "reconstruction", "images": [png(image) for image in rebuilt]},
             ],
         }  # fmt: skip
-        centred = (codes - codes.mean(0)).double()
+        codes = codes.cpu().double()
+        centred = codes - codes.mean(0)
         # Two principal axes of the codes; each axis' sign is fixed, so epochs can be compared.
         axes = torch.linalg.svd(centred, full_matrices=False)[2][:2]
         axes = axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
-        places = (centred @ axes.T).cpu().numpy().round(4)
+        places = (centred @ axes.T).numpy().round(4)
         labels = None if batch.targets is None else batch.targets.tolist()
         yield "codes", "scatter", {
             "x": places[:, 0].tolist(),

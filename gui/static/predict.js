@@ -2,7 +2,7 @@
 
 import { plot } from "./datasets.js";
 import { drawing } from "./draw.js";
-import { STATES, count, debounce, number, poll, remember } from "./page.js";
+import { count, debounce, number, poll, remember } from "./page.js";
 import { ask, el, text } from "./shell.js";
 
 /** Milliseconds between two looks at the runs: a training one gets new checkpoints. */
@@ -447,7 +447,7 @@ export function mount(page) {
   /** Only when something is new: a list that is open would close. */
   function list() {
     const words = runs.map((one) => {
-      const state = (STATES[one.state] ?? one.state).toLowerCase();
+      const state = text(`state.${one.state}`).toLowerCase();
       return text("predict.run.option", { ...one, state });
     });
     if (words.join("\n") === [...choose.options].map((option) => option.text).join("\n")) return;

@@ -69,12 +69,32 @@ def test_if_it_dies_only_the_questions_in_hand_fail(
     os.kill(talk.process.pid, signal.SIGSTOP)  # so that the question is surely in hand
     waiting = [answers.ask("estimate", recipe=recipe().to_json()) for _ in range(3)]
     os.kill(talk.process.pid, signal.SIGKILL)
-    for question in waiting:
-        with pytest.raises(RuntimeError, match="ended while it worked on this"):
-            question.result(PATIENCE)
-    talk.process.wait()
-    again = answers.ask("preview", data={"name": "MnistRows"}).result(PATIENCE)
-    assert again["shape"] == [28]
+    with pytest.raises(RuntimeError, match="ended while it worked on this"):
+        waiting[0].result(PATIENCE)
+    for question in waiting[1:]:
+        assert question.result(PATIENCE)["parameters"] == 1034
+
+
+def test_a_question_that_is_taken_back_costs_nothing(
+    answers: Answers, recipe: Callable[..., Recipe]
+) -> None:
+    first = answers.ask("preview", data={"name": "MnistRows"})
+    unwanted = [answers.ask("estimate", recipe=recipe().to_json()) for _ in range(200)]
+    assert sum(question.cancel() for question in unwanted) > 190  # all but what is in hand
+    assert first.result(PATIENCE)["shape"] == [28]
+    assert answers.ask("preview", data={"name": "MnistRows"}).result(PATIENCE)["shape"] == [28]
+
+
+def test_large_questions_and_large_answers_do_not_block_each_other(answers: Answers) -> None:
+    picture = {"png": "A" * 500_000}
+    asked = []
+    for _ in range(4):
+        asked.append(answers.ask("preview", data={"name": "Mnist5000"}, count=2000))
+        asked.append(answers.ask("predict", run=1, inputs=[picture]))
+    for preview, prediction in zip(asked[::2], asked[1::2], strict=True):
+        assert len(preview.result(PATIENCE)["samples"]["items"]) == 2000
+        with pytest.raises(BadInput, match="no checkpoint"):
+            prediction.result(PATIENCE)
 
 
 def test_questions_from_many_threads_each_get_their_own_answer(answers: Answers) -> None:

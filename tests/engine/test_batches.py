@@ -51,6 +51,22 @@ def test_a_shifted_picture_is_moved_and_zeros_move_in() -> None:
         torch.testing.assert_close(batch[i], expected)
 
 
+def test_a_shift_larger_than_the_picture_leaves_something_of_it() -> None:
+    images = pictures(shift=30)
+    assert (images.gather(np.arange(40), CPU, np.random.default_rng(0))["images"] > 0).any()
+
+
+def test_batches_made_ahead_are_the_same_batches() -> None:
+    feed = Feed(data(pictures(101, shift=1)), "train", batch_size=8, device=CPU, seed=3,
+                shuffle=True, augment=True)  # fmt: skip
+    usual = list(feed.batches(2, skip=3))
+    feed.ahead = True
+    ahead = list(feed.batches(2, skip=3))
+    assert len(usual) == len(ahead) == len(feed) - 3
+    for one, other in zip(usual, ahead, strict=True):
+        assert torch.equal(one.inputs["images"], other.inputs["images"])
+
+
 def test_pictures_in_device_memory_are_augmented_the_same() -> None:
     images = pictures(shift=2, flip=True)
     rows = np.array([7, 7, 0, 39, 12, 3, 8])

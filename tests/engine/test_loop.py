@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ HARD: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("step", [1, 11, 12, 13, 30])
+@pytest.mark.parametrize("step", [1, 11, 12, 13, 30, 35])
 @pytest.mark.parametrize("wish", ["pause", "stop"])
 def test_resume_equals_never_stopping(
     recipe: Make, events: CarryOut, home: Home, step: int, wish: loop.Wish
@@ -162,6 +163,56 @@ def test_out_of_memory_and_a_full_disk_end_with_a_sentence(
     assert "No space left" in finished.reason
 
 
+def test_what_the_libraries_say_of_memory_and_disk_is_understood(
+    recipe: Make, events: CarryOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_memory(*_: Any) -> Any:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate "
+                           "memory: you tried to allocate 99 bytes")  # fmt: skip
+
+    with monkeypatch.context() as patched:
+        patched.setattr(loop, "step", no_memory)
+        assert "smaller batch size" in end(events(recipe())).reason
+
+    def unwritten(*_: Any) -> Any:
+        raise RuntimeError("PytorchStreamWriter failed writing file data/3: file write failed")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint.torch, "save", unwritten)
+        assert "No space left" in end(events(recipe(), number=2)).reason
+
+
+def test_validation_that_is_no_number_saves_nothing_more(
+    recipe: Make, events: CarryOut, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, losses = loop.evaluate, iter([0.5, math.nan])
+    monkeypatch.setattr(loop, "evaluate", lambda *given: real(*given) | {"loss": next(losses)})
+    said = events(recipe(method__epochs=5))
+    assert end(said).state == "failed"
+    assert "validation loss became nan" in end(said).reason
+    assert {entry.step for entry in checkpoint.entries(home.checkpoints(1)).values()} == {12}
+
+
+def test_a_stop_at_the_last_step_judges_its_epoch_first(
+    recipe: Make, events: CarryOut, home: Home
+) -> None:
+    straight = events(recipe(), number=1)
+    for number, wish in enumerate(("stop", "pause"), 2):
+        said = events(recipe(), number=number, wishes={24: wish})
+        assert end(said).state == "finished"
+        assert end(said).metrics["test/loss"] == end(straight).metrics["test/loss"]
+
+
+def test_a_child_goes_on_when_its_parent_is_gone(
+    recipe: Make, events: CarryOut, home: Home
+) -> None:
+    events(recipe(), number=1)
+    child = recipe(start=1)
+    events(child, number=2, wishes={5: "pause"})
+    shutil.rmtree(home.run(1))
+    assert end(events(child, number=2, resume=True)).state == "finished"
+
+
 def test_a_wish_to_cancel_keeps_nothing(recipe: Make, events: CarryOut, home: Home) -> None:
     said = events(recipe(), wishes={3: "cancel"})
     assert end(said).state == "stopped"
@@ -211,8 +262,8 @@ def test_accumulated_batches_equal_one_large_batch(
         setup = session.make(recipe(**settings, method__weight_decay=0.0), home)
         kept = checkpoint.Checkpoints(tmp_path / f"{len(gradients)}")
         bench = Bench(torch.device("cpu"), 0, kept, lambda: None)
-        trainee = setup.method.trainee(setup.model, setup.task, setup.data, bench)
         feed, _ = setup.method.feeds(setup.task, setup.data, bench)
+        trainee = setup.method.trainee(setup.model, setup.task, feed, bench)
         group = [
             b for b, _ in zip(feed.batches(), range(setup.method.plan.accumulate), strict=False)
         ]

@@ -15,7 +15,7 @@ import pytest
 
 from engine.catalog import BadInput
 from gui import assets
-from gui.shell import Anneal, Served, free_port
+from gui.shell import Anneal, KnownName, Served, free_port
 from tests.gui import fakes
 
 HERE = {"Content-Type": "application/json"}
@@ -409,3 +409,16 @@ def test_read_only_shows_everything_and_changes_nothing(tmp_path: Path) -> None:
         put = ask.put("/api/datasets", params={"file": "a.zip"}, content=b"x", headers=BYTES)
         assert put.status_code == 403
         assert anneal.history.runs()[1] == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("192.168.1.7", True), ("::1", True), ("localhost", True), ("printer.local", True),
+     ("evil.example", False), ("192.168.1.7.evil.example", False), ("", False)],
+)  # fmt: skip
+def test_served_to_the_network_only_addresses_and_own_names_are_known(
+    name: str, known: bool
+) -> None:
+    async def nothing(*_: object) -> None: ...
+
+    assert KnownName(nothing).knows(name) == known
