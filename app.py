@@ -145,7 +145,7 @@ def serve(
     served = gui.shell.serve(
         gui.shell.Anneal(
             catalog=catalog, history=history, answers=answers, importer=intake,
-            home=place.root, poke=jobs.poke,
+            home=place.root, home_is_named=not place.usual, poke=jobs.poke,
         ),
         host=host, port=port,
     )  # fmt: skip

@@ -38,8 +38,9 @@ def estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
 def _estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
     """Parameters, bytes and seconds that a checked recipe will take.
 
-    The time is that of the fastest of a few steps, the first left out, with evaluation counted
-    as a third of a step an item.
+    Memory is that of the process on a CPU, its libraries included, as the run's page shows it; of
+    the device elsewhere. The time is that of the fastest of a few steps, the first left out, with
+    evaluation counted as a third of a step an item.
     """
     device = devices.pick(recipe.device)
     setup = session.make(recipe, home)
@@ -47,7 +48,6 @@ def _estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=home.tmp) as folder:
         kept = Checkpoints(Path(folder))
         bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=lambda: None)
-        before = devices.memory_in_use(device)
         feed, validation = setup.method.feeds(setup.task, setup.data, bench)
         trainee = setup.method.trainee(setup.model, setup.task, feed, bench)
         plan = setup.method.plan
@@ -60,19 +60,17 @@ def _estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
             loop.step(trainee, setup.task, group, plan)
             devices.synchronize(device)
             seconds.append(time.perf_counter() - started)
-        memory = devices.memory_in_use(device) - before
+        memory = devices.memory_in_use(device)
         kept.close()
     parameters = setup.model.parameter_count()
     trainable = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
-    # Weights, gradients, two averages of Adam: what stays between steps, beside what was seen.
-    memory = max(memory, 16 * trainable)
     steps = plan.steps(len(feed))
     per_step = min(seconds[1:] or seconds)
     items = len(feed.rows) / max(len(feed), 1)
     checked = len(validation.rows) / max(items * plan.accumulate, 1) / 3
     epochs = steps / math.ceil(len(feed) / plan.accumulate)
     return {
-        "parameters": parameters, "trainable": trainable, "memory": int(memory),
+        "parameters": parameters, "trainable": trainable, "memory": memory,
         "steps": steps, "seconds": per_step * (steps + checked * epochs),
         "seconds_per_epoch": per_step * (steps / epochs + checked),
         "items": len(feed.rows), "device": str(device), "device_name": devices.about(device).name,

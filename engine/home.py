@@ -22,12 +22,16 @@ class Home:
     @classmethod
     def find(cls, given: Path | None = None) -> Home:
         """The folder given, else ``ANNEAL_HOME``, else the platform's user-data folder."""
-        named = given or os.environ.get("ANNEAL_HOME")
-        root = Path(named) if named else Path(platformdirs.user_data_dir("anneal", appauthor=False))
+        root = Path(given or os.environ.get("ANNEAL_HOME") or usual_folder())
         home = cls(root.expanduser().resolve())
         for folder in (home.root, home.datasets, home.runs, home.cache, home.tmp):
             folder.mkdir(parents=True, exist_ok=True)
         return home
+
+    @property
+    def usual(self) -> bool:
+        """Whether it is found without being named."""
+        return self.root == usual_folder().resolve()
 
     @property
     def database(self) -> Path:
@@ -60,6 +64,11 @@ class Home:
 
     def log(self, number: int) -> Path:
         return self.run(number) / "log.txt"
+
+
+def usual_folder() -> Path:
+    """The platform's folder for a user's data."""
+    return Path(platformdirs.user_data_dir("anneal", appauthor=False))
 
 
 @contextmanager

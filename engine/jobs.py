@@ -41,8 +41,8 @@ class Jobs:
     """Gives queued runs to workers, one run a device, and notices when a worker is gone.
 
     `command` starts a worker that waits on its standard input for ``{"run": …, "device": …}``.
-    One spare is kept warm, PyTorch imported, while nothing trains or the end is near: making it
-    takes seconds of processor time that a running training should have.
+    One spare is kept warm, PyTorch imported, while nothing trains, the end is near or more is
+    queued: else a running training should have the seconds of processor time that it takes.
     """
 
     def __init__(
@@ -104,12 +104,9 @@ class Jobs:
                 self._give(run, device)
                 held.add(device)
         rested = time.monotonic() > self.hire_after
-        if (
-            self.spare is None
-            and rested
-            and len(active) >= len(self.given)
-            and not any(map(busy, active))
-        ):
+        unclaimed = len(active) < len(self.given)
+        soon = bool(queued) or not any(map(busy, active))
+        if self.spare is None and rested and soon and not unclaimed:
             self.spare = self._hire()
 
     # --- the dead ---------------------------------------------------------------------------

@@ -173,6 +173,8 @@ def train(
                 if wish != "cancel":
                     kept.save(trainee.snapshot())
                 return wish
+            if wish == "save":
+                yield Notice(f"Saved at step {at.step}")
             if wish == "save" or time.perf_counter() - saved_at > SAVE_EVERY:
                 yield from watch.read()
                 kept.save(trainee.snapshot())
@@ -242,8 +244,9 @@ def evaluate(trainee: Trainee, task: Task, data: Data, feed: Feed) -> dict[str, 
 def is_better(at: Position, task: Task, scores: dict[str, Any], items: int) -> bool:
     """Whether this epoch's weights are the ones to keep.
 
-    Among epochs within one standard error of the best the latest wins: the rule of Breiman et al.
-    1984, turned to time. A few hundred items can't tell such epochs apart, and training can.
+    Among epochs within one standard error of the best (at most a point) the latest wins: the rule
+    of Breiman et al. 1984, turned to time. A few hundred items can't tell such epochs apart, and
+    training can.
     """
     score = scores[task.headline] * (1 if task.larger_is_better else -1)
     if at.top is None or score > at.top:

@@ -85,8 +85,9 @@ def read(given: Mapping[str, Any], data: Data) -> tuple[Batch, dict[str, Any]]:
             raise BadInput("The picture didn't arrive whole: send it again") from None
         except NotAnImage as problem:
             raise BadInput(f"The picture {problem}") from None
+        pixels, note = like(pixels, data.border)
         inputs = Images(pixels[None]).gather(one, cpu, None)
-        return Batch(inputs, None), {"input": png(inputs["images"][0])}
+        return Batch(inputs, None), {"input": png(inputs["images"][0]), "note": note}
     if "path" in given:
         try:
             given = {"text": Path(given["path"]).read_text("utf-8-sig")}
@@ -101,24 +102,51 @@ def read(given: Mapping[str, Any], data: Data) -> tuple[Batch, dict[str, Any]]:
 
 
 def rows(text: str) -> list[list[float]]:
-    """Numbers from CSV text, one step a line, with or without a header. BadInput names the line."""
+    """Numbers from CSV text, one step a line, with or without a header. BadInput names the line.
+
+    Columns named sequence, step and label, as in a dataset's file, are left out.
+    """
     try:
         dialect: Any = csv.Sniffer().sniff(text[:4096], ",;\t ")
     except csv.Error:
         dialect = csv.excel
+    lines = [(number, [cell.strip() for cell in cells])
+             for number, cells in enumerate(csv.reader(io.StringIO(text), dialect), 1)
+             if any(cell.strip() for cell in cells)]  # fmt: skip
+    named: list[str] = []
+    if lines and not any(map(_number, lines[0][1])):
+        named = [cell.lower() for cell in lines.pop(0)[1]]
+    if "sequence" in named and len({cells[named.index("sequence")] for _, cells in lines}) > 1:
+        raise BadInput("There are several sequences in this text: give the rows of one")
+    # What a dataset's file says besides the features.
+    left_out = {i for i, name in enumerate(named) if name in ("sequence", "step", "label")}
     found: list[list[float]] = []
-    for number, cells in enumerate(csv.reader(io.StringIO(text), dialect), 1):
-        cells = [cell.strip() for cell in cells if cell.strip()]
-        if not cells:
-            continue
+    for number, cells in lines:
+        kept = [cell for i, cell in enumerate(cells) if i not in left_out and cell]
         try:
-            found.append([float(cell) for cell in cells])
+            found.append([float(cell) for cell in kept])
         except ValueError:
-            if found or number > 1:
-                raise BadInput(
-                    f"Line {number} isn't all numbers: {', '.join(cells)[:60]}"
-                ) from None
+            raise BadInput(f"Line {number} isn't all numbers: {', '.join(kept)[:60]}") from None
     return found
+
+
+def _number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def like(pixels: npt.NDArray[np.uint8], border: float | None) -> tuple[npt.NDArray[np.uint8], str]:
+    """A grey picture with the training data's background, and what was done to it.
+
+    `border` is the training pictures' mean brightness along their edges, in 0…1.
+    """
+    edges = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
+    if border is None or pixels.shape[2] != 1 or abs(edges.mean() / 255 - border) < 0.5:
+        return pixels, ""
+    return 255 - pixels, "Inverted: the training pictures are the other way round"
 
 
 def sequence(values: Sequence[Sequence[float]], features: int) -> npt.NDArray[np.float32]:

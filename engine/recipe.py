@@ -103,7 +103,8 @@ def compose(
     for name, value in settings.items():
         kind, _, field = name.partition(".")
         if kind not in cards or not field:
-            raise BadInput(f"There is no setting {name!r}: say it as model.dropout", field=name)
+            raise BadInput(f"There is no setting {name!r}: settings are said as model.dropout; "
+                           "seed, device and start have options of their own", field=name)  # fmt: skip
         try:
             cards[kind].field(field)
         except BadInput as problem:

@@ -150,6 +150,7 @@ def _finish(
     metrics: dict[str, Any] = {
         f"test/{name}": value for name, value in scores.items() if isinstance(value, float)
     }
+    headline = f"validation {task.headline}"
     metrics |= {f"validation/{name}": value for name, value in at.best_scores.items()}
     metrics |= {
         "headline": f"test/{task.headline}", "larger_is_better": task.larger_is_better,
@@ -160,9 +161,8 @@ def _finish(
         "numerics": str(trainee.numerics),
         "baselines": task.baselines(data), **tables,
     }  # fmt: skip
+    kept_step = f"the weights of step {best.step} are kept, the latest of the best by {headline}"
     if wish == "stop":
-        yield Finished("stopped", f"Stopped on request after {at.step} steps; tested with the "
-                                  f"best weights, of step {best.step}", metrics)  # fmt: skip
+        yield Finished("stopped", f"Stopped on request after {at.step} steps; {kept_step}", metrics)
         return
-    yield Finished("finished", f"Trained {at.step} steps; the best were the weights of step "
-                               f"{best.step}", metrics)  # fmt: skip
+    yield Finished("finished", f"Trained {at.step} steps; {kept_step}", metrics)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.catalog import (
@@ -140,6 +141,7 @@ def plan(
     *,
     imported: Sequence[DatasetRow] = (),
     earlier: Sequence[Run] = (),
+    home: Path | None = None,
 ) -> dict[str, Any]:
     """The whole form as JSON, with the recipe it makes or the problem that stands in its way.
 
@@ -166,7 +168,7 @@ def plan(
                     *({"id": d.id, "label": device_label(d)} for d in catalog.devices)],
         "starts": [{"id": run.id, "label": f"{run.id} · {run.name}"} for run in starts],
         "automatic_name": automatic_name(held),
-        **_outcome(catalog, settled, held),
+        **_outcome(catalog, settled, held, home),
     }  # fmt: skip
 
 
@@ -272,32 +274,42 @@ def _seed(value: object) -> int:
     return seed
 
 
-def _outcome(catalog: Catalog, wanted: Wanted, held: Mapping[Kind, Option]) -> dict[str, Any]:
+def _outcome(catalog: Catalog, wanted: Wanted, held: Mapping[Kind, Option],
+             home: Path | None) -> dict[str, Any]:  # fmt: skip
     try:
         made = _recipe(catalog, wanted, held)
     except BadInput as problem:
         return {"problem": {"field": problem.field, "text": str(problem)},
                 "recipe": None, "command": None}  # fmt: skip
-    return {"problem": None, "recipe": made.to_json(), "command": command(catalog, made)}
+    line = command(catalog, made, home=home, name=wanted.name.strip())
+    return {"problem": None, "recipe": made.to_json(), "command": line}
 
 
-def command(catalog: Catalog, made: Recipe) -> str:
-    """The line that trains this recipe without the page: only what differs from the defaults."""
+def command(catalog: Catalog, made: Recipe, *, home: Path | None = None, name: str = "") -> str:
+    """The line that trains this recipe without the page: only what differs from the defaults.
+
+    `home` is the folder to name, where it isn't the one that the program finds by itself.
+    """
     cards: Chosen = made.cards(catalog)
     usual = catalog.defaults(cards)
     words = ["python", "app.py", "train"]
     for kind in KINDS:
         words += [f"--{kind}", made.choice(kind).name]
     for kind in KINDS:
-        for name, value in made.choice(kind).settings.items():
-            if not _same(value, usual[f"{kind}.{name}"]) or cards[kind].field(name).required:
-                words += ["--set", f"{kind}.{name}={_written(value)}"]
+        for setting, value in made.choice(kind).settings.items():
+            dotted = f"{kind}.{setting}"
+            if not _same(value, usual[dotted]) or cards[kind].field(setting).required:
+                words += ["--set", f"{dotted}={_written(value)}"]
     if made.start is not None:
         words += ["--start", str(made.start)]
     if made.device != AUTO:
         words += ["--device", made.device]
     if made.seed:
         words += ["--seed", str(made.seed)]
+    if name:
+        words += ["--name", name]
+    if home is not None:
+        words += ["--home", str(home)]
     return shlex.join(words)
 
 

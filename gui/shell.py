@@ -73,6 +73,8 @@ class Anneal:
     home: Path
     poke: Callable[[], None]
     """Tells the queue that there may be something to start."""
+    home_is_named: bool = False
+    """The home isn't the one that the program finds by itself: a command must name it."""
     readonly: bool = False
     """Another app serves this home: look, but change nothing."""
 

@@ -64,7 +64,7 @@ STRINGS: dict[str, str] = {
     "train.name": "Name",
     "train.device": "Device",
     "train.seed": "Seed",
-    "train.seed.help": "The same recipe with the same seed repeats the run.",
+    "train.seed.help": "Repeats a run; to the last bit with Deterministic or fixed threads.",
     "train.estimate": "Estimate",
     "train.estimate.busy": "Timing a few real steps …",
     "train.parameters": "Parameters",

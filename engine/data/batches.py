@@ -214,6 +214,8 @@ class Data:
     """Changes when the content does."""
     source: str = ""
     licence: str = ""
+    border: float | None = None
+    """Of the pictures that a model was trained on, where only their outline is known."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -231,8 +233,16 @@ class Data:
         return {
             "kind": "images" if isinstance(self.items, Images) else "sequences",
             "shape": list(self.shape), "classes": list(self.classes),
-            "fingerprint": self.fingerprint,
+            "fingerprint": self.fingerprint, "border": self._border(),
         }  # fmt: skip
+
+    def _border(self) -> float | None:
+        """Mean brightness along the edges of some training pictures, in 0…1."""
+        if not isinstance(self.items, Images):
+            return None
+        some = self.items.pixels[self.splits["train"][:1000]]
+        edges = (some[:, 0], some[:, -1], some[:, :, 0], some[:, :, -1])
+        return float(np.mean([edge.mean() for edge in edges])) / 255
 
     @classmethod
     def from_outline(cls, outline: Mapping[str, Any]) -> Data:
@@ -244,7 +254,7 @@ class Data:
         }
         return cls(
             items=empty[outline["kind"]], labels=None, classes=tuple(outline["classes"]),
-            splits={}, fingerprint=outline["fingerprint"],
+            splits={}, fingerprint=outline["fingerprint"], border=outline["border"],
         )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ class Task(Choosable, kind="task"):
         """A fresh meter."""
 
     def uncertainty(self, scores: Mapping[str, Any], items: int) -> float:
-        """One standard error of the headline measured over so many items; 0 if it isn't known."""
+        """How far apart two epochs' headlines are still the same, measured over so many items."""
         return 0.0
 
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:

@@ -63,7 +63,8 @@ class Classification(Task, label="Classification", fits={"logits"}, needs={"labe
 
     def uncertainty(self, scores: Mapping[str, Any], items: int) -> float:
         share: float = scores["accuracy"]
-        return math.sqrt(share * (1 - share) / items)
+        # With few items the error is wide: then only ties are open.
+        return min(math.sqrt(share * (1 - share) / items), 0.01)
 
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:
         counts = np.array(data.counts("test"))

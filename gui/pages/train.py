@@ -104,7 +104,13 @@ class Train:
         if imported is None:
             imported = self.anneal.history.datasets()
         return {
-            **form.plan(self.catalog, wanted, imported=imported, earlier=self.earlier()),
+            **form.plan(
+                self.catalog,
+                wanted,
+                imported=imported,
+                earlier=self.earlier(),
+                home=self.anneal.home if self.anneal.home_is_named else None,
+            ),
             "queue": self.waiting(),
             "readonly": text("readonly") if self.anneal.readonly else None,
         }

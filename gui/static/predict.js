@@ -68,12 +68,15 @@ export function mount(page) {
       answered = { run: run.id, step: found.checkpoint.step };
       answer.classList.remove("stale");
       const epoch = number(found.checkpoint.epoch);
-      tell(text("predict.of", { step: count(found.checkpoint.step), epoch }));
+      const said = text("predict.of", { step: count(found.checkpoint.step), epoch });
+      tell([said, found.results[0].note].filter(Boolean).join(". "));
       answer.replaceChildren(...shown(found.results[0]));
     } catch (trouble) {
       if (trouble.name === "AbortError" || mine !== asking) return;
+      // An answer to another input beside a complaint about this one would be taken for its own.
       tell(trouble.message, { bad: true });
-      if (!answered) answer.replaceChildren();
+      answered = null;
+      answer.replaceChildren();
     }
   }
 
@@ -195,6 +198,10 @@ export function mount(page) {
     const kinds = OFFER[run.takes] ?? OFFER.image;
     const names = Object.keys(kinds);
     const open = (name) => {
+      if (way !== name && answered) {
+        answered = null;
+        give(null);
+      }
       way = name;
       leave();
       leave = () => {};
@@ -287,6 +294,9 @@ export function mount(page) {
         box.prepend(image);
         give({ png });
       } catch {
+        give(null);
+        rest();
+        answered = null;
         complain(text("predict.not_a_picture", { name: file.name }));
       }
     });

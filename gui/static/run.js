@@ -408,6 +408,7 @@ class Curves {
     this.feed = new Feed(page.id);
     this.view = new Map();
     this.metric = null;
+    this.chose = false;
     this.settings = new Settings((changed) => this.change(changed));
     this.lossPlace = el("div", {});
     this.otherPlace = el("div", {});
@@ -503,7 +504,8 @@ class Curves {
 
   draw() {
     const metrics = this.metrics();
-    if (!metrics.includes(this.metric)) this.metric = metrics[0] ?? null;
+    const usual = metrics.find((metric) => metric !== "learning_rate") ?? metrics[0] ?? null;
+    if (!this.chose || !metrics.includes(this.metric)) this.metric = usual;
     this.layChoice(metrics);
     return Promise.all([
       this.charts[0].set(this.lines("loss")),
@@ -517,6 +519,7 @@ class Curves {
     this.known = known;
     const choose = (metric) => {
       this.metric = metric;
+      this.chose = true;
       this.charts[1].afresh();
       this.charts[1].set(this.lines(metric));
     };

@@ -549,7 +549,7 @@ export function mount(page) {
       row("device", found.device_name, found.precision),
     );
     numbers.classList.remove("stale");
-    note(found.note ?? "");
+    note("");
   }
 
   function blank() {

@@ -37,7 +37,7 @@ def test_an_estimate_counts_and_times_a_recipe(
     assert said["parameters"] == said["trainable"] == 1034
     assert said["steps"] == 7 * 12
     assert 0 < said["seconds_per_epoch"] < said["seconds"]
-    assert said["memory"] >= 16 * 1034
+    assert said["memory"] > 100 * 2**20  # of the process: as much as the libraries take
     assert said["device"] == "cpu"
     assert "fp32" in said["precision"]
 

@@ -73,6 +73,18 @@ def test_an_autoencoder_shows_its_reconstruction_and_error(
     assert answer["reconstruction"] != answer["input"]
 
 
+def test_a_dark_digit_on_light_paper_is_seen_as_the_training_digits_are(
+    home: Home, recipe: Make, events: CarryOut
+) -> None:
+    predictor = train(home, recipe(method__epochs=4, method__learning_rate=0.01), events)
+    data = session.make(predictor.setup.recipe, home).data
+    pixels = data.items.pixels[data.splits["test"][0], :, :, 0]
+    light, dark = predictor.answer([{"png": png(pixels)}, {"png": png(255 - pixels)}])["results"]
+    assert light["classes"] == dark["classes"]
+    assert light["note"] == ""
+    assert "Inverted" in dark["note"]
+
+
 def test_a_newer_checkpoint_is_taken_up(home: Home, recipe: Make, events: CarryOut) -> None:
     predictor = train(home, recipe(method__max_steps=1), events)
     question = [{"png": png(np.full((8, 8), 99, np.uint8))}]
@@ -103,6 +115,8 @@ def test_a_sequence_comes_as_rows_or_as_text_and_of_any_length(
         ({"text": "1,2,3"}, "Step 1 has 3 numbers; this model takes 28"),
         ({"text": ""}, "no step"),
         ({"text": "a,b\n1,x\n"}, "Line 2 isn't all numbers"),
+        ({"text": "1,x\n1,2\n"}, "Line 1 isn't all numbers"),
+        ({"text": "sequence,step,a\n1,0,2\n2,0,2\n"}, "several sequences"),
         ({"sequence": [[float("nan")] * 28]}, "Step 1 holds a number that isn't finite"),
         ({"png": ""}, "takes a sequence"),
     ],
@@ -133,6 +147,7 @@ def test_numbers_are_read_as_people_paste_them() -> None:
     assert predict.rows("a,b\n1,2\n\n3,4\n") == [[1, 2], [3, 4]]
     assert predict.rows("1\t2\n3\t4\n") == [[1, 2], [3, 4]]
     assert predict.rows("5") == [[5]]
+    assert predict.rows("sequence,step,a,b,label\nx,0,1,2,up\nx,1,3,4,up\n") == [[1, 2], [3, 4]]
 
 
 def test_the_files_of_a_person_stay_where_they_are(
