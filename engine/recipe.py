@@ -103,8 +103,10 @@ def compose(
     for name, value in settings.items():
         kind, _, field = name.partition(".")
         if kind not in cards or not field:
-            raise BadInput(f"There is no setting {name!r}: settings are said as model.dropout; "
-                           "seed, device and start have options of their own", field=name)  # fmt: skip
+            raise BadInput(
+                f"There is no setting {name!r}: settings are said as model.dropout; seed, device "
+                "and start have options of their own", field=name,
+            )  # fmt: skip
         try:
             cards[kind].field(field)
         except BadInput as problem:
