@@ -193,9 +193,16 @@ def entries(folder: Path) -> dict[Which, Entry]:
     """``{"last": …, "best": …}``, empty when nothing was saved yet."""
     try:
         index = json.loads((folder / "index.json").read_text())
+        found = {which: Entry(**entry) for which, entry in index.items()}
     except FileNotFoundError:
         return {}
-    found = {which: Entry(**entry) for which, entry in index.items()}
+    except (ValueError, TypeError, AttributeError):
+        # Damaged from outside. What it named is whole all the same: the newest of it.
+        steps = sorted(folder.glob("step-*"))
+        if not steps:
+            return {}
+        newest = Entry(steps[-1].name, int(steps[-1].name.removeprefix("step-")), 0.0)
+        found = {"last": newest, "best": newest}
     return {which: e for which, e in found.items() if (folder / e.folder).is_dir()}
 
 
@@ -217,7 +224,13 @@ def weights(folder: Path) -> dict[str, Tensor]:
 
 def state(folder: Path) -> dict[str, Any]:
     """What else training needs, from one checkpoint's folder. Nothing in the file is run."""
-    loaded: dict[str, Any] = torch.load(folder / "state.pt", map_location="cpu", weights_only=True)
+    try:
+        loaded: dict[str, Any] = torch.load(
+            folder / "state.pt", map_location="cpu", weights_only=True
+        )
+    except (OSError, RuntimeError, EOFError) as problem:
+        raise BadInput(f"The checkpoint {folder.name} is damaged: {problem}. Clone the run to "
+                       "start it anew") from None  # fmt: skip
     return loaded
 
 

@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from engine.catalog import Device
+from engine.catalog import BadInput, Device
 from engine.home import Home
 from engine.ledger import Ledger, RunEntry
 from engine.processes import alive, end, start
@@ -99,7 +99,11 @@ class Jobs:
         for run in queued:
             if run.id in promised:
                 continue
-            device = self._free(run, held)
+            try:
+                device = self._free(run, held)
+            except BadInput as problem:  # of another version of the program, say
+                self.ledger.end(run.id, state="failed", reason=str(problem))
+                continue
             if device is not None:
                 self._give(run, device)
                 held.add(device)

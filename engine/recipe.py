@@ -29,7 +29,7 @@ class Recipe(Frozen):
     """The run whose weights training starts from; None starts from scratch."""
     device: str = "auto"
     """``auto`` or a device's id, as ``app.py catalog`` lists them."""
-    seed: int = Field(default=0, ge=0, lt=2**63)
+    seed: int = Field(default=0, ge=0, lt=2**31)
     """Decides the initial weights, the order of the data, dropout and augmentation."""
 
     @classmethod

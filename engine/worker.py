@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections import deque
 from collections.abc import Callable
@@ -19,6 +20,8 @@ from engine.loop import Wish
 from engine.processes import me
 from engine.recipe import Recipe
 
+PATIENCE = 600.0
+"""Seconds for which the end of a run is written again and again."""
 TICK = 0.25
 """Seconds between two writes: a commit for each point would cost 60 % of a small step."""
 
@@ -137,6 +140,8 @@ def work(
     saved = checkpoint.entries(home.checkpoints(run.id)).get("last")
     ledger.rewind(run.id, saved.step if saved else -1)
     recorder = Recorder(ledger, run.id, me()[0])
+    if saved is None and run.saved_step:
+        recorder.add(Notice("Its checkpoint is gone: it starts anew", "warning"))
     if threading.current_thread() is threading.main_thread():
         for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
             if hasattr(signal, name):
@@ -157,16 +162,29 @@ def work(
         ended = defect()
     except Exception:
         ended = defect()
-    recorder.close()
-    ledger.end(
-        run.id,
-        state=ended.state,
-        reason=ended.reason,
-        metrics=ended.metrics,
-        kept=bool(checkpoint.entries(home.checkpoints(run.id))),
+    kept = bool(checkpoint.entries(home.checkpoints(run.id)))
+    insist(recorder.close)
+    insist(lambda: ledger.end(
+        run.id, state=ended.state, reason=ended.reason, metrics=ended.metrics, kept=kept,
         pid=recorder.pid,
-    )
+    ))  # fmt: skip
     return ended
+
+
+def insist(write: Callable[[], None]) -> None:
+    """Write, and try again for a while if the disk is full or the database busy (OSError).
+
+    The end of a run is worth waiting for: without it nobody knows why it ended.
+    """
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            return write()
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            traceback.print_exc()
+            time.sleep(2)
 
 
 def defect() -> Finished:

@@ -239,9 +239,17 @@ def automatic_name(held: Mapping[Kind, Option]) -> str:
 
 
 def recipe(catalog: Catalog, wanted: Wanted, *, imported: Sequence[DatasetRow] = ()) -> Recipe:
-    """The checked recipe of what is on the form. BadInput names the field at fault."""
+    """The checked recipe of what is on the form. BadInput names the field at fault.
+
+    A choice that is no longer there is at fault too: another in its place is for the form to show,
+    not for a run to be started with.
+    """
     offered = {kind: options(catalog, kind, imported) for kind in KINDS}
-    return _recipe(catalog, wanted, settle(offered, wanted.names, catalog))
+    held = settle(offered, wanted.names, catalog)
+    for kind, key in wanted.names.items():
+        if key != held[kind].key:
+            raise BadInput(text("form.gone"), field=kind)
+    return _recipe(catalog, wanted, held)
 
 
 def chosen_options(catalog: Catalog, wanted: Wanted, imported: Sequence[DatasetRow] = (),

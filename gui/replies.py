@@ -54,6 +54,10 @@ def asking() -> Iterator[None]:
         raise Refusal(str(problem), 400) from None
     except LookupError as problem:
         raise Refusal(_sentence(problem), 404) from None
+    except OverflowError:  # a number that no id can be
+        raise Refusal(text("reply.nothing"), 404) from None
+    except OSError as problem:  # the database can't be written just now
+        raise Refusal(str(problem), 503) from None
     except ValueError as problem:
         raise Refusal(_sentence(problem), 409) from None
 
@@ -121,7 +125,7 @@ async def read_body(request: Request, longest: int = LONGEST_BODY) -> dict[str, 
             raise Refusal(text("reply.too_long"), 413)
     try:
         body = json.loads(received or b"{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Refusal("That isn't JSON.") from None
     if not isinstance(body, dict):
         raise Refusal("Send a JSON object.")

@@ -195,7 +195,9 @@ def safe_name(given: str) -> str:
     if not kept:
         raise Refusal(text("datasets.no_file"))
     stem, dot, ending = kept.rpartition(".")
-    return f"{stem[:100]}{dot}{ending[:20]}"
+    # A name may have 255 bytes, and a character up to four.
+    short = stem.encode()[:100].decode(errors="ignore")
+    return f"{short}{dot}{ending[:20]}"
 
 
 def _megabytes(count: int) -> str:

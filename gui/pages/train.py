@@ -139,9 +139,10 @@ class Train:
             made = form.recipe(self.catalog, wanted, imported=imported)
         except BadInput as problem:
             return {"problem": {"field": problem.field, "text": str(problem)}}
+        name = " ".join(wanted.name[:200].split()) or form.automatic_name(held)
         with asking():
             run = self.anneal.history.add_run(
-                made.to_json(), name=wanted.name.strip() or form.automatic_name(held),
+                made.to_json(), name=name,
                 task=made.task.name, data=made.data.name, model=made.model.name,
                 method=made.method.name, parent=made.start, dataset=held["data"].dataset,
             )  # fmt: skip

@@ -120,3 +120,22 @@ def test_killed_at_any_moment_a_whole_checkpoint_stays(tmp_path: Path) -> None:
             folder = tmp_path / str(attempt) / entry.folder
             assert (checkpoint.weights(folder)["weight"] == entry.step).all()
             assert checkpoint.state(folder)["step"] == entry.step
+
+
+def test_a_damaged_index_is_made_up_for_by_the_newest_whole_checkpoint(tmp_path: Path) -> None:
+    kept = Checkpoints(tmp_path)
+    for step in (3, 9):
+        kept.save(snapshot(step), best=step == 3)
+        kept.flush()
+    kept.close()
+    for damage in ("", "{", "[1]", '{"last": {"no": 1}}'):
+        (tmp_path / "index.json").write_text(damage)
+        entry, folder = checkpoint.find(tmp_path, "last")
+        assert entry.step == 9
+        assert (checkpoint.weights(folder)["weight"] == 9).all()
+
+
+def test_a_damaged_state_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "state.pt").write_bytes(b"PK\x03\x04 not the rest of it")
+    with pytest.raises(BadInput, match="is damaged"):
+        checkpoint.state(tmp_path)

@@ -212,3 +212,18 @@ def test_a_process_is_known_by_more_than_its_number() -> None:
     born = child.create_time()
     child.wait()
     assert not alive(child.pid, born)
+
+
+def test_a_run_that_cannot_be_read_does_not_hold_up_the_queue(
+    history: History, home: Home, recipe: Callable[..., Recipe]
+) -> None:
+    unread = history.add_run('{"newer": 1}', name="x", task="", model="", data="", method="").id
+    waiting = add(history, recipe())
+    jobs = Jobs(history, home, [sys.executable, "-c", "input()"], [CPU])
+    try:
+        jobs.look()
+        assert state(history, unread) == "failed"
+        assert "isn't a recipe" in history.run(unread).reason
+        assert [worker.run for worker in jobs.given] == [waiting]
+    finally:
+        jobs.close()

@@ -256,3 +256,12 @@ def test_every_string_is_used() -> None:
               if f'"{k}"' not in WRITTEN.replace(f'"{k}":', "")
               and not any(k.startswith(part) for part in parts)]  # fmt: skip
     assert not unused
+
+
+def test_a_choice_that_is_gone_starts_nothing_in_its_place() -> None:
+    for kind, name in (("data", "ImportedImages:99"), ("model", "Nope")):
+        wanted = Wanted(names={kind: name})  # type: ignore[dict-item]
+        assert form.plan(CATALOG, wanted)  # the form shows another
+        with pytest.raises(BadInput, match="no longer here") as problem:
+            form.recipe(CATALOG, wanted)
+        assert problem.value.field == kind
