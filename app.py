@@ -10,7 +10,6 @@ import os
 import shutil
 import signal
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -154,13 +153,13 @@ def serve(
     with replacing(where) as beside:
         beside.write_text(json.dumps({"url": served.url, "pid": os.getpid()}))
     tell(f"Anneal is open at {served.url} (home: {place.root}). Ctrl-C closes it; runs go on.")
-    closing = threading.Event()
+    asked: list[int] = []  # a handler may interrupt another: nothing that locks
     for name in (signal.SIGINT, signal.SIGTERM):
         # Said plainly: a shell starts what runs in its background with Ctrl-C ignored.
-        signal.signal(name, lambda *_: closing.set())
+        signal.signal(name, lambda number, _: asked.append(number))
     try:
-        while not closing.wait(1):  # Windows hears no signal while it waits without end
-            pass
+        while not asked:
+            time.sleep(0.5)
         tell("Closing.")
     finally:
         where.unlink(missing_ok=True)
