@@ -38,7 +38,7 @@ data = typer.Typer(help="Datasets of your own.")
 cli.add_typer(runs, name="runs")
 cli.add_typer(data, name="data")
 
-ImportKind = Literal["images", "sequences"]
+ImportKind = Literal["images", "text", "pairs", "sound", "sequences"]
 HomeOption = Annotated[
     Path | None, typer.Option("--home", help="The folder for everything of yours.")
 ]
@@ -119,6 +119,8 @@ def serve(
 
     from engine.answers import Answers
     from engine.data.imports import sweep
+    from engine.data.limits import LIMITS
+    from engine.data.origins import offers
     from engine.intake import Intake
     from engine.jobs import Jobs
 
@@ -144,7 +146,8 @@ def serve(
     served = gui.shell.serve(
         gui.shell.Anneal(
             catalog=catalog, history=history, answers=answers, importer=intake,
-            home=place.root, home_is_named=not place.usual, poke=jobs.poke,
+            home=place.root, home_is_named=not place.usual, poke=jobs.poke, offers=offers(),
+            upload_limit=LIMITS.upload_bytes,
         ),
         host=host, port=port,
     )  # fmt: skip
@@ -242,11 +245,10 @@ def bring_in(
     number: int, order: str, home: HomeOption = None, database_url: DatabaseOption = None
 ) -> None:
     """Carry out an import that a page has begun."""
-    from engine.intake import order_from, take_in
+    from engine.intake import Order, take_in
 
     place, history = opened(home, database_url)
-    source, kind, options = order_from(order)
-    take_in(history, place, number, source, kind=kind, options=options)
+    take_in(history, place, number, Order.of(json.loads(order)))
 
 
 # --- train ----------------------------------------------------------------------------------
@@ -287,6 +289,7 @@ def train(
             if row.state != "ready" or row.card is None:
                 raise BadInput(f"Dataset {row.id} isn't ready: {row.state}. {row.reason}")
             names["data"], settings["data.id"] = row.card, row.id
+            settings.setdefault("data.version", row.meta.get("version", 1))
         if recipe is not None:
             if not recipe.is_file():
                 raise BadInput(f"There is no recipe file {recipe}")
@@ -341,7 +344,7 @@ def foreground(home: Home, history: History, run: Run) -> None:
     with Bar(run) as bar:
         claimed = None
         while (run := history.run(run.id)).state == "queued" and claimed is None:
-            jobs.bury(history)
+            jobs.bury(history, home)
             claimed = worker.claim(history, run.id, device)
             if claimed is None and history.run(run.id).state == "queued":
                 bar.wait(f"waiting for {device}")
@@ -445,7 +448,7 @@ def looked(home: Path | None, database_url: str | None) -> Iterator[tuple[Home, 
 
     with told():
         place, history = opened(home, database_url)
-        bury(history)
+        bury(history, place)
         yield place, history
 
 
@@ -572,45 +575,165 @@ def predict(
 def described(row: Any) -> dict[str, Any]:
     """A dataset as one line of JSON."""
     return {
-        "dataset": row.id, "name": row.name, "kind": row.kind, "state": row.state,
-        "reason": row.reason, "classes": row.meta.get("classes", []),
-        "counts": row.meta.get("counts", {}), "shape": row.meta.get("shape", []),
-        "bytes": row.bytes, "fingerprint": row.fingerprint, "created": row.created,
+        "dataset": row.id, "name": row.name, "kind": row.meta.get("kind", row.kind),
+        "state": row.state, "reason": row.reason, "version": row.meta.get("version"),
+        "classes": row.meta.get("classes", []), "counts": row.meta.get("counts", {}),
+        "shape": row.meta.get("shape", []), "bytes": row.bytes, "fingerprint": row.fingerprint,
+        "origin": row.meta.get("origin", ""), "created": row.created,
     }  # fmt: skip
+
+
+Seed = Annotated[int, typer.Option(help="Of the split, where none is given.")]
+ValidationShare = Annotated[float, typer.Option(help="Share of each class for validation.")]
+TestShare = Annotated[float, typer.Option("--test", help="Share of each class for the test.")]
+Paths = Annotated[
+    list[Path],
+    typer.Argument(help="An archive, folder or table; or the files that belong together."),
+]
+KindOption = Annotated[
+    ImportKind | None, typer.Option(help="What it is; found by itself if left out.")
+]
+ColumnOption = Annotated[
+    list[str] | None,
+    typer.Option("--column", help="What a table's column is: text=review, or label= for none."),
+]
+EncodingOption = Annotated[str | None, typer.Option(help="Of text, as Python names it.")]
+DelimiterOption = Annotated[str | None, typer.Option(help="Between the cells of a table.")]
+
+
+def roles(columns: list[str] | None) -> dict[str, str]:
+    """``["text=review"]`` as ``{"text": "review"}``."""
+    found = {}
+    for text in columns or []:
+        role, equals, name = text.partition("=")
+        if not equals:
+            raise BadInput(f"--column {text}: say it as --column text=review")
+        found[role.strip()] = name.strip()
+    return found
 
 
 @data.command("add")
 def data_add(
-    path: Annotated[Path, typer.Argument(help="A zip or folder of pictures, a CSV or an NPZ.")],
+    paths: Paths,
     name: Annotated[str, typer.Option(help="Its name in the list.")] = "",
-    kind: Annotated[ImportKind | None, typer.Option(help="Found if left out.")] = None,
+    kind: KindOption = None,
     size: Annotated[int | None, typer.Option(help="Side of the pictures in pixels.")] = None,
-    skip_broken: Annotated[bool, typer.Option(help="Leave out files that can't be read.")] = False,
-    seed: Annotated[int, typer.Option(help="Of the split, where none is given.")] = 0,
+    rate: Annotated[int | None, typer.Option(help="Samples a second of recordings.")] = None,
+    column: ColumnOption = None,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+    group: Annotated[
+        str | None, typer.Option(help="A column whose values stay together when it is split.")
+    ] = None,
+    split: Annotated[
+        Literal["given", "random"], typer.Option(help="Keep the split that the files name, or not.")
+    ] = "given",
+    seed: Seed = 0,
+    validation: ValidationShare = 0.1,
+    test: TestShare = 0.1,
+    skip_broken: Annotated[bool, typer.Option(help="Leave out what can't be read.")] = False,
     home: HomeOption = None,
     database_url: DatabaseOption = None,
 ) -> None:
     """Bring in a dataset of your own."""
-    from engine.data.imports import ImportOptions, kind_of
-    from engine.intake import take_in
-    from engine.processes import me
+    from engine.data.imports import kind_of
+    from engine.data.options import ImportOptions
+    from engine.intake import Order
 
     with told():
         place, history = opened(home, database_url)
-        if not path.exists():
-            raise BadInput(f"There is no file {path}")
-        options = ImportOptions.of({"size": size, "skip_broken": skip_broken, "seed": seed})
-        found = kind or kind_of(path)
-        pid, started = me()
-        row = history.add_dataset(name=name or path.stem, kind=found, source=path.name,
-                                  pid=pid, pid_started=started)  # fmt: skip
-        tell(f"Importing {path.name} …")
-        good = take_in(history, place, row.id, path, kind=found, options=options)
-        row = history.dataset(row.id)
-        if not good:
-            history.delete_dataset(row.id)
-            raise BadInput(row.reason)
-        say(described(row))
+        if missing := [path for path in paths if not path.exists()]:
+            raise BadInput(f"There is no file {missing[0]}")
+        options = ImportOptions.of({
+            "size": size, "rate": rate, "columns": roles(column), "encoding": encoding,
+            "delimiter": delimiter, "group": group, "split": split, "seed": seed,
+            "validation": validation, "test": test, "skip_broken": skip_broken,
+        })  # fmt: skip
+        order = Order(tuple(paths), kind=kind or kind_of(paths), options=options)
+        source = ", ".join(path.name for path in paths)
+        carry_out(place, history, order, name=name or paths[0].stem, source=source)
+
+
+@data.command("get")
+def data_get(
+    origin: Annotated[
+        str,
+        typer.Argument(help="sample:NAME, torchvision:CLASS or hub:OWNER/NAME; see data samples."),
+    ],
+    name: Annotated[str, typer.Option(help="Its name in the list.")] = "",
+    size: Annotated[int | None, typer.Option(help="Side of the pictures in pixels.")] = None,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Fetch a dataset by its name and bring it in; what was fetched already is used again."""
+    from engine.data.options import ImportOptions
+    from engine.intake import Order
+
+    with told():
+        place, history = opened(home, database_url)
+        order = Order(origin=origin, options=ImportOptions.of({"size": size}))
+        named = name or origin.partition(":")[2]
+        carry_out(place, history, order, name=named, source=origin)
+
+
+def carry_out(home: Home, history: History, order: Any, *, name: str, source: str) -> None:
+    """Import in the foreground; the dataset as a line of JSON."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from engine.intake import take_in
+    from engine.processes import me
+
+    pid, started = me()
+    row = history.add_dataset(
+        name=name, kind=order.kind or "", source=source, pid=pid, pid_started=started
+    )
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"Importing {name}")
+
+        def show(done: int, total: int, text: str) -> None:
+            bar.update(task, completed=done, total=total, description=text)
+
+        good = take_in(history, home, row.id, order, show=show)
+    row = history.dataset(row.id)
+    if not good:
+        history.delete_dataset(row.id)
+        mend = row.meta.get("retry", {}).get("field")
+        how = " (--skip-broken leaves them out)" if mend == "skip_broken" else ""
+        raise BadInput(row.reason + how)
+    for harm in ("stops", "harms"):
+        if count := row.meta["doctor"].get(harm):
+            tell(f"{count} finding{'s' * (count > 1)} that {'stop' if harm == 'stops' else 'harm'}"
+                 f" training: python app.py data doctor {row.id}")  # fmt: skip
+    say(described(row))
+
+
+@data.command("samples")
+def data_samples() -> None:
+    """What can be fetched by name: one line each."""
+    from engine.data.origins import offers
+
+    for offer in offers():
+        say(dict(offer))
+
+
+@data.command("inspect")
+def data_inspect(
+    paths: Paths,
+    kind: KindOption = None,
+    column: ColumnOption = None,
+    encoding: EncodingOption = None,
+    delimiter: DelimiterOption = None,
+) -> None:
+    """What files seem to hold, before they are brought in."""
+    from engine.data.inspection import inspect
+    from engine.data.options import ImportOptions
+
+    with told():
+        options = ImportOptions.of(
+            {"columns": roles(column), "encoding": encoding, "delimiter": delimiter}
+        )
+        say(inspect(paths, kind, options).model_dump(mode="json"))
 
 
 @data.command("list")
@@ -623,7 +746,7 @@ def data_list(home: HomeOption = None, database_url: DatabaseOption = None) -> N
 
 @data.command("show")
 def data_show(number: int, home: HomeOption = None, database_url: DatabaseOption = None) -> None:
-    """A dataset with all that is known of it."""
+    """A dataset with all that is known of it, its versions too."""
     with looked(home, database_url) as (_, history):
         row = history.dataset(number)
         say(described(row) | {"meta": row.meta})
@@ -632,10 +755,127 @@ def data_show(number: int, home: HomeOption = None, database_url: DatabaseOption
 @data.command("remove")
 def data_remove(number: int, home: HomeOption = None, database_url: DatabaseOption = None) -> None:
     """Remove a dataset with its files."""
+    from engine.intake import Intake
+
     with looked(home, database_url) as (place, history):
-        history.delete_dataset(number)
-        shutil.rmtree(place.dataset(number), ignore_errors=True)
+        Intake(history, place, command(place, "bring-in")).remove(number)
         say({"dataset": number, "state": "removed"})
+
+
+# --- a dataset's versions -------------------------------------------------------------------
+
+
+@data.command("doctor")
+def data_doctor(
+    number: int,
+    mend: Annotated[str, typer.Option(help="The code of a finding to put right.")] = "",
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """What is wrong with a dataset, the most harmful first: one line each."""
+    from engine.data import doctor
+    from engine.data.arrays import Stored
+    from engine.data.upgrade import upgraded
+
+    with looked(home, database_url) as (place, history):
+        row = history.dataset(number)
+        stored = Stored(upgraded(place.dataset(number)), row.meta.get("version"))
+        findings = doctor.kept(stored)
+        if mend:
+            change(place, history, number, doctor.mend_of(findings, mend))
+            return
+        for finding in findings:
+            said = finding.model_dump(mode="json", exclude={"rows", "mend"})
+            names = [stored.names[item] for item in finding.rows[:10]]
+            say(said | {"count": len(finding.rows), "items": names,
+                        "mend": finding.mend.do if finding.mend else None})  # fmt: skip
+
+
+@data.command("split")
+def data_split(
+    number: int,
+    by: Annotated[str, typer.Option(help="A column whose values stay together.")] = "",
+    seed: Seed = 0,
+    validation: ValidationShare = 0.1,
+    test: TestShare = 0.1,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Split a dataset anew, as a new version of it."""
+    rule = {"how": "grouped" if by else "random", "column": by, "seed": seed,
+            "validation": validation, "test": test}  # fmt: skip
+    with looked(home, database_url) as (place, history):
+        change(place, history, number, {"do": "split", "rule": rule})
+
+
+@data.command("merge")
+def data_merge(
+    number: int,
+    classes: Annotated[list[str], typer.Argument(help="Classes that are one.")],
+    into: Annotated[str, typer.Option(help="What they are called then.")],
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Make one class of several, or rename one, as a new version."""
+    with looked(home, database_url) as (place, history):
+        change(place, history, number, {"do": "merge", "classes": classes, "into": into})
+
+
+Rows = Annotated[list[int], typer.Argument(help="Items by number, from 0.")]
+
+
+@data.command("exclude")
+def data_exclude(
+    number: int, rows: Rows, home: HomeOption = None, database_url: DatabaseOption = None
+) -> None:
+    """Leave items out, as a new version."""
+    with looked(home, database_url) as (place, history):
+        change(place, history, number, {"do": "exclude", "rows": rows})
+
+
+@data.command("move")
+def data_move(
+    number: int,
+    rows: Rows,
+    to: Annotated[Literal["train", "validation", "test"], typer.Option(help="A split.")],
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Put items into another split, as a new version."""
+    with looked(home, database_url) as (place, history):
+        change(place, history, number, {"do": "move", "rows": rows, "split": to})
+
+
+@data.command("relabel")
+def data_relabel(
+    number: int,
+    rows: Rows,
+    label: Annotated[str, typer.Option(help="Their class, which may be new.")],
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Give items another class, as a new version."""
+    with looked(home, database_url) as (place, history):
+        change(place, history, number, {"do": "relabel", "rows": rows, "label": label})
+
+
+@data.command("restore")
+def data_restore(
+    number: int, version: int, home: HomeOption = None, database_url: DatabaseOption = None
+) -> None:
+    """Go back to an earlier version, as a new one."""
+    with looked(home, database_url) as (place, history):
+        change(place, history, number, {"do": "restore", "version": version})
+
+
+def change(home: Home, history: History, number: int, wanted: Any) -> None:
+    """Make a dataset's next version from its current one; a line of JSON says what it is."""
+    from engine.intake import revise
+
+    row = history.dataset(number)
+    made = revise(home, number, row.meta.get("version", 1), wanted)
+    history.dataset_changed(number, meta=made["meta"])
+    say({"dataset": number, "version": made["version"], "change": made["change"]})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,17 @@ from typing import Annotated
 
 import typer
 
-from benchmarks import Options, Result, click, import_cifar10, overhead, pages, training
+from benchmarks import (
+    Options,
+    Result,
+    click,
+    feeds,
+    import_all,
+    import_cifar10,
+    overhead,
+    pages,
+    training,
+)
 from engine.catalog import BadInput
 
 BENCHMARKS: dict[str, Callable[[Options], Result]] = {
@@ -23,6 +33,10 @@ BENCHMARKS: dict[str, Callable[[Options], Result]] = {
     "autoencoder-mnist": training.autoencoder_mnist,
     "autoencoder-digits": training.autoencoder_digits,
     "import-cifar10": import_cifar10.import_cifar10,
+    "import-all": import_all.import_all,
+    "feed-images": feeds.feed_images,
+    "feed-text": feeds.feed_text,
+    "feed-sound": feeds.feed_sound,
     "engine-overhead": overhead.against_hand_written,
     "engine-speed": overhead.against_plain_fp32,
     "engine-small": overhead.small_steps,

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -200,9 +200,18 @@ class _Nobody:
         raise NotImplementedError
 
     def start(
-        self, path: Path, *, name: str, kind: str | None = None,
+        self, paths: Sequence[Path], *, name: str, kind: str | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> int:  # fmt: skip
+        raise NotImplementedError
+
+    def get(self, origin: str, *, name: str = "", options: Mapping[str, Any] | None = None) -> int:
+        raise NotImplementedError
+
+    def retry(self, id: int, options: Mapping[str, Any]) -> int:
+        raise NotImplementedError
+
+    def remove(self, id: int) -> None:
         raise NotImplementedError
 
 

@@ -19,7 +19,7 @@ Reply = Future[dict[str, Any]]
 
 
 class Answers:
-    """One process that answers predictions, estimates and previews, one at a time.
+    """One process that answers predictions, estimates and what datasets look like, one at a time.
 
     `command` starts it: a JSON line ``{"question", …}`` on its standard input is answered by a
     line ``{"answer"}`` or ``{"problem", "field", "defect"}``. A question is sent when the one

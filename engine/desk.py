@@ -7,19 +7,21 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
-
-from engine import session
-from engine.catalog import BadInput, Catalog, discover
-from engine.data.batches import Images, Sequences
-from engine.data.splits import SPLITS
+from engine import look
+from engine.catalog import BadInput, Card, Catalog, chosen, discover
+from engine.data import doctor
+from engine.data.arrays import Stored
+from engine.data.batches import Data
+from engine.data.inspection import inspect
+from engine.data.options import ImportOptions, Kind
+from engine.datasets.imported import Imported
 from engine.device import is_out_of_memory
 from engine.estimate import estimate
 from engine.home import Home
-from engine.pictures import png
+from engine.intake import revise
 from engine.predict import Predictor
 from engine.recipe import Choice, Recipe
 
@@ -46,44 +48,47 @@ class Desk:
         """Size and time of a recipe."""
         return estimate(Recipe.from_json(recipe).checked(self.catalog), self.home)
 
-    def preview(self, *, data: dict[str, Any], count: int = 24) -> dict[str, Any]:
-        """What a dataset looks like: some items of each class, and how many there are."""
+    def inspect(
+        self, *, paths: list[str], kind: Kind | None, options: dict[str, Any]
+    ) -> dict[str, Any]:
+        """What files seem to hold, before they are brought in."""
+        checked = ImportOptions.of(options)
+        return inspect([Path(path) for path in paths], kind, checked).model_dump(mode="json")
+
+    def details(self, *, data: dict[str, Any], count: int = 24) -> dict[str, Any]:
+        """All that a dataset's page shows."""
+        card, opened, stored = self.opened(data)
+        return look.details(opened, card, self.catalog, stored, count=count)
+
+    def items(
+        self, *, data: dict[str, Any], split: str | None = None, label: int | None = None,
+        rows: list[int] | None = None, offset: int = 0, count: int = 24,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Some items of a dataset."""
+        _, opened, stored = self.opened(data)
+        chosen = look.chosen_rows(opened, split=split, label=label, rows=rows)
+        return look.items(opened, stored, chosen, offset=offset, count=count)
+
+    def sound(self, *, data: dict[str, Any], row: int) -> dict[str, Any]:
+        """A recording to listen to."""
+        return look.sound(self.opened(data)[1].items, row)
+
+    def change(
+        self, *, dataset: int, version: int, change: Any = None, finding: str | None = None
+    ) -> dict[str, Any]:
+        """Make a dataset's next version, by a change or by a finding's mend."""
+        if finding is not None:
+            found = doctor.kept(Stored(self.home.dataset(dataset), version))
+            change = doctor.mend_of(found, finding)
+        return revise(self.home, dataset, version, change)
+
+    def opened(self, data: dict[str, Any]) -> tuple[Card, Data, Stored | None]:
+        """A dataset's card, its items, and its folder where a person brought it in."""
         choice = Choice.model_validate(data)
         card = self.catalog.card("data", choice.name)
-        opened = session.open_choice(
-            Choice(name=card.name, settings=card.check(choice.settings)), self.home
-        )
-        rows = opened.splits["train"]
-        labels = opened.labels
-        if labels is not None:  # as many of each class as there is room for, class after class
-            by_class = [rows[labels[rows] == c] for c in range(len(opened.classes))]
-            turns = [
-                group[turn] for turn in range(count) for group in by_class if turn < len(group)
-            ]
-            rows = np.array(turns[:count], np.int64)
-        items = []
-        for row in rows[:count].tolist():
-            label = "" if labels is None else opened.classes[int(labels[row])]
-            items.append({"label": label, **shown(opened.items, row)})
-        return {
-            "provides": sorted(card.provides), "shape": list(opened.shape),
-            "classes": list(opened.classes),
-            "counts": {split: opened.counts(split) for split in SPLITS},
-            "samples": {"kind": "images" if isinstance(opened.items, Images) else "sequences",
-                        "items": items},
-            "fingerprint": opened.fingerprint, "licence": opened.licence,
-            "source": opened.source, "help": card.help,
-        }  # fmt: skip
-
-
-def shown(items: Images | Sequences, row: int) -> dict[str, Any]:
-    """One item for the page."""
-    if isinstance(items, Images):
-        pixels = np.ascontiguousarray(items.pixels[row])
-        return {"png": png(torch.from_numpy(pixels).permute(2, 0, 1) / 255)}
-    steps = items[row]
-    every = max(len(steps) // 200, 1)  # a thumbnail has no room for more
-    return {"values": steps[::every, :8].astype(float).round(4).tolist(), "steps": len(steps)}
+        dataset = chosen("data", card.name)(**card.check(choice.settings))
+        stored = dataset.stored(self.home) if isinstance(dataset, Imported) else None
+        return card, dataset.open(self.home), stored
 
 
 def serve(home: Home) -> None:
@@ -93,7 +98,8 @@ def serve(home: Home) -> None:
     os.dup2(2, 1)
     desk = Desk(home, discover())
     known: dict[str, Callable[..., dict[str, Any]]] = {
-        "predict": desk.predict, "estimate": desk.estimate, "preview": desk.preview,
+        "predict": desk.predict, "estimate": desk.estimate, "inspect": desk.inspect,
+        "details": desk.details, "items": desk.items, "sound": desk.sound, "change": desk.change,
     }  # fmt: skip
     for line in sys.stdin:
         asked = json.loads(line)

@@ -12,6 +12,9 @@ from pathlib import Path
 
 import platformdirs
 
+PARTIAL = ".partial"
+"""Ends the name of a folder that an import is still writing."""
+
 
 @dataclass(frozen=True)
 class Home:
@@ -55,6 +58,10 @@ class Home:
 
     def dataset(self, number: int) -> Path:
         return self.datasets / str(int(number))
+
+    def partials(self, number: int) -> list[Path]:
+        """What an import that isn't over, or was killed, has made beside its dataset's place."""
+        return list(self.datasets.glob(f"{int(number)}.*{PARTIAL[1:]}"))
 
     def run(self, number: int) -> Path:
         return self.runs / str(int(number))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import threading
 import time
@@ -131,7 +132,7 @@ class Jobs:
                 self._missed(worker.run, code)
         if self.spare is not None and self.spare.process.poll() is not None:
             self.spare, self.hire_after = None, time.monotonic() + REST
-        bury(self.ledger, self.codes)
+        bury(self.ledger, self.home, self.codes)
 
     def _missed(self, number: int, code: int) -> None:
         """A worker died before it could claim its run: try another, but not for ever."""
@@ -178,8 +179,10 @@ def busy(run: RunEntry) -> bool:
     return run.remaining is None or run.remaining > NEAR
 
 
-def bury(ledger: Ledger, codes: Mapping[int, int] | None = None) -> None:
+def bury(ledger: Ledger, home: Home, codes: Mapping[int, int] | None = None) -> None:
     """Mark runs and imports whose process is gone, killed say, as what they are.
+
+    What such an import leaves behind is removed.
 
     `codes` are the exit codes of workers that are known to have ended, by run.
     """
@@ -196,6 +199,8 @@ def bury(ledger: Ledger, codes: Mapping[int, int] | None = None) -> None:
             ledger.import_failed(
                 dataset.id, "The import was ended from outside: bring the file in again"
             )
+            for left in home.partials(dataset.id):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def reason(run: RunEntry, code: int | None) -> str:

@@ -46,6 +46,8 @@ def make(recipe: Recipe, home: Home, *, data: Data | None = None) -> Setup:
     """The objects of a checked recipe, the model's weights decided by its seed alone."""
     data = open_choice(recipe.data, home) if data is None else data
     task: Task = chosen("task", recipe.task.name)(**recipe.task.settings)
+    if "label" in task.card.needs and not data.classes:
+        raise BadInput(f"{task.card.label} needs labels, and this dataset has none", field="data")
     method: Method = chosen("method", recipe.method.name)(**recipe.method.settings)
     torch.manual_seed(recipe.seed)
     model: Model = chosen("model", recipe.model.name)(

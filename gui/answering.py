@@ -64,6 +64,15 @@ async def answer(request: Request, anneal: Anneal, question: str, **payload: Any
         waiting.cancel()  # also cancels `future`, if nobody works on it yet
 
 
+async def carried_out(anneal: Anneal, question: str, **payload: Any) -> dict[str, Any]:
+    """The answer to what changes something: waited for even when its page has gone meanwhile."""
+    future = await run_in_threadpool(anneal.answers.ask, question, **payload)
+    try:
+        return await asyncio.wrap_future(future)
+    except RuntimeError as problem:
+        raise Refusal(str(problem), 503) from None
+
+
 async def _gone(request: Request) -> None:
     while not await request.is_disconnected():
         await asyncio.sleep(0.25)

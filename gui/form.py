@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 AUTO = "auto"
 IMPORTED = "id"
 """The setting that tells an imported dataset's card which one to open."""
+VERSION = "version"
+"""The setting that tells it in which version; a clone is made with today's."""
 
 
 class Wanted(Frozen):
@@ -56,11 +58,15 @@ class Option:
     key: str
     card: Card
     dataset: int | None = None
+    version: int = 1
+    """Of the dataset: the newest."""
+    ill: tuple[int, int] = (0, 0)
+    """How many findings about the dataset stop a training, and how many harm it."""
 
     @property
     def settings(self) -> dict[str, Value]:
         """What the choice itself sets."""
-        return {} if self.dataset is None else {IMPORTED: self.dataset}
+        return {} if self.dataset is None else {IMPORTED: self.dataset, VERSION: self.version}
 
 
 def options(catalog: Catalog, kind: Kind, imported: Iterable[DatasetRow] = ()) -> list[Option]:
@@ -75,8 +81,23 @@ def options(catalog: Catalog, kind: Kind, imported: Iterable[DatasetRow] = ()) -
             provides = frozenset(row.provides) or card.provides
             own = card.model_copy(update={"label": row.name, "provides": provides,
                                           "help": imported_help(row)})  # fmt: skip
-            found.append(Option(f"{card.name}:{row.id}", own, row.id))
+            key = f"{card.name}:{row.id}"
+            found.append(Option(key, own, row.id, version_of(row), findings(row)))
     return found
+
+
+def version_of(row: DatasetRow) -> int:
+    """The newest version of an imported dataset."""
+    version = row.meta.get("version", 1)
+    return version if isinstance(version, int) else 1
+
+
+def findings(row: DatasetRow) -> tuple[int, int]:
+    """How many things about it stop a training, and how many harm it."""
+    said = row.meta.get("doctor")
+    if not isinstance(said, dict):
+        return 0, 0
+    return int(said.get("stops") or 0), int(said.get("harms") or 0)
 
 
 def imported_help(row: DatasetRow) -> str:
@@ -178,9 +199,19 @@ def _offer(kind: Kind, offered: Mapping[Kind, Sequence[Option]], held: Mapping[K
     return [
         {"key": option.key, "label": option.card.label, "help": option.card.help,
          "chosen": option.key == held[kind].key,
-         "reason": reason(offered, {**before, kind: option}, catalog)}
+         "reason": reason(offered, {**before, kind: option}, catalog), "ill": illness(option)}
         for option in offered[kind]
     ]  # fmt: skip
+
+
+def illness(option: Option) -> str | None:
+    """What is said beside a dataset that has something wrong with it."""
+    stops, harms = option.ill
+    if stops:
+        return text("form.stops.one" if stops == 1 else "form.stops", count=stops)
+    if harms:
+        return text("form.harms.one" if harms == 1 else "form.harms", count=harms)
+    return None
 
 
 def _fields(kind: Kind, held: Mapping[Kind, Option], wanted: Wanted,
@@ -337,7 +368,8 @@ def wanted_from(catalog: Catalog, made: Recipe, *, name: str = "",
                 imported: Sequence[DatasetRow] = ()) -> Wanted:  # fmt: skip
     """The form as it was when that recipe was made: what differs from today's defaults is touched.
 
-    Cards, settings and devices that no longer exist are left out; `lost` names them.
+    Cards, settings and devices that no longer exist are left out; `lost` names them. A dataset is
+    taken in its newest version; `renewed` says so.
     """
     offered = {kind: options(catalog, kind, imported) for kind in KINDS}
     names: dict[Kind, str] = {}
@@ -345,8 +377,7 @@ def wanted_from(catalog: Catalog, made: Recipe, *, name: str = "",
     for kind in KINDS:
         choice = made.choice(kind)
         for option in offered[kind]:
-            same = all(choice.settings.get(n) == v for n, v in option.settings.items())
-            if option.card.name == choice.name and same:
+            if option.card.name == choice.name and _is(option, choice.settings):
                 names[kind] = option.key
     held = settle(offered, names, catalog)
     usual = catalog.defaults({kind: option.card for kind, option in held.items()})
@@ -360,6 +391,47 @@ def wanted_from(catalog: Catalog, made: Recipe, *, name: str = "",
                 touched[f"{kind}.{card.name}"] = given
     return Wanted(names=names, touched=touched, start=made.start, device=made.device,
                   seed=made.seed, name=name)  # fmt: skip
+
+
+def _is(option: Option, settings: Mapping[str, Any]) -> bool:
+    return option.dataset is None or option.dataset == settings.get(IMPORTED)
+
+
+def renewed(made: Recipe, imported: Iterable[DatasetRow]) -> str | None:
+    """A sentence where a recipe's dataset has a newer version than the recipe."""
+    number, then = made.data.settings.get(IMPORTED), made.data.settings.get(VERSION, 1)
+    for row in imported:
+        if row.id == number and row.card == made.data.name and version_of(row) != then:
+            return text("form.renewed", name=row.name, then=then, now=version_of(row))
+    return None
+
+
+def preset(catalog: Catalog, wanted: Wanted, settings: Iterable[str],
+           imported: Sequence[DatasetRow] = ()) -> tuple[Wanted, list[str]]:  # fmt: skip
+    """The form with some settings of the chosen cards as an address says them; sentences about it.
+
+    ``task.class_weights=balanced``. What is no field of the chosen cards, or no value of the field,
+    is left out and said.
+    """
+    held = chosen_options(catalog, wanted, imported)
+    touched, said = {key: dict(of) for key, of in wanted.touched.items()}, []
+    for setting in settings:
+        dotted, _, value = setting.partition("=")
+        kind, _, name = dotted.partition(".")
+        card = next((o.card for k, o in held.items() if k == kind), None)
+        field = next((f for f in card.fields if f.name == name and not f.hidden), None) \
+            if card else None  # fmt: skip
+        if card is None or field is None:
+            said.append(text("form.not_set", setting=dotted[:80]))
+            continue
+        try:
+            checked = field.check(value)
+        except BadInput as problem:
+            said.append(str(problem))
+            continue
+        touched.setdefault(f"{kind}.{card.name}", {})[name] = checked
+        said.append(text("form.set", label=field.label, value=_written(checked)))
+    return wanted.model_copy(update={"touched": touched}), said
 
 
 def lost(made: Recipe, wanted: Wanted) -> list[str]:

@@ -148,7 +148,7 @@ class RunRoutes:
                 "behind": len(queued) - 1 - queued.index(run.id) if run.id in queued else None,
             },
             "queue": queued,
-            "recipe": settings(run.recipe, self.anneal),
+            "recipe": settings(run.recipe, self.anneal, data=labels.of("data", run)),
             "notices": [
                 {"id": row.id, "time": row.time, "level": row.level, "text": row.text}
                 for row in self.history.notices(run.id, since=since)
@@ -504,11 +504,12 @@ def side_by_side(
     return table
 
 
-def settings(recipe: str, anneal: Anneal) -> list[dict[str, Any]]:
+def settings(recipe: str, anneal: Anneal, *, data: str = "") -> list[dict[str, Any]]:
     """A recipe for reading: ``[{"kind", "label", "rows": [{"label", "value", "changed", …}]}]``.
 
     `changed` marks what isn't the default for this combination. Settings that don't matter here
-    are left out. Cards that the catalogue no longer has are shown as the recipe names them.
+    are left out. Cards that the catalogue no longer has are shown as the recipe names them, and
+    `data` is what a person calls the dataset.
     """
     try:
         read = Recipe.from_json(recipe)
@@ -531,7 +532,21 @@ def settings(recipe: str, anneal: Anneal) -> list[dict[str, Any]]:
             for name, value in choice.settings.items()
             if _matters(fields.get(name), choice.settings)
         ]
-        groups.append({"kind": kind, "label": card.label if card else choice.name, "rows": rows})
+        label = data if kind == "data" and data else card.label if card else choice.name
+        if kind == "data" and isinstance(version := choice.settings.get("version"), int):
+            rows.insert(
+                0,
+                {
+                    "label": text("run.version"),
+                    "value": version,
+                    "unit": None,
+                    "empty": None,
+                    "help": "",
+                    "default": None,
+                    "changed": version > 1,
+                },
+            )
+        groups.append({"kind": kind, "label": label, "rows": rows})
     general = [
         {"label": "Device", "value": read.device, "changed": read.device != "auto"},
         {"label": "Seed", "value": read.seed, "changed": read.seed != 0},

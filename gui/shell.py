@@ -9,7 +9,7 @@ import ipaddress
 import os
 import socket
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,17 +49,29 @@ class Answers(Protocol):
 
 
 class Importer(Protocol):
-    """Brings files in as datasets, in a process of its own."""
+    """Brings files in as datasets, in a process of its own; progress is in the history.
+
+    BadInput when an option is wrong.
+    """
 
     def start(
         self,
-        path: Path,
+        paths: Sequence[Path],
         *,
         name: str,
         kind: str | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> int:
-        """The new dataset's id; its progress is in the history."""
+        """Import files, which are deleted when they have been read; the new dataset's id."""
+
+    def get(self, origin: str, *, name: str = "", options: Mapping[str, Any] | None = None) -> int:
+        """Download and import a dataset that has a name; the new dataset's id."""
+
+    def retry(self, id: int, options: Mapping[str, Any]) -> int:
+        """Import again what failed and has kept its files, in its place; the new dataset's id."""
+
+    def remove(self, id: int) -> None:
+        """Forget a dataset and delete its files; an import that goes on is ended."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +85,10 @@ class Anneal:
     home: Path
     poke: Callable[[], None]
     """Tells the queue that there may be something to start."""
+    offers: Sequence[Mapping[str, Any]] = ()
+    """Datasets to fetch by a click: their origin, label, help, kind, licence, homepage, bytes."""
+    upload_limit: int = 20 << 30
+    """Bytes of one upload."""
     home_is_named: bool = False
     """The home isn't the one that the program finds by itself: a command must name it."""
     readonly: bool = False

@@ -42,3 +42,11 @@ def importing(connection: Connection, id: int, **values: Any) -> None:
     if not connection.execute(update(DatasetTable).where(*condition).values(values)).rowcount:
         state = get(connection, id).state
         raise BadState(f"Dataset {id} is {state}: its import is over")
+
+
+def changed(connection: Connection, id: int, **values: Any) -> None:
+    """Change a dataset that is ready; NoSuchDataset or BadState when there is none."""
+    condition = DatasetTable.id == id, DatasetTable.state == "ready"
+    if not connection.execute(update(DatasetTable).where(*condition).values(values)).rowcount:
+        state = get(connection, id).state
+        raise BadState(f"Dataset {id} is {state}: it can't be changed")

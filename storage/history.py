@@ -566,13 +566,23 @@ class History:
             )  # fmt: skip
             return datasets.get(connection, id)
 
-    def import_failed(self, id: int, reason: str) -> None:
-        """The import is over; the row stays, with the reason, until it is deleted."""
+    def import_failed(self, id: int, reason: str, *, meta: Mapping[str, Any] | None = None) -> None:
+        """The import is over; the row stays, with the reason, until it is deleted.
+
+        `meta` keeps what is needed to try again.
+        """
         assert reason, "every end has a reason"
         with self._writing() as connection:
             datasets.importing(
-                connection, id, state="failed", reason=reason, text="", pid=None, pid_started=None
-            )
+                connection, id, state="failed", reason=reason, text="", pid=None,
+                pid_started=None, meta=packing.to_json(dict(meta or {})),
+            )  # fmt: skip
+
+    def dataset_changed(self, id: int, *, meta: Mapping[str, Any]) -> DatasetRow:
+        """Another version is the current one. NoSuchDataset, or BadState while it isn't ready."""
+        with self._writing() as connection:
+            datasets.changed(connection, id, meta=packing.to_json(dict(meta)))
+            return datasets.get(connection, id)
 
     def delete_dataset(self, id: int) -> None:
         """Forget a dataset. BadState while a queued or active run needs it."""

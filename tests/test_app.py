@@ -28,7 +28,7 @@ class Terminal:
 
     def __call__(self, *words: object, code: int = 0) -> list[dict[str, Any]]:
         done = subprocess.run(
-            [sys.executable, str(APP), *map(str, words), "--home", str(self.home)],
+            [sys.executable, str(APP), "--home", str(self.home), *map(str, words)],
             capture_output=True, text=True, encoding="utf-8",
         )  # fmt: skip
         self.err = done.stderr
@@ -156,7 +156,7 @@ def test_imported_pictures_are_listed_trained_on_and_removed(
         (("train", "--seed", "-1"), "Seed"),
         (("train", "nowhere.json"), "no recipe file nowhere.json"),
         (("data", "add", "nowhere.zip"), "no file nowhere.zip"),
-        (("data", "add", str(APP)), "app.py"),
+        (("data", "add", str(APP.parent / "docs" / "run.png")), "run.png"),
         (("runs", "show", "999"), "999"),
         (("runs", "resume", "999"), "999"),
         (("predict", "999", "x.png"), "999"),

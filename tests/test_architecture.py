@@ -16,7 +16,8 @@ ROOMS = {"gui", "engine", "storage"}
 # What a room may import besides the standard library and itself.
 FIELD = {
     "torch", "torchvision", "torchmetrics", "numpy", "PIL", "sklearn", "mlxtend", "safetensors",
-    "psutil", "platformdirs", "pydantic",
+    "psutil", "platformdirs", "pydantic", "filelock", "pyarrow", "soundfile",
+    "soxr", "httpx",
 }  # fmt: skip
 OPEN = {
     "storage": {"sqlalchemy", "alembic"},

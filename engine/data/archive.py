@@ -11,6 +11,7 @@ import gzip
 import hashlib
 import lzma
 import os
+import re
 import shutil
 import stat
 import struct
@@ -26,16 +27,14 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from engine.catalog import BadInput
+from engine.data.limits import LIMITS
 from engine.data.options import Step, step
 
-MOST_ENTRIES = 500_000
-"""Files in one archive: their names alone take half a gigabyte at that."""
-MOST_BYTES = 100 * 2**30
-"""Of everything in one archive, unpacked."""
+MOST_ENTRIES = LIMITS.files
+MOST_BYTES = LIMITS.extracted_bytes
 HONEST_BYTES = 256 * 2**20
 """Below this much in all, how well it is packed doesn't matter."""
-MOST_RATIO = 100
-"""Unpacked to packed above `HONEST_BYTES`; pictures stay below 2, tables below 20."""
+MOST_RATIO = LIMITS.ratio
 
 LITTER = {"__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "@eadir"}
 ARCHIVES = (".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar")
@@ -94,6 +93,12 @@ def one_line(name: str) -> str:
     turning = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
     plain = (" " if unicodedata.category(c) in odd or c in turning else c for c in text)
     return " ".join("".join(plain).split())
+
+
+def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
+    """Sorts 2 before 10, and a before B."""
+    parts = re.split(r"(\d+)", name.casefold())
+    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p], name
 
 
 # --- what is in it --------------------------------------------------------------------------
@@ -199,7 +204,7 @@ _METHODS = {
 def _zip_entries(path: Path) -> Iterator[Entry]:
     with path.open("rb") as file:
         begins = file.read(2) == b"PK"
-    directory = _directory_size(path)
+    directory = directory_size(path)
     if not begins and directory is None:
         raise BadInput(
             f"{path.name} is neither a zip nor a tar: pack the folders of images, one folder a "
@@ -261,7 +266,7 @@ def _zip_name(info: zipfile.ZipInfo) -> str:
     return info.filename
 
 
-def _directory_size(path: Path) -> int | None:
+def directory_size(path: Path) -> int | None:
     """Bytes of the zip's list of files; None if its end record isn't there.
 
     The record's layout: PKWARE APPNOTE 4.3.16 and, where sizes need 64 bits, 4.3.14.
@@ -323,7 +328,7 @@ class Zip:
 
 
 Opener = Callable[[Path], Any]
-_COMPRESSED: dict[bytes, Opener] = {
+COMPRESSED: dict[bytes, Opener] = {
     b"\x1f\x8b": gzip.GzipFile,
     b"BZh": bz2.BZ2File,
     b"\xfd7zXZ\0": lzma.LZMAFile,
@@ -334,7 +339,7 @@ def compressed(path: Path) -> Opener | None:
     """How to open a file that is compressed as a whole; None if it isn't."""
     with path.open("rb") as file:
         start = file.read(6)
-    return next((opener for magic, opener in _COMPRESSED.items() if start.startswith(magic)), None)
+    return next((opener for magic, opener in COMPRESSED.items() if start.startswith(magic)), None)
 
 
 def _inflate(path: Path, opener: Opener, plain: Path, upto: float) -> Iterator[Step]:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from engine.data.arrays import Ragged
+from engine.data.options import Kind
 from engine.data.splits import Rows, Split
 
 
@@ -20,8 +22,10 @@ from engine.data.splits import Rows, Split
 class Batch:
     """Some items on the device where the model is.
 
-    `inputs` are the model's arguments by name: ``images`` (B, C, H, W) in 0…1, or ``values``
-    (B, longest, D) with ``lengths`` (B,). `targets` are class indices (B,), None without labels.
+    `inputs` are the model's arguments by name: ``images`` (B, C, H, W) in 0…1; ``values``
+    (B, longest, D), ``tokens`` (B, longest) or ``waves`` (B, longest) in −1…1, with ``lengths``
+    (B,); and ``target_tokens`` with ``target_lengths``. `targets` are class indices (B,), None
+    without labels.
     """
 
     inputs: dict[str, Tensor]
@@ -34,6 +38,8 @@ class Batch:
 @dataclass(frozen=True)
 class Images:
     """Pictures as decoded: `pixels` is uint8 (N, H, W, C), in memory or mapped from a file."""
+
+    kind: ClassVar[Kind] = "images"
 
     pixels: npt.NDArray[np.uint8]
     shift: int = 0
@@ -150,6 +156,8 @@ class Sequences:
     `values` is float32 (all steps, D); sequence i is ``values[offsets[i]:offsets[i + 1]]``.
     """
 
+    kind: ClassVar[Kind] = "sequences"
+
     values: npt.NDArray[np.float32]
     offsets: Rows
 
@@ -203,10 +211,162 @@ class Sequences:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """Texts as UTF-8 bytes, end to end."""
+
+    kind: ClassVar[Kind] = "text"
+
+    text: Ragged
+
+    def __len__(self) -> int:
+        return len(self.text)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return ()
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.text.flat.nbytes)
+
+    def lengths(self, rows: Rows) -> Rows | None:
+        return spread(self.text, rows)
+
+    def statistics(self, rows: Rows) -> tuple[list[float], list[float]]:
+        """Bytes have no scale: nothing."""
+        return [], []
+
+    def to(self, device: torch.device) -> Texts:
+        return self
+
+    def gather(
+        self, rows: Rows, device: torch.device, augment: np.random.Generator | None
+    ) -> dict[str, Tensor]:
+        tokens, lengths = padded(self.text, rows)
+        return {"tokens": spelled(tokens, lengths, device), "lengths": lengths.to(device)}
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Texts and what each becomes, as UTF-8 bytes."""
+
+    kind: ClassVar[Kind] = "pairs"
+
+    source: Ragged
+    target: Ragged
+
+    def __len__(self) -> int:
+        return len(self.source)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return ()
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.source.flat.nbytes + self.target.flat.nbytes)
+
+    def lengths(self, rows: Rows) -> Rows | None:
+        return spread(self.source, rows)
+
+    def statistics(self, rows: Rows) -> tuple[list[float], list[float]]:
+        """Bytes have no scale: nothing."""
+        return [], []
+
+    def to(self, device: torch.device) -> Pairs:
+        return self
+
+    def gather(
+        self, rows: Rows, device: torch.device, augment: np.random.Generator | None
+    ) -> dict[str, Tensor]:
+        tokens, lengths = padded(self.source, rows)
+        targets, target_lengths = padded(self.target, rows)
+        return {
+            "tokens": spelled(tokens, lengths, device), "lengths": lengths.to(device),
+            "target_tokens": spelled(targets, target_lengths, device),
+            "target_lengths": target_lengths.to(device),
+        }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Waves:
+    """Recordings of one channel, int16, all at the same rate, and what is said in them."""
+
+    kind: ClassVar[Kind] = "sound"
+
+    waves: Ragged
+    rate: int
+    """Samples a second."""
+    transcripts: Ragged | None = None
+
+    def __len__(self) -> int:
+        return len(self.waves)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return ()
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.waves.flat.nbytes)
+
+    def lengths(self, rows: Rows) -> Rows | None:
+        return spread(self.waves, rows)
+
+    def statistics(self, rows: Rows) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation of the samples, in −1…1, over some recordings."""
+        some = [self.waves[row] for row in rows[:: max(len(rows) // 1000, 1)].tolist()]
+        samples = np.concatenate(some).astype(np.float64) / 2**15
+        return [float(samples.mean())], [float(samples.std())]
+
+    def to(self, device: torch.device) -> Waves:
+        return self
+
+    def gather(
+        self, rows: Rows, device: torch.device, augment: np.random.Generator | None
+    ) -> dict[str, Tensor]:
+        waves, lengths = padded(self.waves, rows)
+        # int16 until the device: half as much to move.
+        found = {"waves": waves.to(device).float().div_(2**15), "lengths": lengths.to(device)}
+        if self.transcripts is not None:
+            said, said_lengths = padded(self.transcripts, rows)
+            found["target_tokens"] = spelled(said, said_lengths, device)
+            found["target_lengths"] = said_lengths.to(device)
+        return found
+
+
+def spread(ragged: Ragged, rows: Rows) -> Rows | None:
+    """Elements of each item; None when all are equally long."""
+    lengths = ragged.offsets[rows + 1] - ragged.offsets[rows]
+    return lengths if len(lengths) and np.ptp(lengths) else None
+
+
+def padded(ragged: Ragged, rows: Rows) -> tuple[Tensor, Tensor]:
+    """Items side by side, (B, longest, …), zeros behind them, and their lengths (B,)."""
+    starts = ragged.offsets[rows]
+    lengths = ragged.offsets[rows + 1] - starts
+    together = np.zeros((len(rows), int(lengths.max()), *ragged.flat.shape[1:]), ragged.flat.dtype)
+    flat = ragged.flat
+    for i, (start, length) in enumerate(zip(starts.tolist(), lengths.tolist(), strict=True)):
+        together[i, :length] = flat[start : start + length]
+    return torch.from_numpy(together), torch.from_numpy(lengths)
+
+
+def spelled(raw: Tensor, lengths: Tensor, device: torch.device) -> Tensor:
+    """UTF-8 bytes (B, L) as token ids: 1 + the byte, 0 where there is padding."""
+    inside = torch.arange(raw.shape[1]) < lengths[:, None]
+    # Moved as bytes: an id takes eight times as much.
+    return (raw.to(device).long() + 1) * inside.to(device)
+
+
+ItemsOnHost = Images | Sequences | Texts | Pairs | Waves
+
+
+@dataclass(frozen=True)
 class Data:
     """A dataset, opened: its items, its labels, and which rows belong to which split."""
 
-    items: Images | Sequences
+    items: ItemsOnHost
     labels: Rows | None
     classes: tuple[str, ...]
     splits: Mapping[Split, Rows]
@@ -231,7 +391,7 @@ class Data:
     def outline(self) -> dict[str, Any]:
         """What a trained model must know of it to take new inputs, as JSON values."""
         return {
-            "kind": "images" if isinstance(self.items, Images) else "sequences",
+            "kind": self.items.kind, "rate": getattr(self.items, "rate", None),
             "shape": list(self.shape), "classes": list(self.classes),
             "fingerprint": self.fingerprint, "border": self._border(),
         }  # fmt: skip
@@ -248,12 +408,17 @@ class Data:
     def from_outline(cls, outline: Mapping[str, Any]) -> Data:
         """A dataset of that outline without an item: what it was made of may be gone."""
         shape = outline["shape"]
-        empty: dict[str, Images | Sequences] = {
-            "images": Images(np.zeros((0, *shape), np.uint8)),
-            "sequences": Sequences(np.zeros((0, *shape), np.float32), np.zeros(1, np.int64)),
+        none = np.zeros(1, np.int64)
+        letters = Ragged(np.zeros(0, np.uint8), none)
+        empty: dict[str, Callable[[], ItemsOnHost]] = {
+            "images": lambda: Images(np.zeros((0, *shape), np.uint8)),
+            "sequences": lambda: Sequences(np.zeros((0, *shape), np.float32), none),
+            "text": lambda: Texts(letters),
+            "pairs": lambda: Pairs(letters, letters),
+            "sound": lambda: Waves(Ragged(np.zeros(0, np.int16), none), outline["rate"]),
         }
         return cls(
-            items=empty[outline["kind"]], labels=None, classes=tuple(outline["classes"]),
+            items=empty[outline["kind"]](), labels=None, classes=tuple(outline["classes"]),
             splits={}, fingerprint=outline["fingerprint"], border=outline["border"],
         )  # fmt: skip
 

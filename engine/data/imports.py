@@ -1,27 +1,44 @@
-"""Bringing data in: a file from anywhere becomes a dataset's folder, whole or not at all."""
+"""Bringing data in: files from anywhere become a dataset's folder, whole or not at all."""
 
 from __future__ import annotations
 
 import errno
-import os
 import shutil
-import tarfile
-import zipfile
-from collections.abc import Callable, Collection, Generator, Iterator
+import time
+from collections.abc import Callable, Collection, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from engine.catalog import BadInput
-from engine.data import images, sequences
-from engine.data.archive import ARCHIVES, compressed, one_line, shown
-from engine.data.arrays import Kind, Manifest
-from engine.data.options import ImportOptions, Step, step
-from engine.home import sync
+from engine.data import doctor, images, pairs, sequences, sound, text
+from engine.data.archive import natural, one_line, shown
+from engine.data.arrays import (
+    LEFT_OUT,
+    Items,
+    Stored,
+    version_folder,
+    write_items,
+    write_version,
+)
+from engine.data.kinds import kind_of
+from engine.data.limits import LIMITS
+from engine.data.options import ImportOptions, Kind, Step, step
+from engine.data.splits import FEWEST, SPLITS, Rows, Rule, Split, grouped, stratified
+from engine.home import PARTIAL, sync
 
 __all__ = ["ImportOptions", "Imported", "Kind", "Step", "bring_in", "kind_of", "sweep"]
 
-PARTIAL = ".partial"
+FEW_CLASSES = 100
+"""Up to so many classes, each may have as few items as it likes: the doctor says so."""
+
+Reader = Callable[[Sequence[Path], Path, Path, ImportOptions], Generator[Step, None, Items]]
+"""``read(sources, into, scratch, options)`` writes the items' arrays into the folder `into`, which
+is there; what it needs meanwhile goes to the folder `scratch`. BadInput says what is wrong, in
+which file and where in it, and how to mend it."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +50,7 @@ class Imported:
     """The name of the Dataset that opens it."""
     provides: tuple[str, ...]
     meta: dict[str, Any]
-    """The manifest as JSON values: classes, counts, shape, splits, options, …"""
+    """`Stored.meta`: classes, counts, shape, options, versions, …"""
     fingerprint: str
     bytes: int
     """What it takes on the disk."""
@@ -42,69 +59,214 @@ class Imported:
 
 @dataclass(frozen=True)
 class Importer:
-    """How a kind of data is read, and what it is then."""
+    """How a kind of data is read, and which Dataset opens it then."""
 
-    read: Callable[[Path, Path, Path, ImportOptions], Generator[Step, None, Manifest]]
+    read: Reader
     card: str
-    provides: tuple[str, ...]
 
 
 IMPORTERS: dict[Kind, Importer] = {
-    "images": Importer(images.read, "ImportedImages", ("image", "label")),
-    "sequences": Importer(sequences.read, "ImportedSequences", ("sequence", "label")),
+    "images": Importer(images.read, "ImportedImages"),
+    "text": Importer(text.read, "ImportedText"),
+    "pairs": Importer(pairs.read, "ImportedPairs"),
+    "sound": Importer(sound.read, "ImportedSound"),
+    "sequences": Importer(sequences.read, "ImportedSequences"),
 }
 
 
 def bring_in(
-    source: Path,
+    source: Path | Sequence[Path],
     into: Path,
     *,
     kind: Kind | None = None,
     options: ImportOptions = ImportOptions(),  # noqa: B008 (frozen)
+    origin: str = "",
+    licence: str = "",
+    read: Reader | None = None,
 ) -> Iterator[Step | Imported]:
-    """Import `source` into the new folder `into`: a few `Step` a second, at last one `Imported`.
+    """Import files into the new folder `into`: a few `Step` a second, at last one `Imported`.
 
     It is built beside `into` and renamed. If it fails, or the iterator is closed, nothing stays
     and no process either; what a killed import leaves is for `sweep`. BadInput says what is wrong
-    with the file, where, and how to mend it.
+    with which file, where, and how to mend it. `origin` is the address that the files came from;
+    `read` reads them in place of the kind's own importer.
     """
+    sources = [source] if isinstance(source, Path) else list(source)
     if into.exists():
         raise FileExistsError(f"{into} is there already: import into a new folder")
-    if not source.exists():
-        raise BadInput(f"There is no file {source}")
-    kind = kind or kind_of(source)
+    for path in sources:
+        if not path.exists():
+            raise BadInput(f"There is no file {path}")
+    kind = kind or kind_of(sources)
     importer = IMPORTERS[kind]
     partial = into.with_name(into.name + PARTIAL)
     _remove(partial)
     try:
         scratch = partial / "scratch"
         scratch.mkdir(parents=True)
-        manifest = yield from importer.read(source, partial, scratch, options)
-        yield step(1, "Writing to the disk")
+        items = yield from (read or importer.read)(sources, partial, scratch, options)
         _remove(scratch)
-        for file in partial.iterdir():
+        named = one_line(", ".join(path.name for path in sources[:4]))
+        said = named + (f" and {len(sources) - 4} more" if len(sources) > 4 else "")
+        stored = yield from finish(
+            items, partial, source=said, options=options, origin=origin, licence=licence
+        )
+        yield step(1, "Writing to the disk")
+        files = [file for file in partial.rglob("*") if file.is_file()]
+        for file in files:
             sync(file)
-        size = sum(file.stat().st_size for file in partial.iterdir())
+        size = sum(file.stat().st_size for file in files)
+        imported = Imported(
+            kind=kind, card=importer.card, provides=stored.provides, meta=remembered(stored),
+            fingerprint=stored.manifest.fingerprint, bytes=size,
+            warnings=stored.manifest.warnings,
+        )  # fmt: skip
+        del stored  # some systems can't rename a folder whose files are mapped
         partial.replace(into)
     except OSError as problem:
         if problem.errno in (errno.ENOSPC, errno.EDQUOT):
             raise BadInput("The disk is full: make room and import again") from None
         if problem.errno in (errno.EACCES, errno.EPERM):
             raise BadInput(
-                f"{problem.filename or source} may not be read or written: change its permissions"
+                f"{problem.filename or sources[0]} may not be read or written: change its "
+                "permissions"
             ) from None
         raise
     finally:
         _remove(partial)
-    yield Imported(
-        kind=kind,
-        card=importer.card,
-        provides=importer.provides,
-        meta=manifest.model_dump(mode="json"),
-        fingerprint=manifest.fingerprint,
-        bytes=size,
-        warnings=manifest.warnings,
+    yield imported
+
+
+# --- labels and splits ----------------------------------------------------------------------
+
+
+def finish(
+    items: Items, folder: Path, *, source: str, options: ImportOptions, origin: str, licence: str
+) -> Generator[Step, None, Stored]:
+    """The first version of what was read: its classes, its splits, and what the doctor finds."""
+    count = len(items.names)
+    if not count:
+        raise BadInput(f"{source} holds no item: there must be something to learn from")
+    if count > LIMITS.items:
+        raise BadInput(f"{source} holds {count:,} items, more than {LIMITS.items:,}: take a part")
+    classes, labels = _classes(items, source)
+    splits, rule = _splits(items, labels, classes, options, source)
+    manifest = write_items(
+        folder, items, source=source, options=options, origin=origin, licence=licence
     )
+    write_version(
+        version_folder(folder, 1), 1, content=manifest.fingerprint, parent=None, made=time.time(),
+        change="Imported", classes=classes, labels=labels, splits=splits, rule=rule,
+    )  # fmt: skip
+    stored = Stored(folder, 1)
+    yield step(0.97, "Looking for what is wrong with it")
+    doctor.keep(stored, doctor.examine(stored))
+    yield step(0.99, f"{count:,} items are ready")
+    return stored
+
+
+def remembered(stored: Stored) -> dict[str, Any]:
+    """What the history keeps of a dataset: `Stored.meta`, and how many findings there are."""
+    harms = [finding.harm for finding in doctor.kept(stored)]
+    return {**stored.meta(), "doctor": {harm: harms.count(harm) for harm in set(harms)}}
+
+
+def _classes(items: Items, source: str) -> tuple[list[str], Rows | None]:
+    """The classes in natural order, and each item's."""
+    if items.labels is None:
+        return [], None
+    written = [one_line(label) for label in items.labels]
+    classes = sorted(set(written), key=natural)
+    if long := next((name for name in classes if len(name.encode("utf-8", "replace")) > 255), None):
+        raise BadInput(
+            f"{source}: the class {shown(long, most=40)} has a name of more than 255 bytes: give "
+            "it a shorter one, or choose another column for the labels"
+        )
+    if len(classes) > LIMITS.classes or (
+        len(classes) > FEW_CLASSES and len(classes) * FEWEST > len(written)
+    ):
+        column = f", column {shown(items.columns['label'])}" if "label" in items.columns else ""
+        raise BadInput(
+            f"{source}{column}: {len(classes):,} different labels for {len(written):,} items. A "
+            "label is a class that many items share, not a measured value or a name: choose "
+            "another column, or import without labels"
+        )
+    place = {name: i for i, name in enumerate(classes)}
+    return classes, np.array([place[name] for name in written], np.int64)
+
+
+def _splits(
+    items: Items, labels: Rows | None, classes: Sequence[str], options: ImportOptions, source: str
+) -> tuple[npt.NDArray[np.int8], Rule]:
+    """Which split each item belongs to, and by which rule."""
+    shares = {"seed": options.seed, "validation": options.validation, "test": options.test}
+    codes = np.zeros(len(items.names), np.int64) if labels is None else labels
+    groups = None
+    if options.group:
+        if options.group not in items.groups:
+            known = ", ".join(map(shown, items.groups)) or "none"
+            raise BadInput(
+                f"{source} has no column {shown(options.group)} to group by (there is: {known})",
+                field="group",
+            )
+        _, groups = np.unique(list(items.groups[options.group]), return_inverse=True)
+
+    def divide(rows: Rows, validation: float, test: float) -> dict[Split, Rows]:
+        if groups is not None:
+            return grouped(groups[rows], seed=options.seed, validation=validation, test=test)
+        return stratified(codes[rows], seed=options.seed, validation=validation, test=test)
+
+    everything = np.arange(len(items.names))
+    present = {split for split in items.splits or () if split}
+    if options.split == "random" or len(present) < 2:  # one split alone says nothing of the others
+        parts = divide(everything, options.validation, options.test)
+        how = "random" if groups is None else "grouped"
+        rule = Rule(how=how, column=options.group or "", **shares)  # type: ignore[arg-type]
+        return _placed(parts, len(everything)), rule
+    assert items.splits is not None
+    if "train" not in present:
+        raise BadInput(
+            f"{source} has items for {' and '.join(sorted(present))} but none for train: add "
+            "them, or let everything be split at random"
+        )
+    given = np.array([SPLITS.index(split) if split else LEFT_OUT for split in items.splits])
+    parts = {split: np.flatnonzero(given == i) for i, split in enumerate(SPLITS)}
+    for lacking in [split for split in SPLITS if not len(parts[split])]:  # one of two at most
+        share = options.validation if lacking == "validation" else options.test
+        train = parts["train"]
+        carved = divide(train, share, 0)
+        parts["train"], parts[lacking] = train[carved["train"]], train[carved["validation"]]
+        if not len(parts[lacking]):
+            raise BadInput(
+                f"{source} has no {lacking} items, and too few in train to take some from it: "
+                f"add items for {lacking}, or let everything be split at random"
+            )
+    if labels is not None:
+        _known(labels, parts, classes, source)
+    return _placed(parts, len(everything)), Rule(how="given", **shares)  # type: ignore[arg-type]
+
+
+def _placed(parts: dict[Split, Rows], count: int) -> npt.NDArray[np.int8]:
+    splits = np.full(count, LEFT_OUT, np.int8)
+    for i, split in enumerate(SPLITS):
+        splits[parts[split]] = i
+    return splits
+
+
+def _known(labels: Rows, parts: dict[Split, Rows], classes: Sequence[str], source: str) -> None:
+    """Every class of the other splits must be trained on."""
+    trained = set(labels[parts["train"]].tolist())
+    for split in ("validation", "test"):
+        if strange := sorted(set(labels[parts[split]].tolist()) - trained):
+            names = ", ".join(shown(classes[i]) for i in strange[:5])
+            more = f" and {len(strange) - 5:,} more" if len(strange) > 5 else ""
+            raise BadInput(
+                f"{source}: {names}{more} in {split} is never in train: add it there, or give "
+                "the folders the same names"
+            )
+
+
+# --- what is left behind --------------------------------------------------------------------
 
 
 def sweep(datasets: Path, alive: Collection[int]) -> list[Path]:
@@ -112,8 +274,9 @@ def sweep(datasets: Path, alive: Collection[int]) -> list[Path]:
 
     `alive` are the ids of imports that are running: theirs stay.
     """
-    kept = {f"{number}{PARTIAL}" for number in alive}
-    dead = [folder for folder in datasets.glob(f"*{PARTIAL}") if folder.name not in kept]
+    kept = set(map(str, alive))
+    left = datasets.glob(f"*{PARTIAL}")
+    dead = [folder for folder in left if folder.name.partition(".")[0] not in kept]
     for folder in dead:
         _remove(folder)
     return dead
@@ -121,64 +284,3 @@ def sweep(datasets: Path, alive: Collection[int]) -> list[Path]:
 
 def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
-
-
-# What files are by their first bytes, where the answer is no.
-_STRANGERS = {
-    b"\x89PNG": "one image",
-    b"\xff\xd8\xff": "one image",
-    b"GIF8": "one image",
-    b"%PDF": "a PDF",
-    b"Rar!": "a RAR archive",
-    b"7z\xbc\xaf": "a 7z archive",
-    b"PAR1": "a Parquet file",
-    b"\x89HDF": "an HDF5 file",
-    b"\x93NUMPY": "one NPY array",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook",
-    b"SQLite format 3": "an SQLite file",
-    b"\x28\xb5\x2f\xfd": "packed with Zstandard",
-}
-_MEND = (
-    "Import a zip of folders with images, one folder a class, or for sequences a CSV or NPZ file"
-)
-
-
-def kind_of(source: Path) -> Kind:
-    """What kind of data a file or folder holds, from its content. BadInput if it can't be told."""
-    if source.is_dir():
-        return "images"
-    name = one_line(source.name)
-    with source.open("rb") as file:
-        start = file.read(64 * 2**10)
-    if not start:
-        raise BadInput(f"{name} is empty: get the file again")
-    if start.startswith(b"PK"):
-        return _kind_of_zip(source, name)
-    for magic, what in _STRANGERS.items():
-        if start.startswith(magic):
-            raise BadInput(f"{name} is {what}. {_MEND}")
-    if compressed(source) or tarfile.is_tarfile(source):
-        return "images"
-    text = start.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" not in start
-    ending = os.path.splitext(name)[1].lower()  # noqa: PTH122
-    if not text or ending in ARCHIVES:
-        what = "not a whole zip" if ending == ".zip" else "not a file that can be imported"
-        raise BadInput(f"{name} is {what}: its content is something else. {_MEND}")
-    return "sequences"
-
-
-def _kind_of_zip(source: Path, name: str) -> Kind:
-    try:
-        with zipfile.ZipFile(source) as archive:
-            inside = archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError):
-        return "images"  # its importer says what is wrong
-    files = [file for file in inside if not file.endswith("/")]
-    if files and all(file.endswith(".npy") for file in files):
-        return "sequences"
-    if "[Content_Types].xml" in files:
-        raise BadInput(
-            f"{name} is an Office document: save the table as “CSV UTF-8” and import "
-            f"that ({shown(name)} itself can't be read)"
-        )
-    return "images"

@@ -9,9 +9,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from engine.data.limits import LIMITS
+
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
-MOST_PIXELS = 89_478_485
-"""Of one image: Pillow's own limit, from which a quarter of a gigabyte is needed to decode it."""
+MOST_PIXELS = LIMITS.pixels
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -86,19 +87,10 @@ def fit(image: Image.Image, height: int, width: int, channels: int) -> Pixels:
     return np.asarray(image, np.uint8).reshape(height, width, channels)
 
 
-def histogram(images: Pixels) -> npt.NDArray[np.int64]:
-    """How often each value occurs in each channel of uint8 (N, H, W, C): (C, 256)."""
-    _, _, width, channels = images.shape
-    # One tall image: Pillow counts ten times faster than NumPy, which widens each value first.
-    tall = images.reshape(-1, width, channels)
-    counts = Image.fromarray(tall[:, :, 0] if channels == 1 else tall).histogram()
-    return np.array(counts, np.int64).reshape(channels, 256)
-
-
 def _opened(data: bytes) -> Image.Image:
     image = Image.open(io.BytesIO(data), formats=FORMATS)
     if image.width * image.height > MOST_PIXELS:
-        raise NotAnImage(f"has {image.width:,}×{image.height:,} pixels, more than 89 million")
+        raise NotAnImage(f"has {image.width:,}×{image.height:,} pixels, more than {MOST_PIXELS:,}")
     return image
 
 
@@ -133,7 +125,7 @@ def _why(problem: Exception, data: bytes) -> str:
     if not data:
         return "is empty"
     if isinstance(problem, Image.DecompressionBombError):
-        return "has more than 89 million pixels"
+        return f"has more than {MOST_PIXELS:,} pixels"
     if isinstance(problem, UnidentifiedImageError):
         if data[4:8] == b"ftyp":
             return "is a HEIC or AVIF image or a video: save it as JPEG or PNG"

@@ -1,14 +1,14 @@
-"""Tables of steps (CSV) and arrays (NPZ) → sequences of vectors, end to end in one array."""
+"""Tables of steps (CSV), arrays (NPZ) and the UCR archive's files (.ts) → sequences of vectors.
+
+The steps of all sequences lie end to end in one array.
+"""
 
 from __future__ import annotations
 
-import csv
-import hashlib
 import io
-import zipfile
-import zlib
-from collections.abc import Callable, Generator, Iterator, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -16,27 +16,39 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.catalog import BadInput
-from engine.data.archive import listing, one_line, require_space, shown
-from engine.data.arrays import Lengths, Manifest, contiguous, counted, empty_array, write
+from engine.data import npz
+from engine.data.archive import Entry, Source, Unreadable, listing, one_line, require_space, shown
+from engine.data.arrays import Items, empty_array
 from engine.data.crew import Pace
-from engine.data.images import natural
-from engine.data.options import ImportOptions, Step, step
-from engine.data.splits import FEWEST, Rows, stratified
+from engine.data.labelled import SPLIT_FOLDERS, ending, some, split_of, text_of
+from engine.data.limits import LIMITS
+from engine.data.lines import digest
+from engine.data.npz import Arrays
+from engine.data.options import ImportOptions, Role, Step, step
+from engine.data.splits import Rows, Split
+from engine.data.tables import Table, asked_header, open_table
 
-NEEDED = ("sequence", "step", "label")
-DELIMITERS = (",", ";", "\t")
+NAMES: dict[Role, tuple[str, ...]] = {
+    "sequence": ("sequence", "sequence_id", "seq", "series", "series_id", "case", "case_id"),
+    "step": ("step", "time", "t", "timestamp", "frame"),
+    "label": ("label", "class", "category", "target", "activity"),
+    "split": ("split", "subset", "partition"),
+}  # fmt: skip
+"""What columns are called, by what they are for, the surest first."""
 CHUNK = 10_000
 """Rows of a table that are parsed, and rows of an array that are moved, at a time."""
-MOST_COLUMNS = 100_000
 LARGEST = float(np.finfo(np.float32).max)
 MOST_DIGITS = 40
 """Of a number in a message."""
+LONGEST_CASE = 64 * 2**20
+"""Characters of one sequence in a .ts file, which are all in one line."""
 
 Floats = npt.NDArray[np.float32]
+Flags = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Table:
+@dataclass
+class Found:
     """What was read, in the order it was read; `values` (steps, D) is a file in scratch."""
 
     values: Floats
@@ -44,274 +56,311 @@ class Table:
     """Rows of `values`, by sequence and by step in it."""
     offsets: Rows
     """Sequence i is ``order[offsets[i]:offsets[i + 1]]``."""
-    labels: Rows
-    classes: tuple[str, ...]
+    names: list[str]
     features: tuple[str, ...]
-    names: tuple[str, ...]
+    labels: list[str] | None = None
+    splits: list[Split | None] | None = None
+    groups: dict[str, list[str]] = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+
+class Broken:
+    """What is wrong with sequences: refused, or kept where such are to be left out."""
+
+    def __init__(self, options: ImportOptions) -> None:
+        self.skip = options.skip_broken
+        self.said: list[str] = []
+        self.count = 0
+
+    def say(self, sentence: str, mend: str = "") -> None:
+        """BadInput with the sentence and the mend, or a note."""
+        if not self.skip:
+            raise BadInput(
+                f"{sentence}{mend or '. Fill it in, or take its sequence out'}, or import with "
+                "“skip unreadable files”, which leaves such sequences out",
+                field="skip_broken",
+            )
+        self.count += 1
+        if len(self.said) < 5:
+            self.said.append(sentence)
+
+    def warning(self, names: Sequence[str]) -> list[str]:
+        """What was left out: those sequences."""
+        if not names:
+            return []
+        return [f"{len(names):,} sequences were left out ({some(names)}): {'; '.join(self.said)}"]
 
 
 def read(
-    source: Path, into: Path, scratch: Path, options: ImportOptions
-) -> Generator[Step, None, Manifest]:
-    """Import a CSV or NPZ into the folder `into`, which is there.
-
-    What is needed meanwhile goes to the folder `scratch`. BadInput says what is wrong with the
-    file, where in it, and how to mend it.
-    """
-    if source.is_dir():
-        raise BadInput(f"{source.name} is a folder: sequences come as one CSV or NPZ file")
-    with source.open("rb") as file:
-        reader = _npz if file.read(2) == b"PK" else _csv
+    sources: Sequence[Path], into: Path, scratch: Path, options: ImportOptions
+) -> Generator[Step, None, Items]:
+    """Import a table of steps, an NPZ, or .ts files; see `imports.Reader`."""
+    source = sources[0]
     yield step(0, f"Opening {one_line(source.name)}")
-    table = yield from reader(source, scratch)
-    said: list[str] = []
-    count, width = len(table.labels), len(table.features)
-    _enough(table, source.name)
-    parts = stratified(
-        table.labels, seed=options.seed, validation=options.validation, test=options.test
-    )
-    order, splits = contiguous(parts)
-    lengths = np.diff(table.offsets)[order]
-    offsets = np.concatenate([[0], np.cumsum(lengths)])
-    require_space(into, int(offsets[-1]) * width * 4)
-    # Each step's place in `table.order`: its sequence's beginning, and how far it is in it.
-    steps = np.repeat(table.offsets[:-1][order] - offsets[:-1], lengths) + np.arange(offsets[-1])
-    values = _gathered(table, steps, into / "values.npy")
-    yield step(0.9, "Measuring")
-    mean, std = moments(values[: offsets[splits["train"][1]]])
-    if flat := [table.features[i] for i in np.flatnonzero(std == 0)]:
-        more = f" and {len(flat) - 5:,} more" if len(flat) > 5 else ""
-        names = ", ".join(shown(name) for name in flat[:5]) + more
-        said.append(f"Always the same in training, so nothing can be learnt from it: {names}")
-    np.save(into / "offsets.npy", offsets.astype(np.int64))
-    manifest = Manifest(
+    files = yield from _ts_files(sources, scratch)
+    if files:
+        found = yield from _ts(files, scratch, options)
+    elif len(sources) > 1:
+        raise BadInput(
+            f"{one_line(source.name)} and {one_line(sources[1].name)}: sequences come in one CSV "
+            "or NPZ file, or in .ts files for train and test"
+        )
+    elif source.is_dir():
+        raise BadInput(
+            f"{source.name} is a folder without .ts files: sequences come as one CSV or NPZ file, "
+            "or as .ts files"
+        )
+    else:
+        with source.open("rb") as file:
+            reader = _npz if file.read(2) == b"PK" else _csv
+        found = yield from reader(source, scratch, options)
+    width = len(found.features)
+    require_space(into, int(found.offsets[-1]) * width * 4)
+    _gathered(found, into / "values.npy")
+    np.save(into / "values.offsets.npy", found.offsets.astype(np.int64))
+    plain = [path for path in sources if path.is_file()]
+    return Items(
         kind="sequences",
-        source=one_line(source.name),
-        fingerprint=_digest(source),
-        options=options,
-        classes=table.classes,
+        fingerprint=digest(plain or [path for path, _ in files]),
+        names=found.names,
+        labels=found.labels,
+        splits=found.splits,
+        groups=found.groups,
+        columns=found.columns,
         shape=(width,),
-        splits=splits,
-        counts=counted(table.labels[order], splits, len(table.classes)),
-        mean=tuple(mean.tolist()),
-        std=tuple(np.where(std > 0, std, 1.0).tolist()),
-        features=table.features,
-        lengths=Lengths(
-            shortest=int(lengths.min()),
-            median=float(np.median(lengths)),
-            mean=float(lengths.mean()),
-            longest=int(lengths.max()),
-        ),
-        warnings=tuple(said),
+        features=found.features,
+        warnings=found.warnings,
     )
-    write(into, manifest, labels=table.labels[order], names=[table.names[i] for i in order])
-    yield step(0.99, f"{count:,} sequences are ready")
-    return manifest
 
 
-def moments(
-    values: Floats,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Mean and standard deviation of each column of (rows, D), in two passes."""
-    blocks = [values[start : start + CHUNK] for start in range(0, len(values), CHUNK)]  # views
-    mean = sum(block.sum(axis=0, dtype=np.float64) for block in blocks) / len(values)
-    spread = sum(((block - mean) ** 2).sum(axis=0) for block in blocks) / len(values)
-    # Rounding leaves a little spread where there is none.
-    equal = np.logical_and.reduce([(block == values[0]).all(axis=0) for block in blocks])
-    return np.asarray(mean), np.where(equal, 0.0, np.sqrt(spread))
-
-
-def _gathered(table: Table, steps: Rows, file: Path) -> Floats:
-    """The steps' values, in that order, written to a file and mapped from it."""
-    shape = (len(steps), table.values.shape[1])
-    begin = empty_array(file, np.float32, shape)
+def _gathered(found: Found, file: Path) -> None:
+    """The steps' values, sequence after sequence, written to a file."""
+    begin = empty_array(file, np.float32, (len(found.order), found.values.shape[1]))
     with file.open("r+b") as out:
         out.seek(begin)
-        for start in range(0, len(steps), CHUNK):
-            out.write(table.values[table.order[steps[start : start + CHUNK]]].data)
-    return np.load(file, mmap_mode="r")  # type: ignore[no-any-return]
+        for start in range(0, len(found.order), CHUNK):
+            out.write(found.values[found.order[start : start + CHUNK]].data)
 
 
-def _enough(table: Table, file: str) -> None:
-    counts = np.bincount(table.labels, minlength=len(table.classes)).tolist()
-    if len(table.classes) < 2:
-        only = shown(table.classes[0])
-        raise BadInput(
-            f"{file} has only one class, {only}: the labels must have at least two different values"
-        )
-    if len(table.classes) * FEWEST > len(table.labels):
-        raise BadInput(
-            f"{file} has {len(table.classes):,} different labels for "
-            f"{len(table.labels):,} sequences: a label is a class that many sequences "
-            "share, not a measured value"
-        )
-    for name, count in zip(table.classes, counts, strict=True):
-        if count < FEWEST:
-            raise BadInput(
-                f"{file}: class {shown(name)} has {count} sequence"
-                f"{'' if count == 1 else 's'}, and needs at least {FEWEST}, for "
-                "training, validation and test. Add some, or take the class out"
-            )
+def _without(found: Found, bad: Flags, broken: Broken, file: str) -> Found:
+    """What is left without the bad sequences, which a warning names."""
+    if not bad.any():
+        return found
+    if bad.all():
+        raise BadInput(f"{file}: no sequence is left without the broken: {'; '.join(broken.said)}")
+    good = np.flatnonzero(~bad)
+    lengths = np.diff(found.offsets)
+    found.order = found.order[np.repeat(~bad, lengths)]
+    found.offsets = np.concatenate([[0], np.cumsum(lengths[good])])
+    found.warnings += broken.warning([found.names[i] for i in np.flatnonzero(bad)])
+    found.names = [found.names[i] for i in good]
+    if found.labels is not None:
+        found.labels = [found.labels[i] for i in good]
+    if found.splits is not None:
+        found.splits = [found.splits[i] for i in good]
+    found.groups = {c: [cells[i] for i in good] for c, cells in found.groups.items()}
+    return found
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-# --- CSV ------------------------------------------------------------------------------------
+# --- tables ---------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Where a table has what."""
+    """Where a table has what, as places in a row; None for what no column has."""
 
-    delimiter: str
     names: tuple[str, ...]
     sequence: int
-    step: int
-    label: int
+    step: int | None
+    label: int | None
     features: tuple[int, ...]
+    texts: tuple[int, ...]
+    """Columns of no numbers: groups, if they don't change within a sequence."""
 
 
-def _csv(source: Path, scratch: Path) -> Generator[Step, None, Table]:
-    size = source.stat().st_size
+def _csv(source: Path, scratch: Path, options: ImportOptions) -> Generator[Step, None, Found]:
     raw = scratch / "values.raw"
+    file = one_line(source.name)
+    table = open_table(
+        source, file, encoding=options.encoding, delimiter=options.delimiter,
+        header=asked_header(options.columns),
+    )  # fmt: skip
+    places = _roles(table, options)
+    rows = f"{file}, {table.row}"
+    columns: Columns | None = None
     sequences: dict[str, int] = {}
     labels: dict[str, int] = {}
-    pieces: list[tuple[Rows, npt.NDArray[np.float64], Rows, Rows]] = []
-    pace = Pace()
-    with source.open("rb") as binary, raw.open("wb") as out:
-        # utf-8-sig also reads what has no byte order mark.
-        text = io.TextIOWrapper(binary, encoding="utf-8-sig", newline="")
-        columns, rows = _opened(text, source.name)
-        for numbers, cells in _chunks(rows, len(columns.names), source.name):
-            parsed = _parse(numbers, cells, columns, source.name)
-            np.stack(parsed[1:], axis=1).astype(np.float32).tofile(out)
-            pieces.append(
-                (
-                    _codes(cells[columns.sequence], sequences),
-                    parsed[0],
-                    _codes(cells[columns.label], labels),
-                    np.array(numbers, np.int64),
-                )
-            )
+    texts: list[dict[str, int]] = []
+    pieces: list[tuple[npt.NDArray[Any], ...]] = []
+    broken, before, pace = Broken(options), 0, Pace()
+    with raw.open("wb") as out:
+        for numbers, cells in _chunks(table.rows(), len(table.columns)):
+            if columns is None:
+                columns = _columns(table, places, cells, options)
+                texts = [{} for _ in columns.texts]
+            parsed = _parse(numbers, cells, columns, rows, broken)
+            np.stack(parsed.features, axis=1).astype(np.float32).tofile(out)
+            count = len(numbers)
+            nothing = np.zeros(count, np.int64)
+            at = columns.label
+            pieces.append((
+                _codes(cells[columns.sequence], sequences),
+                np.arange(before, before + count, dtype=np.float64)
+                if parsed.steps is None else parsed.steps,
+                nothing if at is None else _codes(cells[at], labels),
+                np.array(numbers, np.int64),
+                parsed.bad,
+                *(_codes(cells[i], known) for i, known in zip(columns.texts, texts, strict=True)),
+            ))  # fmt: skip
+            before += count
             if pace.due():
-                yield step(0.8 * binary.tell() / max(size, 1), f"Reading row {numbers[-1]:,}")
-    if not pieces:
-        raise BadInput(f"{source.name} has a header and no rows: add a row for each step")
+                yield step(0.8 * table.place.share, f"Reading row {numbers[-1]:,}")
+    if columns is None:
+        raise BadInput(f"{file} has a header and no rows: add a row for each step")
     yield step(0.8, "Sorting the steps")
-    which, when, said, lines = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    which, when, said, lines, bad, *others = map(np.concatenate, zip(*pieces, strict=True))
     order = np.lexsort((when, which))
-    which, when, said = which[order], when[order], said[order]
+    which, when, said, lines, bad = (a[order] for a in (which, when, said, lines, bad))
     same = which[1:] == which[:-1]
-    _once(same & (when[1:] == when[:-1]), lines[order], sequences, which, when, source.name)
-    _constant(same & (said[1:] != said[:-1]), lines[order], sequences, which, source.name)
     starts = np.concatenate([[0], np.flatnonzero(~same) + 1])
-    classes = sorted({one_line(label) for label in labels}, key=natural)
-    place = {name: i for i, name in enumerate(classes)}
-    codes = np.array([place[one_line(label)] for label in labels])
-    values = np.memmap(raw, np.float32, "r", shape=(len(order), len(columns.features)))
-    return Table(
-        values=values,
+    whole = np.logical_or.reduceat(bad, starts)
+    # What is left out needs no further look.
+    looked_at = same & ~np.repeat(whole, np.diff(np.append(starts, len(order))))[1:]
+    names = list(sequences)
+    step_name = "" if columns.step is None else columns.names[columns.step]
+    _once(looked_at & (when[1:] == when[:-1]), lines, names, which, when, rows, step_name)
+    if columns.label is not None:
+        column = columns.names[columns.label]
+        _constant(looked_at & (said[1:] != said[:-1]), lines, names, which, rows, column)
+    groups: dict[str, list[str]] = {}
+    for place, known, codes in zip(columns.texts, texts, others, strict=True):
+        codes = codes[order]
+        changes = looked_at & (codes[1:] != codes[:-1])
+        if changes.any():
+            i = int(np.flatnonzero(changes)[0])
+            cell = shown(list(known)[codes[i + 1]], most=MOST_DIGITS)
+            raise BadInput(
+                f"{rows} {lines[i + 1]}, column {shown(columns.names[place])}: {cell} isn't a "
+                "number. Put numbers there, or take the column out. (A column of texts can stay "
+                "where it says the same in all rows of a sequence.)"
+            )
+        values = list(known)
+        groups[columns.names[place]] = [values[code] for code in codes[starts].tolist()]
+    splits = _splits(groups, places, options)
+    written = list(labels)
+    found = Found(
+        values=np.memmap(raw, np.float32, "r", shape=(len(order), len(columns.features))),
         order=order,
         offsets=np.append(starts, len(order)),
-        labels=codes[said[starts]],
-        classes=tuple(classes),
+        labels=None if columns.label is None else [written[c] for c in said[starts].tolist()],
+        splits=splits,
+        groups=groups,
         features=tuple(one_line(columns.names[i]) for i in columns.features),
-        names=tuple(sequences),
+        names=[names[code] for code in which[starts].tolist()],
+        columns=_said(table, places),
     )
+    return _without(found, whole, broken, file)
 
 
-Numbered = tuple[list[int], list[tuple[str, ...]]]
+def _said(table: Table, places: Mapping[Role, int]) -> dict[str, str]:
+    columns = {str(role): table.columns[at] for role, at in places.items()}
+    form = {"encoding": table.encoding, "delimiter": table.delimiter}
+    return columns | {key: value for key, value in form.items() if value}
 
 
-def _opened(text: IO[str], file: str) -> tuple[Columns, Iterator[tuple[int, list[str]]]]:
-    """The header's columns, and the rows after it with their numbers as a spreadsheet counts."""
-    first = _decoded(lambda: text.readline(10_000_000), file, 1)
-    columns = header(first, file)
-    # A cell longer than csv's limit of 128 kB is a quotation mark left open, or strict finds it.
-    reader = csv.reader(text, delimiter=columns.delimiter, strict=True)
-
-    def rows() -> Iterator[tuple[int, list[str]]]:
-        number = 1
-        while True:
-            try:
-                row = _decoded(lambda: next(reader, None), file, number + 1)
-            except csv.Error as problem:
+def _roles(table: Table, options: ImportOptions) -> dict[Role, int]:
+    """Which column is for what. BadInput says which are missing."""
+    file, names = table.name, table.columns
+    lowered = [name.strip().lower().replace(" ", "_") for name in names]
+    places: dict[Role, int] = {}
+    for role, known in NAMES.items():
+        asked = options.columns.get(role)
+        if asked:
+            if asked not in names:
                 raise BadInput(
-                    f"{file}, row {number + 1}: {problem}: look for a quotation mark that isn't "
-                    "closed, there or before"
-                ) from None
-            if row is None:
-                return
-            number = reader.line_num + 1
-            if row:
-                yield number, row
-
-    return columns, rows()
-
-
-def _decoded(get: Callable[[], Any], file: str, row: int) -> Any:
-    try:
-        return get()
-    except UnicodeDecodeError as problem:
-        if problem.object[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise BadInput(f"{file} is encoded as UTF-16: save it as “CSV UTF-8”") from None
-        raise BadInput(
-            f"{file} isn't encoded as UTF-8 (from about row {row:,} on): save it as “CSV UTF-8”"
-        ) from None
-
-
-def header(line: str, file: str) -> Columns:
-    """The columns that a table's first line names. BadInput says which are missing."""
-    best: tuple[str, ...] = ()
-    for delimiter in DELIMITERS:
-        try:
-            cells = next(csv.reader([line], delimiter=delimiter), [])
-        except csv.Error:
-            continue
-        names = tuple(cell.strip() for cell in cells)
-        if len(names) > len(best):
-            best, chosen = names, delimiter
-    lowered = [name.lower() for name in best]
-    if missing := [name for name in NEEDED if name not in lowered]:
-        there = ", ".join(shown(name, most=20) for name in best[:8]) or "nothing"
+                    f"{file} has no column {shown(asked)} (it has: {some(names)}): choose one of "
+                    "those",
+                    field="columns",
+                )
+            places[role] = names.index(asked)
+        elif asked is None:
+            free = (n for n in known if n in lowered and lowered.index(n) not in places.values())
+            if (name := next(free, None)) is not None:
+                places[role] = lowered.index(name)
+    needed: tuple[Role, ...] = ("sequence", "step", "label")
+    optional = {role for role in ("step", "label") if options.columns.get(role) == ""}
+    if missing := [role for role in needed if role not in places and role not in optional]:
+        there = ", ".join(shown(name, most=20) for name in names[:8]) or "nothing"
         raise BadInput(
             f"{file}: its first row must name the columns sequence, step, label and the "
             f"features. {', '.join(missing)} is missing; there is {there}"
-            f"{', …' if len(best) > 8 else ''}"
+            f"{', …' if len(names) > 8 else ''}",
+            field="columns",
         )
-    for i, name in enumerate(lowered):
-        if not name:
-            raise BadInput(f"{file}: column {i + 1} has no name: name it in the first row")
-        if name in lowered[:i]:
-            raise BadInput(f"{file}: two columns are named {shown(best[i])}: rename one")
-    places = [lowered.index(name) for name in NEEDED]
-    features = tuple(i for i in range(len(best)) if i not in places)
+    return places
+
+
+def _columns(
+    table: Table, places: Mapping[Role, int], cells: list[tuple[Any, ...]], options: ImportOptions
+) -> Columns:
+    """The columns' places; which hold numbers is told by the first rows."""
+    names = table.columns
+    rest = [i for i in range(len(names)) if i not in places.values()]
+    texts = [i for i in rest if names[i] == options.group or not any(map(_is_number, cells[i]))]
+    blank = [i for i in texts if names[i] != options.group and not any(map(text_of, cells[i]))]
+    texts = [i for i in texts if i not in blank]  # a column of nothing is told as such
+    features = tuple(i for i in rest if i not in texts)
     if not features:
         raise BadInput(
-            f"{file} has no feature: beside sequence, step and label there must be a "
+            f"{table.name} has no feature: beside sequence, step and label there must be a "
             "column of numbers"
         )
-    if len(best) > MOST_COLUMNS:
-        raise BadInput(f"{file} has {len(best):,} columns: at most {MOST_COLUMNS:,} can be read")
-    return Columns(chosen, best, places[0], places[1], places[2], features)
+    if "split" in places:
+        texts.append(places["split"])
+    return Columns(
+        names, places["sequence"], places.get("step"), places.get("label"), features, tuple(texts)
+    )
 
 
-def _chunks(rows: Iterator[tuple[int, list[str]]], width: int, file: str) -> Iterator[Numbered]:
+def _is_number(cell: Any) -> bool:
+    try:
+        float(cell)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _splits(
+    groups: dict[str, list[str]], places: Mapping[Role, int], options: ImportOptions
+) -> list[Split | None] | None:
+    """Each sequence's split, where a column names them; it is taken out of the groups."""
+    column = options.columns.get("split")
+    candidates = [column] if column else [c for c in groups if c.strip().lower() in NAMES["split"]]
+    for name in candidates if column != "" else []:
+        cells = groups.get(name, [])
+        strange = sorted({cell for cell in cells if cell and cell.lower() not in SPLIT_FOLDERS})
+        if strange and column:
+            raise BadInput(
+                f"Column {shown(name)}: {some(strange)} is no split (train, validation or test): "
+                "choose another column, or none",
+                field="columns",
+            )
+        if cells and not strange:
+            del groups[name]
+            return [SPLIT_FOLDERS.get(cell.lower()) for cell in cells]
+    return None
+
+
+Numbered = tuple[list[int], list[tuple[Any, ...]]]
+
+
+def _chunks(rows: Iterator[tuple[int, tuple[Any, ...]]], width: int) -> Iterator[Numbered]:
     """Rows turned to columns, `CHUNK` at a time (fewer where they are wide)."""
     most = max(1, min(CHUNK, 2_000_000 // width))
     numbers: list[int] = []
-    chunk: list[list[str]] = []
+    chunk: list[tuple[Any, ...]] = []
     for number, row in rows:
-        if (len(row) != width or not row[0]) and not any(map(str.strip, row)):
-            continue  # spreadsheets end tables with rows of nothing
-        if len(row) != width:
-            raise BadInput(
-                f"{file}, row {number}: it has {len(row)} cells, and the first row names "
-                f"{width} columns"
-            )
         numbers.append(number)
         chunk.append(row)
         if len(chunk) == most:
@@ -321,86 +370,112 @@ def _chunks(rows: Iterator[tuple[int, list[str]]], width: int, file: str) -> Ite
         yield numbers, list(zip(*chunk, strict=True))
 
 
+@dataclass
+class Parsed:
+    """Rows as numbers; `bad` says which can't be read."""
+
+    steps: npt.NDArray[np.float64] | None
+    features: list[npt.NDArray[np.float64]]
+    bad: Flags
+
+
 def _parse(
-    numbers: list[int], cells: list[tuple[str, ...]], columns: Columns, file: str
-) -> list[npt.NDArray[np.float64]]:
+    numbers: list[int], cells: list[tuple[Any, ...]], columns: Columns, rows: str, broken: Broken
+) -> Parsed:
     """Steps and features as numbers, and sequence and label looked at."""
-    for i in (columns.sequence, columns.label):
-        if not all(map(str.strip, cells[i])):
-            row = next(n for n, cell in zip(numbers, cells[i], strict=True) if not cell.strip())
-            raise BadInput(
-                f"{file}, row {row}, column {shown(columns.names[i])}: it is empty. "
-                "Every row needs its sequence and its label"
-            )
-    found = []
-    for i in (columns.step, *columns.features):
-        try:
-            values = np.fromiter(map(float, cells[i]), np.float64, len(numbers))
-        except ValueError:
-            raise _not_a_number(numbers, cells[i], columns.names[i], file) from None
+    bad = np.zeros(len(numbers), bool)
+    for i in [columns.sequence] + ([] if columns.label is None else [columns.label]):
+        if not all(map(text_of, cells[i])):
+            for at, cell in enumerate(cells[i]):
+                if not text_of(cell):
+                    where = f"{rows} {numbers[at]}, column {shown(columns.names[i])}"
+                    mend = ". Every row needs its sequence and its label"
+                    broken.say(f"{where}: it is empty", mend)
+                    bad[at] = True
+    steps = None
+    if columns.step is not None:
+        steps = _numbers(
+            numbers, cells[columns.step], columns.names[columns.step], rows, broken, bad
+        )
+    features = [
+        _numbers(numbers, cells[i], columns.names[i], rows, broken, bad) for i in columns.features
+    ]
+    return Parsed(steps, features, bad)
+
+
+def _numbers(
+    numbers: list[int], cells: Sequence[Any], column: str, rows: str, broken: Broken, bad: Flags
+) -> npt.NDArray[np.float64]:
+    """A column's cells as numbers; 0, and bad, where one is none that float32 can hold."""
+    try:
+        values = np.fromiter(map(float, cells), np.float64, len(numbers))
         # A value that float32 can't hold would become infinite.
-        if not (np.abs(values) <= LARGEST).all():
-            raise _not_a_number(numbers, cells[i], columns.names[i], file)
-        found.append(values)
-    return found
+        if (np.abs(values) <= LARGEST).all():
+            return values
+    except (ValueError, TypeError):
+        pass
+    values = np.zeros(len(numbers))
+    for at, cell in enumerate(cells):
+        value = float(cell) if _is_number(cell) else np.nan
+        if abs(value) <= LARGEST:
+            values[at] = value
+        else:
+            where = f"{rows} {numbers[at]}, column {shown(column)}: "
+            broken.say(where + _why(cell), _mend(cell))
+            bad[at] = True
+    return values
 
 
-def _not_a_number(numbers: list[int], cells: Sequence[str], column: str, file: str) -> BadInput:
-    for number, cell in zip(numbers, cells, strict=True):
-        where = f"{file}, row {number}, column {shown(column)}: "
-        try:
-            value = float(cell)
-        except ValueError:
-            if not cell.strip():
-                return BadInput(where + "it is empty. Fill it in, or take its sequence out")
-            said = shown(cell, most=MOST_DIGITS)
-            if cell.count(",") == 1 and cell.replace(",", "").strip("+- ").isdecimal():
-                return BadInput(
-                    where + f"{said} isn't a number: write decimals with a point "
-                    f"({one_line(cell).replace(',', '.')})"
-                )
-            return BadInput(
-                where + f"{said} isn't a number. Put a number there, or take the column out"
-            )
-        if not abs(value) <= LARGEST:
-            return BadInput(
-                where + f"{shown(cell, most=MOST_DIGITS)} isn't a finite number. Fill "
-                "it in, or take its sequence out"
-            )
-    raise AssertionError("a number that is none was here")
+def _why(cell: Any) -> str:
+    if not text_of(cell):
+        # What data frames write for nothing is worth its name.
+        nothing = cell is None or not str(cell).strip()
+        return "it is empty" if nothing else f"{shown(str(cell))} isn't a finite number"
+    said = shown(str(cell), most=MOST_DIGITS)
+    return f"{said} isn't a {'finite ' if _is_number(cell) else ''}number"
 
 
-def _codes(cells: Sequence[str], known: dict[str, int]) -> Rows:
+def _mend(cell: Any) -> str:
+    text = str(cell)
+    if _is_number(cell) or not text.strip() or cell is None:
+        return ""
+    if text.count(",") == 1 and text.replace(",", "").strip("+- ").isdecimal():
+        return f": write decimals with a point ({one_line(text).replace(',', '.')})"
+    return ". Put a number there, or take the column out"
+
+
+def _codes(cells: Sequence[Any], known: dict[str, int]) -> Rows:
     """A number for each text, the same for the same text; new ones are added to `known`."""
     return np.fromiter(
-        (known.setdefault(cell.strip(), len(known)) for cell in cells), np.int64, len(cells)
+        (known.setdefault(text_of(cell), len(known)) for cell in cells), np.int64, len(cells)
     )
 
 
 def _once(
-    twice: npt.NDArray[np.bool_],
+    twice: Flags,
     lines: Rows,
-    sequences: dict[str, int],
+    sequences: list[str],
     which: Rows,
     when: npt.NDArray[np.float64],
-    file: str,
+    rows: str,
+    column: str,
 ) -> None:
     for i in np.flatnonzero(twice)[:1]:
-        name = shown(list(sequences)[which[i]])
+        name = shown(sequences[which[i]])
         first, second = sorted((int(lines[i]), int(lines[i + 1])))
         raise BadInput(
-            f"{file}, row {second}, column “step”: sequence {name} has step {when[i]:g} "
+            f"{rows} {second}, column {shown(column)}: sequence {name} has step {when[i]:g} "
             f"already in row {first}. Every step of a sequence needs its own number"
         )
 
 
 def _constant(
-    changes: npt.NDArray[np.bool_], lines: Rows, sequences: dict[str, int], which: Rows, file: str
+    changes: Flags, lines: Rows, sequences: list[str], which: Rows, rows: str, column: str
 ) -> None:
     for i in np.flatnonzero(changes)[:1]:
-        name = shown(list(sequences)[which[i]])
+        name = shown(sequences[which[i]])
         raise BadInput(
-            f"{file}, row {lines[i + 1]}, column “label”: it differs from row {lines[i]} "
+            f"{rows} {lines[i + 1]}, column {shown(column)}: it differs from row {lines[i]} "
             f"of the same sequence {name}. A sequence has one label: use another name in "
             "column “sequence” where the label changes"
         )
@@ -409,42 +484,75 @@ def _constant(
 # --- NPZ ------------------------------------------------------------------------------------
 
 
-def _npz(source: Path, scratch: Path) -> Generator[Step, None, Table]:
-    file = source.name
+def _npz(source: Path, scratch: Path, options: ImportOptions) -> Generator[Step, None, Found]:
+    file = one_line(source.name)
     yield from listing(source, scratch, upto=0)  # refuses what no honest archive holds
-    try:
-        with zipfile.ZipFile(source) as archive:
-            there = {info.filename.removesuffix(".npy"): info for info in archive.infolist()}
-            if missing := [name for name in ("x", "y") if name not in there]:
-                held = ", ".join(map(shown, list(there)[:8])) or "nothing"
-                raise BadInput(
-                    f"{file} holds {held} and must hold x and y ({' and '.join(missing)} missing): "
-                    "save it with np.savez(path, x=…, y=…)"
-                )
-            y = _array(archive, "y", file)
-            lengths = _array(archive, "lengths", file) if "lengths" in there else None
-            shape = yield from _unpack(archive, file, scratch)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as problem:
-        raise BadInput(f"{file} is damaged ({problem}): save it again") from None
-    if y.ndim == 2 and y.shape[1] == 1:
-        y = y[:, 0]
-    if y.ndim != 1 or not len(y):
-        raise BadInput(f"{file}: y has shape {y.shape} and must be (N,): one label a sequence")
-    starts, counts = _bounds(shape, lengths, len(y), file)
+    unlabelled = options.columns.get("label") == ""
+    broken = Broken(options)
+    with npz.opened(source) as archive:
+        needed = ("x",) if unlabelled else ("x", "y")
+        if missing := [name for name in needed if name not in archive.names]:
+            held = ", ".join(map(shown, archive.names[:8])) or "nothing"
+            raise BadInput(
+                f"{file} holds {held} and must hold x and y ({' and '.join(missing)} missing): "
+                "save it with np.savez(path, x=…, y=…)"
+            )
+        labels = None if unlabelled else archive.labels("y")
+        lengths = archive.array("lengths") if "lengths" in archive.names else None
+        shape, holes = yield from _unpack(archive, scratch)
+        count = len(labels) if labels is not None else _count(shape, lengths)
+        starts, counts = _bounds(shape, lengths, count, file)
+        groups = _npz_groups(archive, count)
     width = 1 if len(shape) == (2 if lengths is None else 1) else shape[-1]
     values = np.memmap(scratch / "values.raw", np.float32, "r").reshape(-1, width)
     offsets = np.concatenate([[0], np.cumsum(counts)])
     order = np.repeat(starts - offsets[:-1], counts) + np.arange(offsets[-1])
-    labels, classes = _labels(y, file)
-    return Table(
+    bad = np.zeros(count, bool)
+    if len(holes):
+        # What lies in the padding after a sequence's end is no part of it.
+        empty = np.zeros(len(values), bool)
+        empty[holes // width] = True
+        bad = np.logical_or.reduceat(empty[order], offsets[:-1])
+        owner = np.full(len(values), -1)
+        owner[order] = np.repeat(np.arange(count), counts)
+        for hole in holes[owner[holes // width] >= 0][: None if broken.skip else 1].tolist():
+            where = ", ".join(map(str, np.unravel_index(hole, shape)))
+            hint = " (where shorter sequences are padded with NaN, add an array lengths)"
+            broken.say(
+                f"{file}: x[{where}] isn't a finite number",
+                f": fill it in, or take its sequence out{hint if lengths is None else ''}",
+            )
+            if broken.count > 5:
+                break
+    found = Found(
         values=values,
         order=order,
         offsets=offsets,
         labels=labels,
-        classes=classes,
+        groups=groups,
         features=tuple(f"x{i}" for i in range(width)),
-        names=tuple(map(str, range(len(y)))),
+        names=list(map(str, range(count))),
     )
+    return _without(found, bad, broken, file)
+
+
+def _count(shape: tuple[int, ...], lengths: npt.NDArray[Any] | None) -> int:
+    if lengths is not None:
+        return int(lengths.size)
+    return shape[0] if shape else 0
+
+
+def _npz_groups(archive: Arrays, count: int) -> dict[str, list[str]]:
+    """Other arrays that have one text or whole number for each sequence."""
+    groups = {}
+    for name in archive.names:
+        if name not in ("x", "y", "lengths"):
+            said = archive.described(name)
+            if said.shape == (count,) and said.dtype.kind in "biuUS":
+                groups[one_line(name)] = [
+                    one_line(text_of(v)) for v in archive.array(name).tolist()
+                ]
+    return groups
 
 
 def _bounds(
@@ -471,7 +579,7 @@ def _bounds(
                 "steps a sequence"
             )
         return np.arange(count) * shape[1], steps
-    if len(shape) > 2:
+    if len(shape) > 2 or not shape:
         raise BadInput(f"{file}: x has shape {shape} and must be {allowed}")
     if steps.sum() != shape[0]:
         raise BadInput(f"{file}: lengths adds up to {steps.sum():,}, and x has {shape[0]:,} steps")
@@ -486,106 +594,293 @@ def _as_many(sequences: int, labels: int, file: str) -> None:
         )
 
 
-def _labels(y: npt.NDArray[Any], file: str) -> tuple[Rows, tuple[str, ...]]:
-    """Class indices and the classes' names, in natural order."""
-    if y.dtype.kind == "f":
-        if not (np.isfinite(y) & (y == np.rint(y))).all():
-            row = int(np.flatnonzero(~(np.isfinite(y) & (y == np.rint(y))))[0])
-            raise BadInput(f"{file}: y[{row}] is {y[row]}: labels are whole numbers or texts")
-        y = y.astype(np.int64)
-    if y.dtype.kind not in "biuUS":
-        raise BadInput(f"{file}: y holds {y.dtype}: labels are whole numbers or texts")
-    found, codes = np.unique(y, return_inverse=True)
-    written = [
-        v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v) for v in found.tolist()
-    ]
-    classes = sorted(written, key=natural)
-    place = {name: i for i, name in enumerate(classes)}
-    labels = np.array([place[name] for name in written], np.int64)[codes]
-    if "" in place:
-        row = int(np.flatnonzero(labels == place[""])[0])
-        raise BadInput(f"{file}: y[{row}] is empty: every sequence needs a label")
-    return labels, tuple(map(one_line, classes))
-
-
-def _described(stream: IO[bytes], name: str, file: str) -> tuple[tuple[int, ...], bool, Any]:
-    """Shape, order and dtype that a .npy file's header says. Nothing of it is ever unpickled."""
-    try:
-        version = np.lib.format.read_magic(stream)
-        read_header = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[version]
-        shape, fortran, dtype = read_header(stream)
-    except (ValueError, KeyError, OSError):
-        raise BadInput(f"{file}: {name} isn't an array as np.savez writes it") from None
-    if dtype.hasobject:
-        raise BadInput(
-            f"{file}: {name} is an array of objects, which can hold code and isn't "
-            "opened. Save sequences of unequal length end to end: np.savez(path, "
-            "x=np.concatenate(list_of_arrays), lengths=[len(a) for a in "
-            "list_of_arrays], y=np.array(labels))"
-        )
-    return shape, fortran, dtype
-
-
-def _array(archive: zipfile.ZipFile, name: str, file: str) -> npt.NDArray[Any]:
-    with _content(archive, name) as stream:
-        shape, _, dtype = _described(stream, name, file)
-        size = int(np.prod(shape, dtype=object)) * dtype.itemsize
-        data = _exactly(stream, size, name, file)
-    return np.frombuffer(data, dtype).reshape(shape)
-
-
-def _content(archive: zipfile.ZipFile, name: str) -> IO[bytes]:
-    try:
-        return archive.open(name + ".npy")
-    except KeyError:
-        return archive.open(name)
-
-
-def _exactly(stream: IO[bytes], size: int, name: str, file: str) -> bytes:
-    data = stream.read(size) if size else b""
-    if len(data) != size:
-        raise BadInput(f"{file}: {name} is shorter than it says: save it again")
-    return data
-
-
-def _unpack(
-    archive: zipfile.ZipFile, file: str, scratch: Path
-) -> Generator[Step, None, tuple[int, ...]]:
-    """Write x to scratch as float32, a little at a time; its shape."""
-    pace = Pace()
-    with _content(archive, "x") as stream, (scratch / "values.raw").open("wb") as out:
-        shape, fortran, dtype = _described(stream, "x", file)
-        if dtype.kind not in "biuf":
-            raise BadInput(f"{file}: x holds {dtype}: it must hold numbers")
-        count = int(np.prod(shape, dtype=object))
-        require_space(scratch, 2 * 4 * count)
-        if fortran and len(shape) > 1:  # its parts aren't next to each other
-            data = _exactly(stream, count * dtype.itemsize, "x", file)
-            _finite(np.frombuffer(data, dtype).reshape(shape, order="F"), 0, shape, file).tofile(
-                out
-            )
-            return shape
-        most = 1_000_000
-        for start in range(0, count, most):
-            size = min(most, count - start) * dtype.itemsize
-            data = _exactly(stream, size, "x", file)
-            _finite(np.frombuffer(data, dtype), start, shape, file).tofile(out)
+def _unpack(archive: Arrays, scratch: Path) -> Generator[Step, None, tuple[tuple[int, ...], Rows]]:
+    """Write x to scratch as float32; its shape, and where it holds no finite number."""
+    pace, file = Pace(), archive.file
+    with (scratch / "values.raw").open("wb") as out:
+        said = archive.described("x")
+        if said.dtype.kind not in "biuf":
+            raise BadInput(f"{file}: x holds {said.dtype}: it must hold numbers")
+        if 0 in said.shape or not said.shape:
+            return said.shape, np.zeros(0, np.int64)
+        require_space(scratch, 2 * 4 * said.count)
+        holes: list[Rows] = []
+        start = 0
+        for block in archive.blocks("x", 4 * 2**20):
+            with np.errstate(over="ignore"):
+                floats = np.ascontiguousarray(block, np.float32)
+            if not np.isfinite(floats).all():
+                holes.append(start + np.flatnonzero(~np.isfinite(floats.ravel())))
+            floats.tofile(out)
+            start += floats.size
             if pace.due():
-                yield step(0.8 * start / count, f"Reading {start:,} of {count:,} values")
-    return shape
+                text = f"Reading {start:,} of {said.count:,} values"
+                yield step(0.8 * start / said.count, text)
+    return said.shape, np.concatenate([np.zeros(0, np.int64), *holes])
 
 
-def _finite(values: npt.NDArray[Any], start: int, shape: tuple[int, ...], file: str) -> Floats:
-    """The values as float32; BadInput names the first that isn't a finite number."""
-    with np.errstate(over="ignore"):
-        floats = np.ascontiguousarray(values, np.float32)
-    if not np.isfinite(floats).all():
-        first = start + int(np.flatnonzero(~np.isfinite(floats.ravel()))[0])
-        where = ", ".join(map(str, np.unravel_index(first, shape)))
+# --- .ts ------------------------------------------------------------------------------------
+# https://www.aeon-toolkit.org/en/stable/api_reference/data_format.html
+
+
+def is_ts(path: Path) -> bool:
+    """Whether a file begins as .ts files do: with comments, and then words after an @."""
+    with path.open("rb") as file:
+        start = file.read(2**16).removeprefix(b"\xef\xbb\xbf")
+    for line in start.splitlines():
+        text = line.strip()
+        if text and not text.startswith((b"#", b"%")):
+            return text.startswith(b"@") and text[1:2].isalpha()
+    return False
+
+
+def _ts_files(
+    sources: Sequence[Path], scratch: Path
+) -> Generator[Step, None, list[tuple[Path, str]]]:
+    """The .ts files that the sources are or hold, each with its name; none if they are no such."""
+    found: list[tuple[Path, str]] = []
+    for source in sources:
+        if source.is_file() and not npz.is_npz(source) and is_ts(source):
+            found.append((source, source.name))
+        elif source.is_file() and source.suffix.lower() == ".ts":
+            raise BadInput(
+                f"{one_line(source.name)} is no .ts file of sequences: such a file begins with "
+                "lines like @problemName and @classLabel, and has its cases after a line @data"
+            )
+        elif source.is_dir() or _is_zip(source):
+            archive, entries = yield from listing(source, scratch, upto=0)
+            inside = [entry for entry in entries if ending(entry) == ".ts"]
+            found += _extracted(archive, inside, scratch, source.name)
+    return found
+
+
+def _is_zip(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(2) == b"PK" and not npz.is_npz(path)
+
+
+def _extracted(
+    archive: Source, entries: Sequence[Entry], scratch: Path, name: str
+) -> list[tuple[Path, str]]:
+    found = []
+    with archive.reading() as read:
+        for number, entry in enumerate(entries):
+            if entry.size > LIMITS.file_bytes:
+                raise BadInput(
+                    f"{name}: {shown(entry.name)} is larger than {LIMITS.file_bytes // 2**20} MB: "
+                    "import that file itself, not packed"
+                )
+            path = scratch / f"{number}.ts"  # never a name out of the archive
+            try:
+                path.write_bytes(read(entry, None))
+            except Unreadable as problem:
+                raise BadInput(f"{name}: {shown(entry.name)} {problem}: pack it again") from None
+            found.append((path, entry.path[-1]))
+    return found
+
+
+@dataclass
+class Header:
+    """What the lines before @data say."""
+
+    timestamps: bool = False
+    dimensions: int | None = None
+    labelled: bool = False
+    classes: tuple[str, ...] = ()
+
+
+def _ts(
+    files: Sequence[tuple[Path, str]], scratch: Path, options: ImportOptions
+) -> Generator[Step, None, Found]:
+    splits = [split_of((name,)) if len(files) > 1 else None for _, name in files]
+    if len(files) > 1 and None in splits:
         raise BadInput(
-            f"{file}: x[{where}] isn't a finite number: fill it in, or take its sequence out"
+            f"There are {len(files)} .ts files ({some([name for _, name in files])}), and not all "
+            "of their names say train, validation or test: import one, or name them so"
         )
-    return floats
+    raw = scratch / "values.raw"
+    broken, pace = Broken(options), Pace()
+    names: list[str] = []
+    labels: list[str] = []
+    where: list[Split | None] = []
+    lengths: list[int] = []
+    lost: list[str] = []
+    width: int | None = None
+    labelled: bool | None = None
+    timed = False
+    size = sum(path.stat().st_size for path, _ in files)
+    done = 0
+    with raw.open("wb") as out:
+        for (path, name), split in zip(files, splits, strict=True):
+            name = one_line(name)
+            with path.open("rb") as binary:
+                text = io.TextIOWrapper(binary, encoding="utf-8-sig")
+                lines = _lines(text, name)
+                head = _ts_header(lines, name)
+                timed = timed or head.timestamps
+                if width is None:
+                    width, labelled = head.dimensions, head.labelled
+                elif head.dimensions not in (None, width) or head.labelled != labelled:
+                    raise BadInput(
+                        f"{name} and {one_line(files[0][1])} differ in dimensions or class "
+                        "labels: import files of one dataset"
+                    )
+                case = 0
+                for number, line in lines:
+                    case += 1
+                    called = f"{split}/{case}" if split else str(case)
+                    label, dimensions = _case(line, head)
+                    values = None
+                    if width is None:
+                        width = len(dimensions)
+                    try:
+                        values = _steps(label, dimensions, width, head)
+                    except _BadCase as problem:
+                        broken.say(f"{name}, line {number}: {problem}")
+                        lost.append(called)
+                    if values is not None:
+                        values.tofile(out)
+                        lengths.append(len(values))
+                        names.append(called)
+                        labels.append(label)
+                        where.append(split)
+                    if pace.due():
+                        share = (done + binary.tell()) / max(size, 1)
+                        yield step(0.9 * min(share, 1), f"Reading line {number:,} of {name}")
+                done += path.stat().st_size
+                if not case:
+                    raise BadInput(f"{name} has no case after the line @data: add some")
+    if not names or width is None:
+        raise BadInput(f"No case is left without the broken: {'; '.join(broken.said)}")
+    offsets = np.concatenate([[0], np.cumsum(lengths)])
+    found = Found(
+        values=np.memmap(raw, np.float32, "r", shape=(int(offsets[-1]), width)),
+        order=np.arange(offsets[-1]),
+        offsets=offsets,
+        labels=labels if labelled and options.columns.get("label") != "" else None,
+        splits=where if len(files) > 1 else None,
+        features=tuple(f"dim{i}" for i in range(width)),
+        names=names,
+        warnings=broken.warning(lost),
+    )
+    if timed:
+        found.warnings.append("The time stamps were left out; the steps keep their order")
+    return found
+
+
+def _lines(text: IO[str], name: str) -> Iterator[tuple[int, str]]:
+    """Lines with their numbers, without the blank and the comments."""
+    number = 0
+    while True:
+        try:
+            line = text.readline(LONGEST_CASE)
+        except UnicodeDecodeError:
+            raise BadInput(
+                f"{name} isn't encoded as UTF-8 (from about line {number + 1:,} on): save it so"
+            ) from None
+        if not line:
+            return
+        number += 1
+        if len(line) == LONGEST_CASE:
+            raise BadInput(
+                f"{name}, line {number:,}: this line alone has {LONGEST_CASE:,} characters or "
+                "more: end each case with a line break"
+            )
+        if (line := line.strip()) and line[0] not in "#%":
+            yield number, line
+
+
+def _ts_header(lines: Iterator[tuple[int, str]], name: str) -> Header:
+    head = Header()
+    for number, line in lines:
+        where = f"{name}, line {number}"
+        if not line.startswith("@"):
+            raise BadInput(
+                f"{where}: {shown(line, most=MOST_DIGITS)} comes before the line @data: begin the "
+                "lines before it with @ or #"
+            )
+        tag, *values = line[1:].split()
+        tag = tag.lower() if tag else ""
+        value = values[0].lower() if values else ""
+        if tag == "data":
+            return head
+        if tag == "timestamps":
+            head.timestamps = value == "true"
+        elif tag == "univariate" and value == "true":
+            head.dimensions = 1
+        elif tag in ("dimensions", "dimension"):
+            if not value.isdecimal() or not 1 <= int(value) <= LIMITS.columns:
+                raise BadInput(
+                    f"{where}: @{tag} must be a whole number from 1 to {LIMITS.columns:,}"
+                )
+            head.dimensions = int(value)
+        elif tag == "classlabel":
+            head.labelled = value == "true"
+            head.classes = tuple(values[1:]) if head.labelled else ()
+        elif tag == "targetlabel" and value == "true":
+            raise BadInput(
+                f"{where}: @targetLabel says that each case has a measured value, not a class: "
+                "only classes can be learnt from sequences here"
+            )
+    raise BadInput(f"{name} has no line @data: the cases come after it")
+
+
+class _BadCase(Exception):
+    """Why a case can't be read, in words that follow its line's number."""
+
+
+_TUPLE = re.compile(r"\(([^()]*),([^(),]*)\)")
+_COLON = re.compile(r":(?![^(]*\))")
+
+
+def _case(line: str, head: Header) -> tuple[str, list[str]]:
+    """A case's label, "" where there is none, and its dimensions."""
+    # Time stamps may hold colons, too.
+    parts = _COLON.split(line) if head.timestamps else line.split(":")
+    label = ""
+    last = parts[-1].strip()
+    missing = len(parts) == head.dimensions and last not in head.classes
+    if head.labelled and not missing and "," not in last and len(parts) > 1:
+        label = one_line(parts.pop())
+    return label, parts
+
+
+def _steps(label: str, dimensions: list[str], width: int, head: Header) -> Floats:
+    """A case's steps (T, D). `_BadCase` says what is wrong with it."""
+    if len(dimensions) != width:
+        count = f"{len(dimensions)} dimension{'s' * (len(dimensions) != 1)}"
+        raise _BadCase(f"it has {count}, and there must be {width}")
+    if head.labelled and (not label or label == "?"):
+        raise _BadCase("it has no label after the last colon")
+    if head.classes and label not in head.classes:
+        raise _BadCase(f"its label {shown(label)} isn't one of those that @classLabel names")
+    columns = []
+    stamps: list[str] | None = None
+    for place, said in enumerate(dimensions, 1):
+        cells = said.split(",")
+        if head.timestamps:
+            pairs = _TUPLE.findall(said)
+            cells = [value for _, value in pairs]
+            times = [time.strip() for time, _ in pairs]
+            if stamps is not None and times != stamps:
+                raise _BadCase(f"dimension {place} has other time stamps than the first")
+            stamps = times
+        if not said.strip() or not cells:
+            raise _BadCase(f"dimension {place} is empty")
+        try:
+            values = np.fromiter(map(float, cells), np.float64, len(cells))
+        except ValueError:
+            at = next(i for i, cell in enumerate(cells) if not _is_number(cell))
+            missing = "is missing" if cells[at].strip() in ("?", "") else "isn't a number"
+            value = shown(cells[at], most=MOST_DIGITS)
+            raise _BadCase(f"dimension {place}, value {at + 1}: {value} {missing}") from None
+        if not (np.abs(values) <= LARGEST).all():
+            at = int(np.flatnonzero(~(np.abs(values) <= LARGEST))[0])
+            value = shown(cells[at], most=MOST_DIGITS)
+            raise _BadCase(f"dimension {place}, value {at + 1}: {value} isn't a finite number")
+        columns.append(values)
+    if len(lengths := {len(column) for column in columns}) > 1:
+        raise _BadCase(
+            f"its dimensions have unequal lengths ({min(lengths):,} to {max(lengths):,} steps)"
+        )
+    return np.stack(columns, axis=1).astype(np.float32)

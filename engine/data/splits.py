@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
+
+from engine.catalog import BadInput, Frozen
 
 Rows = npt.NDArray[np.int64]
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
 FEWEST = 3
 """Items that a class needs so that each split can have one."""
+
+
+class Rule(Frozen):
+    """How a dataset is split."""
+
+    how: Literal["given", "random", "grouped"] = "random"
+    """As its source says; at random, every class in the same proportion; or with the items of one
+    group (a speaker, a patient) never in two splits."""
+    column: str = ""
+    """What the groups are called, where they are kept together."""
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    validation: Annotated[float, Field(gt=0, le=0.4)] = 0.1
+    test: Annotated[float, Field(gt=0, le=0.4)] = 0.1
 
 
 def stratified(
@@ -32,6 +48,47 @@ def stratified(
         parts["validation"].append(rows[tested : tested + held])
         parts["train"].append(rows[tested + held :])
     return {split: np.sort(np.concatenate(rows)) for split, rows in parts.items()}
+
+
+def grouped(
+    groups: Rows, *, seed: int, validation: float = 0.1, test: float = 0.1
+) -> dict[Split, Rows]:
+    """Rows for each split, no group in two of them, the shares as near as whole groups allow.
+
+    `groups` (N,) numbers each item's group. Each split has at least one group. BadInput when there
+    are fewer groups than splits.
+    """
+    codes, sizes = np.unique(groups, return_counts=True)
+    wanted = {"validation": validation * len(groups), "test": test * len(groups)}
+    parts = 1 + sum(size > 0 for size in wanted.values())
+    if len(codes) < parts:
+        raise BadInput(
+            f"There are {len(codes)} groups, and {parts} are needed, one for each split: choose "
+            "another column, or split at random"
+        )
+    rng = np.random.default_rng(seed)
+    order = rng.permutation(len(codes)).tolist()
+    where: dict[int, Split] = {}
+    # Each takes what it needs and leaves at least one group for each split after it.
+    kept: tuple[tuple[Split, int], ...] = (("validation", 2), ("test", 1))
+    for split, left in kept:
+        filled = 0.0
+        for code in list(order):
+            size = float(sizes[code])
+            if filled >= wanted[split] or len(order) <= left:
+                break
+            if filled + size / 2 > wanted[split]:
+                continue  # further above the share than it is below without this group
+            where[int(codes[code])] = split
+            filled += size
+            order.remove(code)
+        if wanted[split] and not filled:  # all are too large: the least that can be
+            code = min(order, key=lambda code: sizes[code])
+            where[int(codes[code])] = split
+            order.remove(code)
+    placed = np.array([SPLITS.index(where.get(code, "train")) for code in codes.tolist()])
+    split_of = placed[np.searchsorted(codes, groups)]
+    return {split: np.flatnonzero(split_of == i) for i, split in enumerate(SPLITS)}
 
 
 def _share(count: int, share: float) -> int:

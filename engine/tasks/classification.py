@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, its usual name
 from torchmetrics.functional.classification import multiclass_confusion_matrix
 
-from engine.catalog import Advanced, Help, Range
+from engine.catalog import Advanced, BadInput, Help, Range
 from engine.data.batches import Batch, Data
 from engine.models import Model
 from engine.tasks import Task
@@ -41,6 +41,11 @@ class Classification(Task, label="Classification", fits={"logits"}, needs={"labe
         self.weights: Tensor | None = None
 
     def prepare(self, data: Data) -> None:
+        if len(data.classes) < 2:
+            raise BadInput(
+                "The dataset has one class only: there must be two at least to tell apart",
+                field="data",
+            )
         if self.balanced:
             counts = torch.tensor(data.counts("train"), dtype=torch.float32)
             # n / (classes · n_class): King & Zeng 2001; a class without items has no weight.

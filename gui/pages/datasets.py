@@ -1,14 +1,12 @@
-"""Datasets: the built-in ones and a person's own, looked at, brought in and removed."""
+"""Datasets: the built-in ones and a person's own, brought in, looked at, changed and removed."""
 
 from __future__ import annotations
 
-import contextlib
-import shutil
-import time
-import unicodedata
+import asyncio
+import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 import gradio as gr
 from starlette.concurrency import run_in_threadpool
@@ -17,9 +15,10 @@ from starlette.routing import Route
 
 from engine.catalog import BadInput
 from gui import assets, form
-from gui.answering import answer, awaits
+from gui.answering import answer, awaits, carried_out
 from gui.replies import Refusal, asking, changes, check_origin, plain, reads, reply
 from gui.text import text
+from gui.uploads import Uploads
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -28,18 +27,18 @@ if TYPE_CHECKING:
     from gui.shell import Anneal
     from storage.values import DatasetRow
 
-PIECE = 4 << 20
-"""Bytes gathered before they are written: the disk is then asked 25 times for 100 MB."""
-SPARE = 256 << 20
-"""Bytes that an upload leaves free on the disk."""
-FORGOTTEN = 86_400
-"""Seconds after which an upload that no import has taken is removed."""
-OPTIONS = ("size", "validation", "test", "seed", "skip_broken")
+LONGEST_NAME = 120
+MOST_ITEMS = 200
+"""On one page of the viewer."""
+KINDS = ("images", "text", "pairs", "sound", "sequences")
+HUB = re.compile(r"hub:\w[\w.-]*(/\w[\w.-]*)?(@\w[\w.,+-]*)?", re.ASCII)
+"""A dataset of the Hugging Face hub, with or without one of its configurations."""
 
 
 def build(anneal: Anneal) -> None:
     """Draw the page: an empty frame that datasets.js fills."""
-    clear(uploads(anneal.home), older_than=FORGOTTEN)
+    kept = [path for row in anneal.history.datasets() for path in _kept(row)]
+    Uploads(anneal.home, anneal.upload_limit).clear(kept)
     gr.HTML(
         html_template='<div class="an-page an-datasets" id="an-main" tabindex="-1"></div>',
         js_on_load=assets.mount("datasets.js"),
@@ -48,14 +47,28 @@ def build(anneal: Anneal) -> None:
 
 
 def routes(anneal: Anneal) -> list[Route]:
-    """The list, a preview, an upload that becomes a dataset, and the removal of one."""
+    """The list; files in, looked into and imported; a dataset's page, its items and its changes."""
     page = Datasets(anneal)
-    remove = changes(page.remove, readonly=anneal.readonly)
+
+    def asks(path: str, handler: Any) -> Route:
+        return Route(path, awaits(handler), methods=["POST"])
+
+    def does(path: str, handler: Any) -> Route:
+        return Route(path, changes(handler, readonly=anneal.readonly), methods=["POST"])
+
     return [
         Route("/api/datasets", reads(page.all), methods=["GET"]),
-        Route("/api/datasets", page.upload, methods=["PUT"]),
-        Route("/api/datasets/preview", awaits(page.preview), methods=["POST"]),
-        Route("/api/datasets/{id:int}/remove", remove, methods=["POST"]),
+        Route("/api/uploads", page.upload, methods=["PUT"]),
+        does("/api/uploads/drop", page.drop),
+        asks("/api/datasets/inspect", page.inspect),
+        does("/api/datasets", page.start),
+        does("/api/datasets/get", page.get),
+        asks("/api/datasets/details", page.details),
+        asks("/api/datasets/items", page.items),
+        asks("/api/datasets/sound", page.sound),
+        asks("/api/datasets/{id:int}/change", page.change),
+        does("/api/datasets/{id:int}/retry", page.retry),
+        does("/api/datasets/{id:int}/remove", page.remove),
     ]
 
 
@@ -64,141 +77,238 @@ class Datasets:
 
     def __init__(self, anneal: Anneal) -> None:
         self.anneal = anneal
+        self.uploads = Uploads(anneal.home, anneal.upload_limit)
+        self.changing = asyncio.Lock()
 
     def all(self, request: Request) -> Response:
         """Built-in datasets, then the imported ones whatever their state, newest first."""
         built_in = [
             {"key": o.key, "name": o.card.label, "help": o.card.help, "state": "ready",
-             "kind": _kind(o.card.provides), "imported": False}
+             "imported": False}
             for o in form.options(self.anneal.catalog, "data")
         ]  # fmt: skip
-        own = [imported(row) for row in self.anneal.history.datasets()]
+        offered = {offer["origin"] for offer in self.anneal.offers}
+        own = [
+            imported(row) | {"origin": row.source if row.source in offered else None}
+            for row in self.anneal.history.datasets()
+        ]
         return reply(plain({
-            "datasets": [*built_in, *own],
+            "datasets": [*built_in, *own], "offers": [dict(o) for o in self.anneal.offers],
+            "upload_limit": self.anneal.upload_limit,
             "readonly": text("readonly") if self.anneal.readonly else None,
         }))  # fmt: skip
 
-    async def preview(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
-        """What is inside, from the process that can open it."""
-        rows = await run_in_threadpool(self.anneal.history.datasets)
-        offered = form.options(self.anneal.catalog, "data", rows)
-        option = next((o for o in offered if o.key == body.get("key")), None)
-        if option is None:
-            raise Refusal(text("datasets.gone"), 404)
-        try:
-            data = {"name": option.card.name, "settings": option.settings}
-            found = await answer(request, self.anneal, "preview", data=data)
-        except BadInput as problem:
-            raise Refusal(str(problem)) from None
-        row = next((r for r in rows if r.id == option.dataset), None)
-        return {**found, "name": option.card.label, "key": option.key,
-                "bytes": row.bytes if row else None, "file": row.source if row else None,
-                "created": row.created if row else None,
-                "warnings": list(row.meta.get("warnings", ())) if row else []}  # fmt: skip
+    # --- in ---------------------------------------------------------------------------------
 
     async def upload(self, request: Request) -> Response:
-        """The file itself as the body, what to do with it in the address; the new dataset's id."""
+        """A file as the body; the token that it is asked for by, also by the files after it."""
         try:
-            if self.anneal.readonly:
-                raise Refusal(text("readonly"), 403)
+            self._may_change()
             check_origin(request)
             # A form on another site can't send this type without asking first.
             if request.headers.get("content-type") != "application/octet-stream":
                 raise Refusal(text("server.malformed"), 415)
             query = request.query_params
-            file = safe_name(query.get("file", ""))
-            options = {name: query[name] for name in OPTIONS if query.get(name)}
-            folder = uploads(self.anneal.home) / uuid4().hex
-            try:
-                await self._receive(request, folder / file)
-                name = query.get("name", "").strip() or Path(file).stem
-                try:
-                    number = await run_in_threadpool(
-                        self.anneal.importer.start, folder / file, name=name[:120], options=options
-                    )
-                except BadInput as problem:
-                    raise Refusal(str(problem)) from None
-            except BaseException:
-                await run_in_threadpool(shutil.rmtree, folder, ignore_errors=True)
-                raise
-            return reply({"dataset": number})
+            announced = request.headers.get("content-length", "")
+            token = await self.uploads.receive(
+                request.stream(), size=int(announced) if announced.isdecimal() else 0,
+                file=query.get("file", ""), token=query.get("token"),
+            )  # fmt: skip
+            return reply({"token": token})
         except Refusal as refusal:
             return reply({"error": str(refusal)}, refusal.status)
         except ClientDisconnect:
             return reply({"error": text("datasets.cancelled")}, 400)
 
-    async def _receive(self, request: Request, path: Path) -> None:
-        size = int(request.headers.get("content-length", "0"))
-        free = shutil.disk_usage(self.anneal.home).free
-        if size + SPARE > free:
-            sizes = {"size": _megabytes(size), "free": _megabytes(free)}
-            raise Refusal(text("datasets.no_room", **sizes), 507)
-        path.parent.mkdir(parents=True)
-        with path.open("xb") as file:
-            piece = bytearray()
-            async for part in request.stream():
-                piece += part
-                if len(piece) >= PIECE:
-                    await run_in_threadpool(file.write, bytes(piece))
-                    piece.clear()
-            await run_in_threadpool(file.write, bytes(piece))
-        if path.stat().st_size == 0:
-            raise Refusal(text("datasets.empty_file"))
+    def drop(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """The page doesn't want its upload any more."""
+        self.uploads.drop(body.get("token"))
+        return {}
+
+    async def inspect(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """What the files hold, or what is wrong with them and which option would mend it."""
+        paths = await run_in_threadpool(self._paths, body)
+        kind = _kind(body)
+        try:
+            return await answer(
+                request, self.anneal, "inspect",
+                paths=[str(path) for path in paths], kind=kind, options=_options(body),
+            )  # fmt: skip
+        except BadInput as problem:
+            return {"problem": {"field": problem.field, "text": str(problem)}}
+
+    def _paths(self, body: Mapping[str, Any]) -> list[Path]:
+        """Of an upload, or of a failed import that has kept its files."""
+        if "dataset" not in body:
+            return self.uploads.files(body.get("token"))
+        with asking():
+            paths = _kept(self.anneal.history.dataset(_number(body["dataset"])))
+        if not paths or not all(path.exists() for path in paths):
+            raise Refusal(text("upload.gone"), 404)
+        return paths
+
+    def start(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """Import an upload; the new dataset's id."""
+        kind, options, token = _kind(body), _options(body), body.get("token")
+        name = _name(body) or Path(self.uploads.files(token)[0].name).stem
+        with asking(), self.uploads.taken(token) as paths:
+            number = self.anneal.importer.start(
+                paths, name=name[:LONGEST_NAME], kind=kind, options=options
+            )
+        return {"dataset": number}
+
+    def get(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """Fetch one of the offers, or a dataset of the hub; the new dataset's id."""
+        origin = body.get("origin")
+        offered = {offer["origin"]: str(offer["label"]) for offer in self.anneal.offers}
+        if not isinstance(origin, str) or (origin not in offered and not HUB.fullmatch(origin)):
+            raise Refusal(text("datasets.no_origin"))
+        name = _name(body) or offered.get(origin, "")
+        with asking():
+            number = self.anneal.importer.get(origin, name=name, options=_options(body))
+        return {"dataset": number}
+
+    def retry(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """Import once more what failed, with other options; the new dataset's id."""
+        with asking():
+            number = self.anneal.importer.retry(int(request.path_params["id"]), _options(body))
+        return {"dataset": number}
 
     def remove(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
-        """Forget a dataset and delete its files; an import that goes on ends by itself."""
+        """Forget a dataset and delete its files; an import that goes on is ended."""
         number = int(request.path_params["id"])
         with asking():
-            self.anneal.history.delete_dataset(number)
-        shutil.rmtree(self.anneal.home / "datasets" / str(number), ignore_errors=True)
+            self.anneal.importer.remove(number)
         return {"removed": number}
+
+    # --- a dataset's page -------------------------------------------------------------------
+
+    async def details(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """Everything about one dataset, from the process that can open it."""
+        option, row = await self._option(body)
+        found = await self._ask(request, "details", data=_data(option, body))
+        return {**found, "name": option.card.label, "key": option.key, "id": option.dataset,
+                "today": option.version if row else None,
+                "bytes": row.bytes if row else None, "file": row.source if row else None,
+                "created": row.created if row else None}  # fmt: skip
+
+    async def items(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """A page of its items: of a split, of a class, or those named."""
+        option, _ = await self._option(body)
+        split, label, rows = body.get("split"), body.get("label"), body.get("rows")
+        whole = rows is None or (isinstance(rows, list) and all(map(_whole, rows)))
+        if not isinstance(split, str | None) or not (label is None or _whole(label)) or not whole:
+            raise Refusal(text("server.malformed"))
+        return await self._ask(
+            request, "items", data=_data(option, body), split=split, label=label, rows=rows,
+            offset=_number(body.get("offset", 0)),
+            count=min(_number(body.get("count", 24)), MOST_ITEMS),
+        )  # fmt: skip
+
+    async def sound(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """A recording to listen to."""
+        option, _ = await self._option(body)
+        data, row = _data(option, body), _number(body.get("row"))
+        return await self._ask(request, "sound", data=data, row=row)
+
+    async def change(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """Make the next version; only from the newest, so that nobody's change is passed over."""
+        self._may_change()
+        number, version = int(request.path_params["id"]), _number(body.get("version"))
+        wanted = {name: body[name] for name in ("change", "finding") if body.get(name) is not None}
+        if len(wanted) != 1:
+            raise Refusal(text("server.malformed"))
+        async with self.changing:
+            with asking():
+                row = await run_in_threadpool(self.anneal.history.dataset, number)
+            if row.state != "ready" or version != form.version_of(row):
+                raise Refusal(text("datasets.changed_meanwhile"), 409)
+            with asking():
+                made = await carried_out(
+                    self.anneal, "change", dataset=number, version=version, **wanted
+                )
+                await run_in_threadpool(
+                    self.anneal.history.dataset_changed, number, meta=made["meta"]
+                )
+        return {"version": made["version"], "change": made["change"]}
+
+    async def _option(self, body: Mapping[str, Any]) -> tuple[form.Option, DatasetRow | None]:
+        rows = await run_in_threadpool(self.anneal.history.datasets)
+        offered = form.options(self.anneal.catalog, "data", rows)
+        option = next((o for o in offered if o.key == body.get("key")), None)
+        if option is None:
+            raise Refusal(text("datasets.gone"), 404)
+        return option, next((r for r in rows if r.id == option.dataset), None)
+
+    async def _ask(self, request: Request, question: str, **payload: Any) -> dict[str, Any]:
+        try:
+            return await answer(request, self.anneal, question, **payload)
+        except BadInput as problem:
+            raise Refusal(str(problem)) from None
+
+    def _may_change(self) -> None:
+        if self.anneal.readonly:
+            raise Refusal(text("readonly"), 403)
 
 
 def imported(row: DatasetRow) -> dict[str, Any]:
     """An imported dataset as the list shows it."""
+    kept = row.meta.get("retry")
+    retry = {"field": kept.get("field"), "options": kept.get("options") or {},
+             "kind": kept.get("kind"), "files": bool(_kept(row))} \
+        if isinstance(kept, dict) else None  # fmt: skip
     return {
         "key": f"{row.card}:{row.id}" if row.state == "ready" else None,
         "id": row.id, "name": row.name, "state": row.state, "reason": row.reason,
-        "help": form.imported_help(row), "kind": _kind(frozenset(row.provides)),
+        "help": form.imported_help(row), "kind": row.kind,
         "done": row.done, "total": row.total, "text": row.text, "bytes": row.bytes,
         "created": row.created, "file": row.source, "imported": True,
+        "version": form.version_of(row),
+        "retry": retry if row.state == "failed" else None,
     }  # fmt: skip
 
 
-def _kind(provides: frozenset[str]) -> str:
-    """What one item is: the word that isn't about its label."""
-    return next(iter(sorted(provides - {"label"})), "")
+def _kept(row: DatasetRow) -> list[Path]:
+    """The files that a failed import has kept for another try."""
+    retry = row.meta.get("retry")
+    paths = retry.get("paths") if isinstance(retry, dict) else None
+    return [Path(str(path)) for path in paths] if isinstance(paths, list) else []
 
 
-def uploads(home: Path) -> Path:
-    """Where uploads lie until their import has read them."""
-    return home / "tmp" / "uploads"
+def _data(option: form.Option, body: Mapping[str, Any]) -> dict[str, Any]:
+    """What to open: today's version, or the older one that was asked for."""
+    settings: dict[str, Any] = option.settings
+    if body.get("version") is not None and option.dataset is not None:
+        settings = {**settings, form.VERSION: _number(body["version"])}
+    return {"name": option.card.name, "settings": settings}
 
 
-def clear(folder: Path, *, older_than: float) -> None:
-    """Remove uploads that nobody can be reading any more, and the folders that are empty."""
-    if not folder.is_dir():
-        return
-    for left in folder.iterdir():
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > older_than:
-                shutil.rmtree(left, ignore_errors=True)
-            else:
-                left.rmdir()  # fails, and is meant to, while the file is there
+def _kind(body: Mapping[str, Any]) -> str | None:
+    kind = body.get("kind") or None
+    if kind not in (None, *KINDS):
+        raise Refusal(text("server.malformed"))
+    return kind
 
 
-def safe_name(given: str) -> str:
-    """A file's own name, without folders or anything that a file system or a log could mistake."""
-    last = given.replace("\\", "/").rsplit("/", 1)[-1]
-    kept = "".join(c for c in last if c.isprintable() and unicodedata.category(c)[0] != "C")
-    kept = "".join("_" if c in '<>:"|?*' else c for c in kept).strip(". ")
-    if not kept:
-        raise Refusal(text("datasets.no_file"))
-    stem, dot, ending = kept.rpartition(".")
-    # A name may have 255 bytes, and a character up to four.
-    short = stem.encode()[:100].decode(errors="ignore")
-    return f"{short}{dot}{ending[:20]}"
+def _options(body: Mapping[str, Any]) -> dict[str, Any]:
+    options = body.get("options") or {}
+    if not isinstance(options, dict):
+        raise Refusal(text("server.malformed"))
+    return options
 
 
-def _megabytes(count: int) -> str:
-    return f"{count / 2**20:,.0f} MB"
+def _name(body: Mapping[str, Any]) -> str:
+    name = body.get("name") or ""
+    if not isinstance(name, str):
+        raise Refusal(text("server.malformed"))
+    return " ".join(name.split())[:LONGEST_NAME]
+
+
+def _whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**53
+
+
+def _number(value: object) -> int:
+    if not isinstance(value, int) or not _whole(value):
+        raise Refusal(text("server.malformed"))
+    return value

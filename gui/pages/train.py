@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 OFFERED_STARTS = 200
 """Earlier runs looked through for weights to start from: the newest ones."""
+MOST_SET = 20
+"""Settings that an address may bring along."""
 
 
 def build(anneal: Anneal) -> None:
@@ -57,7 +59,10 @@ class Train:
         self.catalog = anneal.catalog
 
     def open(self, request: Request) -> Response:
-        """``?clone=14``, ``?start=14`` or ``?data=3``: the form as the page first shows it."""
+        """``?clone=14``, ``?start=14`` or ``?data=3``: the form as the page first shows it.
+
+        ``&set=task.class_weights=balanced`` also sets a field of the chosen cards.
+        """
         wanted, notices = form.Wanted(), []
         query = request.query_params
         imported = self.anneal.history.datasets()
@@ -69,6 +74,8 @@ class Train:
                 missing = form.lost(made, wanted)
                 notices.append(text("form.lost", run=run.id, names=", ".join(missing)) if missing
                                else text("train.cloned", run=run.id))  # fmt: skip
+                newer = form.renewed(made, imported)
+                notices += [newer] if newer else []
             if start := _number(query.get("start")):
                 run = self.anneal.history.run(start)
                 made = Recipe.from_json(run.recipe)
@@ -83,6 +90,10 @@ class Train:
             notices += [] if keys else [text("form.no_dataset", id=data)]
         elif (name := query.get("data")) is not None:
             wanted = wanted.model_copy(update={"names": {**wanted.names, "data": name}})
+        if settings := query.getlist("set")[:MOST_SET]:
+            with asking():
+                wanted, said = form.preset(self.catalog, wanted, settings, imported)
+            notices += said
         return reply({**self.plan(wanted, imported), "notices": notices})
 
     async def change(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:

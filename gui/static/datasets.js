@@ -1,52 +1,65 @@
-// The Datasets page: the list, a look inside, and bringing a file in.
+// The Datasets page: the list, the ways to bring one in, and the page of the one that is chosen.
 
-import { attempt, confirmed, count, poll, remember, say, svg } from "./page.js";
+import { bringIn } from "./bringin.js";
+import { capture } from "./capture.js";
+import { datasetPage } from "./dataset.js";
+import { gallery } from "./offers.js";
+import { attempt, button, confirmed, parameters, poll, remember, say, tell } from "./page.js";
 import { ask, bytes, el, text } from "./shell.js";
 
-const SPLITS = ["train", "validation", "test"];
-const ACCEPTED = ".zip,.csv,.tsv,.npz,.tar,.tgz,.gz";
 /** Milliseconds between two looks at the list: often while something is imported. */
 const BUSY = 500;
 const CALM = 5000;
+const WAYS = ["files", "samples", "record"];
+const SMALL = "(width < 1000px)";
 
 /** Draws the page into its frame. */
 export function mount(page) {
   const root = page.querySelector(".an-datasets");
   let listed = [];
+  let offered = [];
+  let limit = Infinity;
   let readonly = null;
-  let chosen = new URLSearchParams(window.location.search).get("data");
-  let looking = null;
-  let broken = false;
+  let chosen = parameters().get("data");
+  let way = WAYS.includes(parameters().get("add")) ? parameters().get("add") : null;
+  /** Imports that were begun here: the newest is shown when it is ready. */
+  const awaited = new Set();
 
   const notices = el("div", { "aria-live": "polite" });
   const builtIn = el("ul", { class: "an-list" });
   const own = el("ul", { class: "an-list" });
   const none = el("p", { class: "an-muted an-small" }, text("datasets.own.none"));
-  const shown = el("section", { class: "an-card an-shown", "aria-live": "polite" });
+  const shown = el("section", { class: "an-card an-shown", tabindex: -1 });
+  const add = button(text("datasets.add"), () => bring(way ?? WAYS[0]), { kind: "primary" });
+
+  const inside = datasetPage(shown, {
+    readonly: () => readonly,
+    refresh: () => polling.now(),
+    remove,
+  });
 
   // --- the list ------------------------------------------------------------------------------
 
   const title = (item) => el("div", { class: "an-entry-top" }, el("b", {}, item.name));
-
-  function facts(item) {
-    const words = item.imported
+  const facts = (item) =>
+    item.imported
       ? [item.help, item.bytes ? bytes(item.bytes) : null].filter(Boolean).join(" · ")
       : item.help;
-    return el("span", { class: "an-help" }, words);
-  }
 
   function ready(item) {
+    const words = el("span", { class: "an-help" }, facts(item));
     const entry = el(
       "button",
       { type: "button", class: "an-entry", "data-key": item.key },
       title(item),
-      facts(item),
+      words,
     );
-    entry.setAttribute("aria-current", String(item.key === chosen));
+    entry.setAttribute("aria-current", String(item.key === chosen && !way));
     entry.addEventListener("click", () => {
       look(item.key);
-      if (window.matchMedia("(width < 1000px)").matches) shown.scrollIntoView();
+      if (window.matchMedia(SMALL).matches) shown.scrollIntoView();
     });
+    entry.update = (now) => say(words, facts(now));
     return entry;
   }
 
@@ -76,16 +89,17 @@ export function mount(page) {
   }
 
   function failed(item) {
+    const actions = el("div", { class: "an-entry-actions" });
+    if (item.retry?.field === "skip_broken")
+      actions.append(action("retry.skip", () => again(item, { skip_broken: true })));
+    else if (item.retry?.files) actions.append(action("retry.settings", () => mend(item)));
+    actions.append(action("dismiss", () => remove(item.id)));
     const entry = el(
       "div",
       { class: "an-entry" },
       title(item),
       el("p", { class: "an-failed" }, item.reason),
-      el(
-        "div",
-        { class: "an-entry-actions" },
-        action("dismiss", () => remove(item.id)),
-      ),
+      actions,
     );
     entry.querySelector(".an-entry-top").append(pill(item.state));
     return entry;
@@ -94,12 +108,11 @@ export function mount(page) {
   const pill = (state) =>
     el("span", { class: "an-state", "data-state": state }, text(`datasets.${state}`));
 
-  const action = (name, act) =>
-    el(
-      "button",
-      { type: "button", class: "an-button", disabled: Boolean(readonly), onclick: act },
-      text(`datasets.${name}`),
-    );
+  function action(name, act) {
+    const made = button(text(`datasets.${name}`), act);
+    made.disabled = Boolean(readonly);
+    return made;
+  }
 
   const drawn = new Map();
   /** Brings the list up to date; entries that stay the same stay the same elements. */
@@ -118,8 +131,8 @@ export function mount(page) {
         drawn.set(id, { state: item.state, row, update: entry.update });
         return row;
       });
-    place(builtIn, entries(listed.filter((item) => !item.imported)));
     place(own, entries(listed.filter((item) => item.imported)));
+    place(builtIn, entries(listed.filter((item) => !item.imported)));
     none.hidden = own.children.length > 0;
   }
 
@@ -132,17 +145,42 @@ export function mount(page) {
   async function refresh() {
     const fresh = await ask("/api/datasets");
     listed = fresh.datasets;
+    offered = fresh.offers;
+    limit = fresh.upload_limit;
     readonly = fresh.readonly;
     list();
-    if (readonly && !notices.children.length) {
+    add.disabled = Boolean(readonly);
+    if (readonly && !notices.children.length)
       notices.append(el("p", { class: "an-notice" }, readonly));
-      for (const input of upload.elements) input.disabled = true;
-    }
-    const usable = listed.filter((item) => item.key);
-    const now = usable.find((item) => item.key === chosen) ?? usable[0];
-    if (now && shown.dataset.key !== now.key) look(now.key, { typed: false });
+    if (readonly) way = null;
+    samples.update();
+    arrived();
+    if (way) bring(way, { typed: false });
+    else settle();
     return listed.some((item) => item.state === "importing") ? BUSY : CALM;
   }
+
+  /** Shows the dataset that was chosen, or another when it is gone. */
+  function settle() {
+    const usable = [...listed.filter((i) => i.imported), ...listed.filter((i) => !i.imported)];
+    const now = usable.find((item) => item.key === chosen && item.key) ?? usable.find((i) => i.key);
+    if (!now) return;
+    if (inside.key() !== now.key) look(now.key, { typed: false });
+    else if (now.imported) inside.newest(now.version);
+  }
+
+  /** What was begun here and is over: the dataset is shown, or the reason said. */
+  function arrived() {
+    for (const item of listed) {
+      if (!awaited.has(item.id) || item.state === "importing") continue;
+      awaited.delete(item.id);
+      if (item.state === "failed") tell(`${item.name}: ${item.reason}`, "error");
+      else if (way !== "record") look(item.key);
+      else tell(text("datasets.arrived", { name: item.name }), "info", opening(item));
+    }
+  }
+
+  const opening = (item) => ({ words: text("offers.open"), act: () => look(item.key) });
 
   async function cancel(item) {
     const agreed = await confirmed({
@@ -155,316 +193,140 @@ export function mount(page) {
   }
 
   async function remove(id) {
+    awaited.delete(id);
     await attempt(() => ask(`/api/datasets/${id}/remove`, { body: {} }));
     polling.now();
   }
 
-  // --- a look inside -------------------------------------------------------------------------
+  async function again(item, options) {
+    const made = await attempt(() => ask(`/api/datasets/${item.id}/retry`, { body: { options } }));
+    if (made) begun(made.dataset);
+  }
+
+  function mend(item) {
+    bring("files");
+    files.retry(item);
+  }
+
+  function begun(id) {
+    awaited.add(id);
+    polling.now();
+    if (window.matchMedia(SMALL).matches) own.scrollIntoView({ block: "nearest" });
+  }
+
+  // --- one of them ---------------------------------------------------------------------------
 
   /** `typed` is false when nobody asked for it: the address stays as it is. */
-  async function look(key, { typed = true } = {}) {
-    if (shown.dataset.key === key && typed && !broken) return;
-    broken = false;
-    chosen = key;
-    shown.dataset.key = key;
-    if (typed) remember({ data: key });
-    for (const entry of root.querySelectorAll(".an-entry[data-key]")) {
-      entry.setAttribute("aria-current", String(entry.dataset.key === key));
-    }
-    looking?.abort();
-    looking = new AbortController();
-    const mine = looking;
+  function look(key, { typed = true } = {}) {
     const item = listed.find((one) => one.key === key);
-    shown.replaceChildren(
-      el("div", { class: "an-card-head" }, el("h2", {}, item?.name ?? "")),
-      el("p", { class: "an-muted" }, text("datasets.opening")),
-    );
-    try {
-      const found = await ask("/api/datasets/preview", { body: { key }, signal: mine.signal });
-      if (mine === looking) show(found, item);
-    } catch (trouble) {
-      if (trouble.name === "AbortError" || mine !== looking) return;
-      broken = true; // another click tries again
-      shown.replaceChildren(
-        el("div", { class: "an-card-head" }, el("h2", {}, item?.name ?? "")),
-        el("p", { class: "an-notice bad" }, trouble.message),
-      );
+    chosen = key;
+    way = null;
+    adding.hidden = true;
+    shown.hidden = false;
+    recorder.leave();
+    if (typed) remember({ data: key, add: null });
+    current();
+    inside.open(key, { name: item?.name });
+  }
+
+  function current() {
+    add.setAttribute("aria-pressed", String(Boolean(way)));
+    for (const entry of root.querySelectorAll(".an-entry[data-key]")) {
+      entry.setAttribute("aria-current", String(entry.dataset.key === chosen && !way));
     }
   }
 
-  function show(found, item) {
-    const total = (split) => (found.counts[split] ?? []).reduce((sum, n) => sum + n, 0);
-    const head = el("div", { class: "an-card-head" }, el("h2", {}, found.name));
-    if (item?.imported) {
-      const words = { title: text("datasets.remove.title", { name: found.name }) };
-      const removeIfAgreed = async () => {
-        const agreed = await confirmed({
-          ...words,
-          words: text("datasets.remove.words"),
-          action: text("datasets.remove"),
-          danger: true,
-        });
-        if (agreed) await remove(item.id);
-      };
-      head.append(action("remove", removeIfAgreed));
-    }
-    const train = `/?data=${encodeURIComponent(found.key)}`;
-    head.append(el("a", { class: "an-button primary", href: train }, text("datasets.train")));
+  // --- bringing one in -----------------------------------------------------------------------
 
-    const fact = (name, value, wide = false) =>
-      value
-        ? el(
-            "div",
-            { class: wide ? "wide" : null },
-            el("dt", {}, text(`datasets.${name}`)),
-            el("dd", {}, value),
-          )
-        : null;
-    const all = SPLITS.reduce((sum, split) => sum + total(split), 0);
-    const source = found.file ?? found.source;
-    shown.replaceChildren(
-      head,
-      el(
-        "dl",
-        { class: "an-facts" },
-        fact("items", count(all)),
-        fact("shape", shape(found)),
-        fact("classes", found.classes.length ? count(found.classes.length) : null),
-        fact("bytes", found.bytes ? bytes(found.bytes) : null),
-        fact("licence", found.licence),
-        fact("source", source, true),
-        fact("fingerprint", el("code", { class: "an-mono" }, found.fingerprint), true),
-      ),
-      ...(found.warnings.length ? [warnings(found.warnings)] : []),
-      samples(found.samples),
-      balance(found, total),
-    );
-  }
-
-  const shape = (found) =>
-    found.samples.kind === "sequences"
-      ? text("datasets.shape.sequence", { features: found.shape.at(-1) })
-      : found.shape.join(" × ");
-
-  const titled = (name, ...children) =>
-    el("section", {}, el("h3", {}, text(`datasets.${name}`)), ...children);
-
-  const warnings = (sentences) =>
-    titled("warnings", ...sentences.map((words) => el("p", { class: "an-notice" }, words)));
-
-  function samples({ kind, items }) {
-    const one = (item) =>
-      kind === "images"
-        ? el("img", { src: `data:image/png;base64,${item.png}`, alt: item.label, loading: "lazy" })
-        : plot(item.values, item.label);
-    return titled(
-      "samples",
-      el(
-        "ul",
-        { class: `an-pictures ${kind}` },
-        items.map((item) => el("li", {}, one(item), el("span", { title: item.label }, item.label))),
-      ),
-    );
-  }
-
-  function balance(found, total) {
-    const legend = el(
-      "ul",
-      { class: "an-legend" },
-      SPLITS.map((split) =>
-        el(
-          "li",
-          { "data-split": split },
-          el("i"),
-          `${text(`datasets.${split}_split`)} ${count(total(split))}`,
-        ),
-      ),
-    );
-    const classes = found.classes.length ? found.classes : [""];
-    const of = (split, index) => found.counts[split]?.[index] ?? 0;
-    const sums = classes.map((_, i) => SPLITS.reduce((sum, split) => sum + of(split, i), 0));
-    const most = Math.max(...sums, 1);
-    const rows = classes.flatMap((label, index) => [
-      el("span", { title: label }, label),
-      el(
-        "div",
-        { class: "an-balance-bar" },
-        SPLITS.map((split) =>
-          el("i", {
-            "data-split": split,
-            style: `width:${(100 * of(split, index)) / most}%`,
-            title: `${text(`datasets.${split}_split`)}: ${count(of(split, index))}`,
-          }),
-        ),
-      ),
-      el("span", { class: "an-number an-muted" }, count(sums[index])),
-    ]);
-    return titled(
-      found.classes.length ? "balance" : "splits",
-      legend,
-      el("div", { class: "an-balance" }, rows),
-    );
-  }
-
-  // --- bringing a file in --------------------------------------------------------------------
-
-  const file = el("input", { type: "file", accept: ACCEPTED, class: "an-visually-hidden" });
-  const said = el("span", {}, text("datasets.drop"));
-  const drop = el(
-    "label",
-    { class: "an-drop" },
-    said,
-    el("span", { class: "an-help" }, ".zip · .csv · .npz"),
-    file,
-  );
-  const problem = el("p", { class: "an-problem", role: "alert", hidden: true });
-  const bar = el("i");
-  const progress = el(
-    "div",
-    { hidden: true },
-    el("div", { class: "an-bar" }, bar),
-    el("span", { class: "an-help" }),
-  );
-  const begin = el(
-    "button",
-    { type: "submit", class: "an-button primary" },
-    text("datasets.import"),
-  );
-  const stop = el(
-    "button",
-    { type: "button", class: "an-button", hidden: true },
-    text("datasets.cancel"),
-  );
-  const field = (name, { usual = "", ...attributes }, help = null) => {
-    const id = `import-${name}`;
-    const described = help ? `${id}-help` : null;
-    const input = el("input", {
-      class: "an-input",
-      id,
-      name,
-      autocomplete: "off",
-      "aria-describedby": described,
-      ...attributes,
-    });
-    input.defaultValue = usual; // what a reset of the form goes back to
-    return el(
-      "div",
-      { class: "an-field" },
-      el("label", { for: id }, text(`datasets.${name}`)),
-      help ? el("p", { class: "an-help", id: described }, text(help)) : null,
-      input,
-    );
-  };
-  const share = { type: "number", min: 0.01, max: 0.4, step: 0.01 };
-  const upload = el(
-    "form",
-    { class: "an-upload", novalidate: true },
-    drop,
-    field("name", { maxlength: 120 }, "datasets.name.help"),
-    el(
-      "details",
-      {},
-      el("summary", {}, text("datasets.options")),
-      el(
-        "div",
-        { class: "an-two" },
-        field("size", { type: "number", min: 8, max: 512 }, "datasets.size.help"),
-        field("seed", { type: "number", min: 0, usual: "0" }, "datasets.seed.help"),
-        field("validation", { ...share, usual: "0.1" }, "datasets.share.help"),
-        field("test", { ...share, usual: "0.1" }, "datasets.share.help"),
-        el(
-          "label",
-          { class: "an-check" },
-          el("input", { type: "checkbox", name: "skip_broken", value: "true" }),
-          text("datasets.skip_broken"),
-        ),
-      ),
-    ),
-    problem,
-    progress,
-    el("div", { class: "an-upload-actions" }, begin, stop),
-  );
-
-  function complain(words) {
-    problem.textContent = words;
-    problem.hidden = !words;
-  }
-
-  file.addEventListener("change", () => {
-    const [one] = file.files;
-    complain("");
-    said.textContent = one
-      ? text("datasets.chosen", { name: one.name, size: bytes(one.size) })
-      : text("datasets.drop");
+  const files = bringIn({ limit: () => limit, begun });
+  const samples = gallery({
+    offers: () => offered,
+    listed: () => listed,
+    readonly: () => readonly,
+    begun,
+    look,
   });
-  for (const kind of ["dragover", "dragleave", "drop"]) {
-    drop.addEventListener(kind, (event) => {
-      event.preventDefault();
-      drop.classList.toggle("over", kind === "dragover");
-      if (kind === "drop" && event.dataTransfer.files.length && !file.disabled) {
-        file.files = event.dataTransfer.files;
-        file.dispatchEvent(new Event("change"));
-      }
-    });
+  const recorder = capture({
+    send: (made, name, done) => {
+      bring("files");
+      files.send(made, name, done);
+    },
+  });
+  const panels = { files: files.element, samples: samples.element, record: recorder.element };
+  const tabs = el("div", {
+    class: "an-tabs",
+    role: "tablist",
+    "aria-label": text("datasets.add"),
+  });
+  for (const name of WAYS) {
+    tabs.append(
+      el(
+        "button",
+        {
+          type: "button",
+          role: "tab",
+          id: `add-${name}`,
+          "aria-controls": `panel-${name}`,
+          onclick: () => bring(name),
+        },
+        text(`datasets.way.${name}`),
+      ),
+    );
+    const panel = { role: "tabpanel", id: `panel-${name}`, "aria-labelledby": `add-${name}` };
+    for (const [attribute, value] of Object.entries(panel)) {
+      panels[name].setAttribute(attribute, value);
+    }
+  }
+  tabs.addEventListener("keydown", (event) => {
+    const by = { ArrowRight: 1, ArrowLeft: -1 }[event.key];
+    if (!by) return;
+    const next = (WAYS.indexOf(way) + by + WAYS.length) % WAYS.length;
+    bring(WAYS[next]);
+    tabs.children[next].focus();
+  });
+  const adding = el(
+    "section",
+    { class: "an-card an-add", hidden: true },
+    el("div", { class: "an-card-head" }, el("h2", {}, text("datasets.add"))),
+    tabs,
+    Object.values(panels),
+  );
+
+  function bring(name, { typed = true } = {}) {
+    if (readonly) return;
+    const before = way;
+    way = name;
+    const already = !adding.hidden && before === name;
+    adding.hidden = false;
+    shown.hidden = true;
+    if (typed) remember({ add: name, data: null });
+    current();
+    for (const [index, one] of WAYS.entries()) {
+      panels[one].hidden = one !== name;
+      tabs.children[index].setAttribute("aria-selected", String(one === name));
+      tabs.children[index].tabIndex = one === name ? 0 : -1;
+    }
+    if (already) return;
+    if (name === "record") recorder.enter();
+    else recorder.leave();
+    if (typed && window.matchMedia(SMALL).matches) adding.scrollIntoView();
   }
 
-  upload.addEventListener("submit", (event) => {
+  // A file that is dropped beside its place would be opened by the browser, and the page be gone.
+  root.addEventListener("dragover", (event) => {
     event.preventDefault();
-    const [one] = file.files;
-    if (!one) {
-      complain(text("datasets.no_file"));
-      file.focus();
-      return;
-    }
-    send(one);
+    if (event.dataTransfer.types.includes("Files") && !readonly) root.classList.add("over");
   });
-
-  function send(one) {
-    complain("");
-    const query = new URLSearchParams([["file", one.name], ...new FormData(upload)]);
-    const request = new XMLHttpRequest(); // fetch can't say how much it has sent
-    const end = (words = "") => {
-      progress.hidden = true;
-      stop.hidden = true;
-      begin.disabled = false;
-      complain(words);
-    };
-    request.upload.addEventListener("progress", (sent) => {
-      bar.style.width = `${(100 * sent.loaded) / sent.total}%`;
-      say(
-        progress.lastChild,
-        sent.loaded < sent.total
-          ? text("datasets.uploading", { done: bytes(sent.loaded), total: bytes(sent.total) })
-          : text("datasets.starting"),
-      );
-    });
-    request.addEventListener("load", () => {
-      if (request.status === 200) {
-        end();
-        upload.reset();
-        file.dispatchEvent(new Event("change"));
-        polling.now();
-        return;
-      }
-      let answer = {};
-      try {
-        answer = JSON.parse(request.responseText);
-      } catch {
-        // not ours: the sentence below says what can be said
-      }
-      end(answer.error ?? text("server.failed"));
-    });
-    request.addEventListener("error", () => end(text("offline")));
-    request.addEventListener("abort", () => end());
-    stop.onclick = () => request.abort();
-    bar.style.width = "0";
-    progress.hidden = false;
-    stop.hidden = false;
-    begin.disabled = true;
-    request.open("PUT", `/api/datasets?${query}`);
-    request.setRequestHeader("Content-Type", "application/octet-stream");
-    request.send(one);
-  }
+  root.addEventListener("dragleave", (event) => {
+    if (!root.contains(event.relatedTarget)) root.classList.remove("over");
+  });
+  root.addEventListener("drop", (event) => {
+    event.preventDefault();
+    root.classList.remove("over");
+    if (!event.dataTransfer.files.length || readonly) return;
+    bring("files");
+    files.send([...event.dataTransfer.files]);
+  });
 
   // --- the frame -----------------------------------------------------------------------------
 
@@ -481,20 +343,14 @@ export function mount(page) {
       el(
         "section",
         { class: "an-card an-lists" },
-        el("h2", {}, text("datasets.built_in")),
-        builtIn,
+        add,
         el("h2", {}, text("datasets.own")),
         none,
         own,
+        el("h2", {}, text("datasets.built_in")),
+        builtIn,
       ),
-      shown,
-      el(
-        "section",
-        { class: "an-card an-add" },
-        el("h2", {}, text("datasets.add")),
-        el("p", { class: "an-help" }, text("datasets.add.help")),
-        upload,
-      ),
+      el("div", { class: "an-right" }, adding, shown),
     ),
   );
   const polling = poll(root, refresh, (trouble) => {
@@ -502,30 +358,4 @@ export function mount(page) {
       ...(trouble ? [el("p", { class: "an-notice bad" }, trouble.message)] : []),
     );
   });
-}
-
-const COLOURS = 6;
-
-/** A sequence as lines, one a feature. */
-export function plot(values, label) {
-  const [width, height, edge] = [150, 70, 5];
-  const flat = values.flat();
-  const [low, high] = [Math.min(...flat), Math.max(...flat)];
-  const x = (step) => edge + (step / Math.max(values.length - 1, 1)) * (width - 2 * edge);
-  const y = (value) => height - edge - ((value - low) / (high - low || 1)) * (height - 2 * edge);
-  const lines = (values[0] ?? []).map((_, feature) =>
-    svg("polyline", {
-      points: values
-        .map((row, step) => `${x(step).toFixed(1)},${y(row[feature]).toFixed(1)}`)
-        .join(" "),
-      fill: "none",
-      stroke: `var(--an-series-${(feature % COLOURS) + 1})`,
-      "stroke-width": 1.2,
-    }),
-  );
-  return svg(
-    "svg",
-    { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
-    ...lines,
-  );
 }

@@ -325,17 +325,27 @@ export function confirmed({ title, words, action, danger = false }) {
   });
 }
 
-/** A sentence at the foot of the window, read aloud; it goes by itself. */
-export function tell(words, level = "info") {
+/** A sentence at the foot of the window, read aloud; it goes by itself. `offer` is a button on it. */
+export function tell(words, level = "info", offer = null) {
   let place = document.querySelector(".an-told");
   if (!place) {
     place = el("div", { class: "an-told an-page", "aria-live": "polite" });
     document.body.append(place);
   }
   const note = el("div", { class: "an-note", "data-level": level }, el("span", {}, words));
+  if (offer) {
+    // What an earlier one offers is no longer what is meant.
+    for (const earlier of place.querySelectorAll("[data-offer]")) earlier.remove();
+    note.dataset.offer = "";
+    const accept = () => {
+      note.remove();
+      offer.act();
+    };
+    note.append(button(offer.words, accept));
+  }
   note.append(button("×", () => note.remove(), { kind: "quiet", name: text("dismiss") }));
   place.append(note);
-  setTimeout(() => note.remove(), level === "error" ? 12_000 : 5_000);
+  setTimeout(() => note.remove(), level === "error" || offer ? 12_000 : 5_000);
 }
 
 // --- drawings and the theme --------------------------------------------------------------------

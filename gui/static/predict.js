@@ -1,7 +1,7 @@
 // The Predict page: choose a run, give it something, see what it makes of it.
 
-import { plot } from "./datasets.js";
 import { drawing } from "./draw.js";
+import { plot } from "./items.js";
 import { count, debounce, number, poll, remember } from "./page.js";
 import { ask, el, text } from "./shell.js";
 
@@ -359,7 +359,7 @@ export function mount(page) {
   function own() {
     const samples = el("div", { class: "an-samples" });
     const words = el("p", { class: "an-help" }, text("datasets.opening"));
-    ask("/api/datasets/preview", { body: { key: run.data } })
+    ask("/api/datasets/details", { body: { key: run.data } })
       .then((found) => {
         words.textContent = text("predict.own.help");
         samples.append(

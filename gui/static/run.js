@@ -162,8 +162,10 @@ class RunPage {
 class Header {
   constructor(page) {
     this.page = page;
-    this.name = el("input", {
+    // A text area: a long name takes a second line instead of being cut.
+    this.name = el("textarea", {
       class: "run-name",
+      rows: 1,
       "aria-label": text("run.name"),
       maxlength: 200,
       spellcheck: "false",
@@ -285,7 +287,10 @@ class Header {
   }
 
   key(event) {
-    if (event.key === "Enter") this.name.blur();
+    if (event.key === "Enter") {
+      event.preventDefault();
+      this.name.blur();
+    }
     if (event.key === "Escape") {
       this.name.value = this.run?.name ?? "";
       this.name.blur();

@@ -207,6 +207,7 @@ export function mount(page) {
     const basic = section.fields.filter((field) => !field.advanced);
     const advanced = section.fields.filter((field) => field.advanced);
     const only = section.options.length === 1 ? section.options[0] : null;
+    const chosen = section.options.find((option) => option.chosen);
     const box = el(
       "fieldset",
       {},
@@ -218,6 +219,7 @@ export function mount(page) {
             { class: "an-options" },
             section.options.map((option) => optionOf(section.kind, option)),
           ),
+      chosen?.ill ? illnessOf(chosen) : null,
       basic.length ? el("div", { class: "an-fields" }, basic.map(fieldOf)) : null,
     );
     if (advanced.length) {
@@ -231,6 +233,17 @@ export function mount(page) {
       );
     }
     return el("section", { class: "an-card", "data-section": section.kind }, box);
+  }
+
+  /** What the dataset's check-up found, in a line. */
+  function illnessOf(option) {
+    const href = `/datasets?data=${encodeURIComponent(option.key)}`;
+    return el(
+      "p",
+      { class: "an-ill", role: "status" },
+      `${option.ill} `,
+      el("a", { href }, text("train.findings")),
+    );
   }
 
   function startOf() {

@@ -121,7 +121,7 @@ def open_page(browser: Browser) -> Iterator[Opens]:
             context = browser.new_context(
                 viewport={"width": width, "height": height},
                 color_scheme="dark" if dark else "light",
-                permissions=["clipboard-read", "clipboard-write", "camera"],
+                permissions=["clipboard-read", "clipboard-write", "camera", "microphone"],
             )
             stack.callback(context.close)
             page = context.new_page()

@@ -113,7 +113,7 @@ def test_one_of_the_datas_own_can_be_tried_with_the_keyboard(page: Page, anneal:
     for _ in range(3):
         page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tab", name="From the data")).to_be_focused()
-    page.get_by_role("button", name="class 1").first.focus()
+    page.get_by_role("button", name="dog").first.focus()
     page.keyboard.press("Enter")
     expect(page.get_by_test_id("prediction")).to_have_text("seven")
     assert given(anneal)[-1] == {"png": fakes.PIXEL}

@@ -198,6 +198,7 @@ def test_starting_weights_bring_their_models_settings(
 
 def test_going_back_finds_the_form_as_it_was_left(page: Page) -> None:
     page.get_by_role("radio", name="Reconstruction").check()
+    expect(page.get_by_label("Epochs", exact=True)).to_have_value("40")  # the form is drawn anew
     page.get_by_label("Epochs", exact=True).fill("3")
     page.get_by_label("Name").fill("Mine")
     page.get_by_role("button", name="Train", exact=True).click()

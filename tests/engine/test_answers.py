@@ -1,4 +1,4 @@
-"""The process that answers the pages: estimates, previews, predictions, and what if it dies."""
+"""The process that answers the pages: estimates, datasets, predictions, and what if it dies."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def test_an_estimate_counts_and_times_a_recipe(
     assert "fp32" in said["precision"]
 
 
-def test_a_preview_shows_every_class(answers: Answers) -> None:
-    said = answers.ask("preview", data={"name": "Mnist5000", "settings": {}}).result(PATIENCE)
+def test_details_show_every_class(answers: Answers) -> None:
+    said = answers.ask("details", data={"name": "Mnist5000", "settings": {}}).result(PATIENCE)
     assert said["counts"] == {"train": [400] * 10, "validation": [50] * 10, "test": [50] * 10}
     assert said["shape"] == [28, 28, 1]
     assert {item["label"] for item in said["samples"]["items"]} == set("0123456789")
-    said = answers.ask("preview", data={"name": "MnistRows"}).result(PATIENCE)
+    said = answers.ask("details", data={"name": "MnistRows"}).result(PATIENCE)
     assert said["samples"]["kind"] == "sequences"
     assert len(said["samples"]["items"][0]["values"]) == 28
 
@@ -63,7 +63,7 @@ def test_a_persons_mistake_names_the_field(answers: Answers, recipe: Callable[..
 def test_if_it_dies_only_the_questions_in_hand_fail(
     answers: Answers, recipe: Callable[..., Recipe]
 ) -> None:
-    answers.ask("preview", data={"name": "MnistRows"}).result(PATIENCE)
+    answers.ask("details", data={"name": "MnistRows"}).result(PATIENCE)
     talk = answers._talk
     assert talk is not None
     os.kill(talk.process.pid, signal.SIGSTOP)  # so that the question is surely in hand
@@ -78,21 +78,21 @@ def test_if_it_dies_only_the_questions_in_hand_fail(
 def test_a_question_that_is_taken_back_costs_nothing(
     answers: Answers, recipe: Callable[..., Recipe]
 ) -> None:
-    first = answers.ask("preview", data={"name": "MnistRows"})
+    first = answers.ask("details", data={"name": "MnistRows"})
     unwanted = [answers.ask("estimate", recipe=recipe().to_json()) for _ in range(200)]
     assert sum(question.cancel() for question in unwanted) > 190  # all but what is in hand
     assert first.result(PATIENCE)["shape"] == [28]
-    assert answers.ask("preview", data={"name": "MnistRows"}).result(PATIENCE)["shape"] == [28]
+    assert answers.ask("details", data={"name": "MnistRows"}).result(PATIENCE)["shape"] == [28]
 
 
 def test_large_questions_and_large_answers_do_not_block_each_other(answers: Answers) -> None:
     picture = {"png": "A" * 500_000}
     asked = []
     for _ in range(4):
-        asked.append(answers.ask("preview", data={"name": "Mnist5000"}, count=2000))
+        asked.append(answers.ask("details", data={"name": "Mnist5000"}, count=2000))
         asked.append(answers.ask("predict", run=1, inputs=[picture]))
-    for preview, prediction in zip(asked[::2], asked[1::2], strict=True):
-        assert len(preview.result(PATIENCE)["samples"]["items"]) == 2000
+    for looked, prediction in zip(asked[::2], asked[1::2], strict=True):
+        assert len(looked.result(PATIENCE)["samples"]["items"]) == 2000
         with pytest.raises(BadInput, match="no checkpoint"):
             prediction.result(PATIENCE)
 
@@ -101,7 +101,7 @@ def test_questions_from_many_threads_each_get_their_own_answer(answers: Answers)
     said: dict[str, list[int]] = {}
 
     def ask(name: str, shape: list[int]) -> None:
-        said[name] = answers.ask("preview", data={"name": name}).result(PATIENCE)["shape"]
+        said[name] = answers.ask("details", data={"name": name}).result(PATIENCE)["shape"]
 
     wanted = {"Mnist5000": [28, 28, 1], "MnistRows": [28], "Digits8x8": [8, 8, 1]}
     threads = [threading.Thread(target=ask, args=item) for item in wanted.items()]

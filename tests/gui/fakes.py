@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+import wave
+from base64 import b64encode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +25,9 @@ PIXEL = (
 )
 
 
+LIMIT = 64 * 2**20
+
+
 def catalog() -> Catalog:
     """Two tasks, three datasets and one for imports, three models, one method."""
     widths = Field(name="widths", label="Widths", help="Units of each layer.", type="ints",
@@ -28,6 +36,7 @@ def catalog() -> Catalog:
                     default=0.0, range=Range(0, 0.9))  # fmt: skip
     flip = Field(name="flip", label="Mirror", help="Mirrors at random.", type="bool", default=False)
     number = Field(name="id", label="Dataset", type="int", required=True, hidden=True)
+    version = Field(name="version", label="Version", type="int", default=1, hidden=True)
     cards = (
         Card(kind="task", name="Classification", label="Classification", help="Tells apart.",
              needs={"label"}, fits={"logits"},
@@ -42,7 +51,7 @@ def catalog() -> Catalog:
         Card(kind="data", name="Rows", label="Rows", help="Digits, row by row.",
              provides={"sequence", "label"}),
         Card(kind="data", name="ImportedImages", label="Imported pictures", hidden=True,
-             provides={"image", "label"}, fields=(number, flip)),
+             provides={"image", "label"}, fields=(number, version, flip)),
         Card(kind="model", name="ConvNet", label="ConvNet", help="Convolutions.", fits={"image"},
              provides={"logits", "features"}, suggests={"method.learning_rate": 0.002},
              fields=(widths, dropout)),
@@ -77,6 +86,8 @@ class FakeAnswers:
         self.futures: list[Future[dict[str, Any]]] = []
         self.slow = False
         self.failure: Exception | None = None
+        self.kind = "images"
+        self.states: dict[int, list[FakeVersion]] = {}
 
     def ask(self, question: str, **payload: Any) -> Future[dict[str, Any]]:
         future: Future[dict[str, Any]] = Future()
@@ -85,7 +96,10 @@ class FakeAnswers:
         if self.failure is not None:
             future.set_exception(self.failure)
         elif not self.slow:
-            future.set_result(getattr(self, question)(**payload))
+            try:
+                future.set_result(getattr(self, question)(**payload))
+            except BadInput as problem:
+                future.set_exception(problem)
         return future
 
     def estimate(self, recipe: str) -> dict[str, Any]:
@@ -101,13 +115,190 @@ class FakeAnswers:
         return {"checkpoint": {"step": 300, "epoch": 7.5},
                 "results": [{"classes": classes, "input": PIXEL} for _ in inputs]}  # fmt: skip
 
-    def preview(self, data: dict[str, Any]) -> dict[str, Any]:
-        items = [{"label": f"class {n % 2}", "png": PIXEL} for n in range(4)]
-        return {"provides": ["image", "label"], "shape": [8, 8, 1],
-                "classes": ["class 0", "class 1"],
-                "counts": {"train": [80, 60], "validation": [10, 8], "test": [10, 8]},
-                "samples": {"kind": "images", "items": items}, "fingerprint": "abc123",
-                "licence": "CC0", "source": "somewhere", "help": "Pictures."}  # fmt: skip
+    # --- datasets: a small one that can be changed -------------------------------------------
+
+    inspection: dict[str, Any] | None = None
+    """Instead of the usual one."""
+
+    def inspect(
+        self, paths: list[str], kind: str | None, options: dict[str, Any]
+    ) -> dict[str, Any]:
+        if self.inspection is not None:
+            return self.inspection
+        if all(Path(path).suffix == ".zip" for path in paths):
+            return INSPECTED | {"kind": kind or "images", "kinds": ["images", "sound"],
+                                "items": 24, "classes": ["cat", "dog"],
+                                "class_count": 2}  # fmt: skip
+        if Path(paths[0]).name == "odd.csv" and "text" not in options.get("columns", {}):
+            raise BadInput("odd.csv has no column text (it has: “a”, “b”)", field="columns")
+        if options.get("encoding") == "utf-16":
+            raise BadInput("reviews.csv isn't UTF-16: choose another encoding", field="encoding")
+        label = options.get("columns", {}).get("label", "stars")
+        delimiter = options.get("delimiter", ",")
+        return INSPECTED | {
+            "kind": kind or "text", "kinds": ["text", "pairs", "sequences"],
+            "encoding": options.get("encoding", "cp1252"), "delimiter": delimiter,
+            "columns": ["review", "stars", "critic"] if delimiter == "," else ["review;stars"],
+            "roles": {"text": "review", "label": label} if label else {"text": "review"},
+            "rows": [["good <b>film</b>", "5", "Ann"], ["d\u00e9j\u00e0 vu", "2", "Bob"]],
+            "groups": ["critic"], "items": 200, "class_count": 2 if label else 0,
+            "classes": ["2", "5"] if label else [], "notes": ["1 row is empty and is left out."],
+        }  # fmt: skip
+
+    def details(self, data: dict[str, Any]) -> dict[str, Any]:
+        settings = data["settings"]
+        state = self.state(settings.get("id"), settings.get("version"))
+        found = {
+            "provides": ["image", "label"], "kind": state.kind, "shape": [8, 8, 1],
+            "classes": state.classes, "counts": state.counts(), "items": len(state.labels),
+            "samples": {"kind": state.kind, "items": [state.item(r) for r in range(4)]},
+            "histograms": [{"title": "width", "unit": "pixels", "edges": [8, 16, 24],
+                            "counts": [3, 9], "low": 8, "high": 23, "median": 17}],
+            "characters": None, "fingerprint": "abc123", "licence": "CC0", "source": "somewhere",
+            "help": "Pictures.", "labelled": True,
+            "tasks": [{"task": "Classification", "models": ["ConvNet"]}],
+        }  # fmt: skip
+        if state.kind == "text":
+            found["characters"] = {"different": 2, "letters": [["e", 12], ["\u6587", 3]],
+                                   "scripts": [["Latin", 0.8], ["Cjk", 0.2]]}  # fmt: skip
+            found["tasks"] = []
+        if "id" in settings:
+            found |= {
+                "origin": "", "warnings": [], "version": state.number, "left_out": state.left_out,
+                "rule": {"how": "random", "column": "", "seed": 0, "validation": 0.1, "test": 0.1},
+                "versions": self.past(settings["id"]), "groups": ["animal"], "columns": {},
+                "features": [], "rate": 8000 if state.kind == "sound" else None, "options": {},
+                "findings": state.findings(),
+            }  # fmt: skip
+        return found
+
+    def items(self, data: dict[str, Any], split: str | None, label: int | None,
+              rows: list[int] | None, offset: int, count: int) -> dict[str, Any]:  # fmt: skip
+        state = self.state(data["settings"].get("id"), data["settings"].get("version"))
+        chosen = [
+            row for row in (range(len(state.labels)) if rows is None else rows)
+            if (split is None or (state.splits[row] or "left_out") == split)
+            and (label is None or state.labels[row] == state.classes[label])
+        ]  # fmt: skip
+        page = chosen[offset : offset + count]
+        return {"total": len(chosen), "items": [state.item(row) for row in page]}
+
+    def sound(self, data: dict[str, Any], row: int) -> dict[str, Any]:
+        out = io.BytesIO()
+        with wave.open(out, "wb") as file:
+            file.setparams((1, 2, 8000, 0, "NONE", ""))
+            file.writeframes(bytes(1600))
+        return {"wav": b64encode(out.getvalue()).decode()}
+
+    def change(self, dataset: int, version: int, change: dict[str, Any] | None = None,
+               finding: str | None = None) -> dict[str, Any]:  # fmt: skip
+        made = deepcopy(self.state(dataset, version))
+        if finding is not None:
+            change = {"do": "exclude", "rows": [3]}
+        assert change is not None
+        made.parent, made.said = version, made.apply(change, self.states[dataset])
+        made.number = len(self.states[dataset]) + 1
+        self.states[dataset].append(made)
+        meta = {"version": made.number, "versions": self.past(dataset), "classes": made.classes,
+                "counts": made.counts(), "doctor": {"stops": 0, "harms": 0}}  # fmt: skip
+        return {"version": made.number, "change": made.said, "meta": meta}
+
+    def state(self, dataset: int | None, version: int | None = None) -> FakeVersion:
+        if dataset is None:
+            return FakeVersion()
+        states = self.states.setdefault(dataset, [FakeVersion(kind=self.kind)])
+        return states[min(version or len(states), len(states)) - 1]
+
+    def past(self, dataset: int) -> list[dict[str, Any]]:
+        return [{"number": s.number, "parent": s.parent, "made": 1.7e9 + s.number,
+                 "change": s.said} for s in self.states[dataset]]  # fmt: skip
+
+
+INSPECTED: dict[str, Any] = {
+    "kind": "images", "kinds": ["images"], "encoding": "", "delimiter": "", "columns": [],
+    "roles": {}, "rows": [], "groups": [], "items": None, "classes": [], "class_count": 0,
+    "splits": {}, "notes": [],
+}  # fmt: skip
+
+
+@dataclass
+class FakeVersion:
+    """Twelve items of two classes."""
+
+    kind: str = "images"
+    number: int = 1
+    parent: int | None = None
+    said: str = "Imported"
+    labels: list[str] = field(default_factory=lambda: ["cat", "dog"] * 6)
+    splits: list[str | None] = field(
+        default_factory=lambda: ["train"] * 8 + ["validation"] * 2 + ["test"] * 2
+    )
+
+    @property
+    def classes(self) -> list[str]:
+        return sorted(set(self.labels))
+
+    @property
+    def left_out(self) -> int:
+        return self.splits.count(None)
+
+    def counts(self) -> dict[str, list[int]]:
+        return {
+            split: [list(zip(self.labels, self.splits, strict=True)).count((name, split))
+                    for name in self.classes]
+            for split in ("train", "validation", "test")
+        }  # fmt: skip
+
+    def item(self, row: int) -> dict[str, Any]:
+        shown: dict[str, Any] = {
+            "images": {"png": PIXEL},
+            "text": {"text": f"<i>Text</i> {row}"},
+            "pairs": {"source": f"Satz {row}", "target": f"Sentence {row}"},
+            "sound": {"seconds": 0.1, "rate": 8000, "wave": [[-0.5, 0.5], [-1, 1]],
+                      "spectrogram": PIXEL, "transcript": f"word {row}"},
+            "sequences": {"values": [[0.0, 1.0], [1.0, 0.5], ["NaN", 0.2]], "steps": 3},
+        }  # fmt: skip
+        return {"row": row, "name": f"{self.labels[row]}/{row}.png", "label": self.labels[row],
+                "split": self.splits[row], **shown[self.kind]}  # fmt: skip
+
+    def findings(self) -> list[dict[str, Any]]:
+        found = [{"code": "imbalance", "harm": "harms", "text": "cat has most of the items.",
+                  "rows": [], "count": 0, "button": "Weigh the classes", "mend": "setting",
+                  "setting": {"name": "task.label_smoothing", "value": 0.1}}]  # fmt: skip
+        if self.splits[3] is not None:
+            found.insert(0, {
+                "code": "copies", "harm": "notice", "text": "dog/3.png is a copy of dog/1.png.",
+                "rows": [1, 3], "count": 2, "button": "Leave out 1 copy", "mend": "change",
+                "setting": None,
+            })  # fmt: skip
+        return found
+
+    def apply(self, change: dict[str, Any], states: list[FakeVersion]) -> str:
+        rows = change.get("rows", [])
+        match change["do"]:
+            case "exclude":
+                for row in rows:
+                    self.splits[row] = None
+                return f"{len(rows)} items left out"
+            case "move":
+                for row in rows:
+                    self.splits[row] = change["split"]
+                return f"{len(rows)} items moved to {change['split']}"
+            case "relabel":
+                for row in rows:
+                    self.labels[row] = change["label"]
+                return f"{len(rows)} items labelled {change['label']}"
+            case "merge":
+                gone = change["classes"]
+                self.labels = [change["into"] if n in gone else n for n in self.labels]
+                return f"{', '.join(gone)} became {change['into']}"
+            case "split":
+                return f"Split {change['rule']['how']} with seed {change['rule']['seed']}"
+            case "restore":
+                then = states[change["version"] - 1]
+                self.labels, self.splits = list(then.labels), list(then.splits)
+                return f"As in version {change['version']}"
+        raise BadInput("This is no change of a dataset")
 
 
 class FakeImporter:
@@ -115,12 +306,15 @@ class FakeImporter:
 
     def __init__(self, history: History) -> None:
         self.history = history
-        self.started: list[tuple[Path, str, dict[str, Any], bytes]] = []
+        self.started: list[tuple[list[Path], str, dict[str, Any], list[bytes]]] = []
+        self.kinds: list[str | None] = []
+        self.fetched: list[tuple[str, str, dict[str, Any]]] = []
+        self.retried: list[tuple[int, dict[str, Any]]] = []
         self.failure: BadInput | None = None
 
     def start(
         self,
-        path: Path,
+        paths: Sequence[Path],
         *,
         name: str,
         kind: str | None = None,
@@ -128,8 +322,47 @@ class FakeImporter:
     ) -> int:
         if self.failure is not None:
             raise self.failure
-        self.started.append((path, name, dict(options or {}), path.read_bytes()))
-        return self.history.add_dataset(name=name, kind=kind or "images", source=path.name).id
+        read = [path.read_bytes() for path in paths]
+        self.started.append((list(paths), name, dict(options or {}), read))
+        self.kinds.append(kind)
+        source = ", ".join(path.name for path in paths)
+        return self.history.add_dataset(name=name, kind=kind or "", source=source).id
+
+    def get(self, origin: str, *, name: str = "", options: Mapping[str, Any] | None = None) -> int:
+        if self.failure is not None:
+            raise self.failure
+        self.fetched.append((origin, name, dict(options or {})))
+        return self.history.add_dataset(name=name or origin, kind="", source=origin).id
+
+    def retry(self, id: int, options: Mapping[str, Any]) -> int:
+        row = self.history.dataset(id)
+        self.retried.append((id, dict(options)))
+        made = self.history.add_dataset(name=row.name, kind=row.kind, source=row.source).id
+        self.history.delete_dataset(id)
+        return made
+
+    def remove(self, id: int) -> None:
+        row = self.history.dataset(id)
+        self.history.delete_dataset(id)
+        for path in row.meta.get("retry", {}).get("paths", ()):
+            Path(path).unlink(missing_ok=True)
+
+    def ready(self, id: int, **meta: Any) -> None:
+        """The import has gone well."""
+        meta = {"classes": ["cat", "dog"], "counts": {"train": [4, 4]}, "version": 1} | meta
+        self.history.dataset_ready(
+            id, card="ImportedImages", provides=["image", "label"], meta=meta, bytes=3 * 2**20,
+            fingerprint="f",
+        )  # fmt: skip
+
+
+OFFERS = (
+    {"origin": "sample:tiny", "label": "Tiny Shakespeare", "help": "Plays <i>as</i> one text.",
+     "kind": "text", "licence": "public domain", "homepage": "https://example.org/tiny",
+     "bytes": 1_115_394},
+    {"origin": "torchvision:CIFAR10", "label": "CIFAR-10", "help": "Small photographs.",
+     "kind": "images", "licence": "unknown", "homepage": "javascript:alert(1)", "bytes": None},
+)  # fmt: skip
 
 
 def make(home: Path, *, readonly: bool = False) -> Anneal:
@@ -139,7 +372,8 @@ def make(home: Path, *, readonly: bool = False) -> Anneal:
     poked: list[float] = []
     return Anneal(
         catalog=catalog(), history=history, answers=FakeAnswers(), importer=FakeImporter(history),
-        home=home, poke=lambda: poked.append(time.time()), readonly=readonly,
+        home=home, poke=lambda: poked.append(time.time()), readonly=readonly, offers=OFFERS,
+        upload_limit=LIMIT,
     )  # fmt: skip
 
 

@@ -140,6 +140,31 @@ def test_a_recipe_on_an_imported_dataset_names_it_by_its_number() -> None:
     assert made.data.settings["id"] == 3
 
 
+def test_a_recipe_names_todays_version() -> None:
+    row = SimpleNamespace(**{**vars(READY), "meta": {**READY.meta, "version": 4}})
+    made = form.recipe(CATALOG, Wanted(names={"data": "ImportedImages:3"}), imported=[row])
+    assert made.data.settings["version"] == 4
+    before = form.recipe(CATALOG, Wanted(names={"data": "ImportedImages:3"}), imported=[READY])
+    cloned = form.wanted_from(CATALOG, before, imported=[row])
+    assert form.recipe(CATALOG, cloned, imported=[row]) == made
+    assert form.renewed(before, [row]) is not None
+    assert form.renewed(made, [row]) is None
+    assert form.renewed(form.recipe(CATALOG, Wanted()), [row]) is None
+
+
+@pytest.mark.parametrize(
+    ("doctor", "said"),
+    [(None, None), ({"stops": 0, "harms": 0}, None), ({"stops": 1, "harms": 3}, "will stop"),
+     ({"stops": 0, "harms": 2}, "2 findings"), ("ill", None)],
+)  # fmt: skip
+def test_a_dataset_with_something_wrong_says_so_on_the_form(doctor: Any, said: str | None) -> None:
+    row = SimpleNamespace(**{**vars(READY), "meta": {**READY.meta, "doctor": doctor}})
+    plan = form.plan(CATALOG, Wanted(), imported=[row])
+    ill = option(plan, "data", "ImportedImages:3")["ill"]
+    assert ill is None if said is None else said in ill
+    assert option(plan, "data", "Digits")["ill"] is None
+
+
 def test_a_dataset_that_is_gone_is_replaced() -> None:
     plan = form.plan(CATALOG, Wanted(names={"data": "ImportedImages:3"}))
     assert names(plan)["data"] == "Digits"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import socket
 from collections.abc import Iterator
@@ -238,133 +237,6 @@ def test_waiting_for_an_answer_holds_nobody_else_up(
     fakes.until(lambda: all(future.cancelled() for future in answers.futures))
 
 
-# --- Datasets -------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def importer(anneal: Anneal) -> Iterator[fakes.FakeImporter]:
-    assert isinstance(anneal.importer, fakes.FakeImporter)
-    yield anneal.importer
-    for row in anneal.history.datasets():
-        anneal.history.delete_dataset(row.id)
-    anneal.importer.__init__(anneal.history)  # type: ignore[misc]
-
-
-def uploaded(home: Path) -> list[Path]:
-    # os.walk bears that folders go while it looks.
-    return [Path(folder, name) for folder, _, names in os.walk(home / "tmp") for name in names]
-
-
-def test_an_upload_becomes_an_import(
-    ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter
-) -> None:
-    content = bytes(range(256)) * 40_000
-    query = {"file": "../../my cats.zip", "name": "Cats", "size": "32", "seed": "1", "evil": "x"}
-    made = ask.put("/api/datasets", params=query, content=content, headers=BYTES).json()
-    path, name, options, received = importer.started[0]
-    assert anneal.history.dataset(made["dataset"]).state == "importing"
-    assert (name, options, received) == ("Cats", {"size": "32", "seed": "1"}, content)
-    assert path.name == "my cats.zip"
-    assert path.parents[1] == anneal.home / "tmp" / "uploads"
-
-
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [("/etc/passwd", "passwd"), ("..\\..\\boot.ini", "boot.ini"), ("a\x00b\n.zip", "ab.zip"),
-     ("c:d|e.csv", "c_d_e.csv"), (".hidden.npz", "hidden.npz"),
-     ("x" * 300 + ".zip", "x" * 100 + ".zip")],
-)  # fmt: skip
-def test_a_files_name_is_only_a_name(
-    ask: httpx.Client, importer: fakes.FakeImporter, given: str, kept: str
-) -> None:
-    ask.put("/api/datasets", params={"file": given}, content=b"x", headers=BYTES)
-    assert importer.started[0][0].name == kept
-
-
-@pytest.mark.parametrize(
-    ("query", "content", "status"),
-    [({"file": ""}, b"x", 400), ({"file": ".."}, b"x", 400), ({"file": "a.zip"}, b"", 400)],
-)
-def test_a_file_that_is_none_leaves_nothing(
-    ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter, query: dict[str, str],
-    content: bytes, status: int,
-) -> None:  # fmt: skip
-    before = uploaded(anneal.home)
-    reply = ask.put("/api/datasets", params=query, content=content, headers=BYTES)
-    assert reply.status_code == status
-    assert reply.json()["error"]
-    assert not importer.started
-    assert uploaded(anneal.home) == before
-
-
-def test_a_refused_import_leaves_nothing(
-    ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter
-) -> None:
-    before = uploaded(anneal.home)
-    importer.failure = BadInput("size must be 8–512")
-    reply = ask.put("/api/datasets", params={"file": "a.zip"}, content=b"x", headers=BYTES)
-    assert reply.json()["error"] == "size must be 8–512"
-    assert uploaded(anneal.home) == before
-
-
-def test_an_upload_that_is_cut_off_leaves_nothing(
-    site: Served, anneal: Anneal, importer: fakes.FakeImporter
-) -> None:
-    before = uploaded(anneal.home)
-    with socket.create_connection(("127.0.0.1", site.port)) as page:
-        page.sendall(b"PUT /api/datasets?file=half.zip HTTP/1.1\r\nHost: localhost\r\n"
-                     b"Content-Length: 1000\r\nContent-Type: application/octet-stream\r\n"
-                     b"\r\nhalf")  # fmt: skip
-        fakes.until(lambda: len(uploaded(anneal.home)) > len(before))
-    fakes.until(lambda: uploaded(anneal.home) == before)
-    assert not importer.started
-
-
-def test_an_upload_that_finds_no_room_is_refused_before_it_is_sent(site: Served) -> None:
-    with socket.create_connection(("127.0.0.1", site.port), timeout=5) as page:
-        page.sendall(b"PUT /api/datasets?file=a.zip HTTP/1.1\r\nHost: localhost\r\n"
-                     b"Content-Length: 10000000000000000\r\n"
-                     b"Content-Type: application/octet-stream\r\n\r\n")  # fmt: skip
-        reply = page.recv(4096)
-    assert b" 507 " in reply.splitlines()[0]
-
-
-def test_removing_a_dataset_removes_its_files(
-    ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter
-) -> None:
-    row = anneal.history.add_dataset(name="Own", kind="images", source="own.zip")
-    folder = anneal.home / "datasets" / str(row.id)
-    folder.mkdir(parents=True)
-    assert ask.post(f"/api/datasets/{row.id}/remove", json={}).status_code == 200
-    assert not folder.exists()
-    assert ask.post(f"/api/datasets/{row.id}/remove", json={}).status_code == 404
-
-
-def test_a_dataset_that_a_run_needs_stays(
-    ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter
-) -> None:
-    row = anneal.history.add_dataset(name="Own", kind="images", source="own.zip")
-    anneal.history.dataset_ready(
-        row.id, card="ImportedImages", provides=["image", "label"], meta={}, bytes=1,
-        fingerprint="f",
-    )  # fmt: skip
-    body = {"names": {"data": f"ImportedImages:{row.id}"}}
-    run = ask.post("/api/train", json=body).json()["run"]
-    reply = ask.post(f"/api/datasets/{row.id}/remove", json={})
-    assert reply.status_code == 409
-    assert f"run {run}" in reply.json()["error"]
-    anneal.history.dequeue(run)
-    anneal.history.delete_run(run)
-
-
-def test_a_preview_is_only_of_what_is_on_the_list(
-    ask: httpx.Client, answers: fakes.FakeAnswers
-) -> None:
-    assert ask.post("/api/datasets/preview", json={"key": "Digits"}).status_code == 200
-    assert answers.asked[-1] == ("preview", {"data": {"name": "Digits", "settings": {}}})
-    assert ask.post("/api/datasets/preview", json={"key": "ImportedImages"}).status_code == 404
-
-
 # --- Predict --------------------------------------------------------------------------------
 
 
@@ -405,8 +277,10 @@ def test_read_only_shows_everything_and_changes_nothing(tmp_path: Path) -> None:
         assert "Another Anneal" in ask.get("/api/form").json()["readonly"]
         assert ask.get("/api/datasets").status_code == 200
         assert ask.post("/api/train", json={}).status_code == 403
-        assert ask.post("/api/datasets/1/remove", json={}).status_code == 403
-        put = ask.put("/api/datasets", params={"file": "a.zip"}, content=b"x", headers=BYTES)
+        for path in ("", "/get", "/1/remove", "/1/retry", "/1/change"):
+            assert ask.post(f"/api/datasets{path}", json={}).status_code == 403
+        assert ask.post("/api/uploads/drop", json={}).status_code == 403
+        put = ask.put("/api/uploads", params={"file": "a.zip"}, content=b"x", headers=BYTES)
         assert put.status_code == 403
         assert anneal.history.runs()[1] == 0
 

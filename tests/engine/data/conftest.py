@@ -57,7 +57,9 @@ def take(tmp_path: Path) -> Callable[..., tuple[Stored, Imported]]:
     """``take(path, **options)`` → the dataset, opened, and what the import said at last."""
     (tmp_path / "datasets").mkdir()
 
-    def take(source: Path, *, kind: Any = None, **options: Any) -> tuple[Stored, Imported]:
+    def take(
+        source: Path | list[Path], *, kind: Any = None, **options: Any
+    ) -> tuple[Stored, Imported]:
         number = len(list((tmp_path / "datasets").iterdir())) + 1
         into = tmp_path / "datasets" / str(number)
         try:

@@ -85,7 +85,7 @@ def test_an_archive_that_grows_a_hundredfold_is_refused(pack, take, monkeypatch,
     bomb = tmp_path / "bomb.tar.gz"
     bomb.write_bytes(gzip.compress(bytes(40 * 2**20)))
     with pytest.raises(BadInput, match="more than 100 times its size"):
-        take(bomb)
+        take(bomb, kind="images")
 
 
 def test_entries_that_share_their_bytes_count_each_time(take, monkeypatch, tmp_path):
@@ -206,7 +206,7 @@ def test_a_compressed_file_that_is_no_archive_is_refused(tmp_path, take):
     path = tmp_path / "table.csv.gz"
     path.write_bytes(gzip.compress(b"sequence,step,label,x\n"))
     with pytest.raises(BadInput, match="uncompress it"):
-        take(path)
+        take(path, kind="images")
 
 
 def test_noise_is_refused_whatever_it_is_called(tmp_path, take):
@@ -225,12 +225,13 @@ def test_noise_is_refused_whatever_it_is_called(tmp_path, take):
 
 
 def test_the_kind_is_found_by_content(pack, tmp_path):
-    assert kind_of(pack(class_folders("a", "b"), "data.csv")) == "images"
-    assert kind_of(pack({"x.npy": b"", "y.npy": b""}, "data.zip")) == "sequences"
-    assert kind_of(tmp_path) == "images"
+    assert kind_of([pack(class_folders("a", "b"), "data.csv")]) == "images"
+    assert kind_of([pack({"x.npy": b"", "y.npy": b""}, "data.zip")]) == "sequences"
+    (tmp_path / "folder").mkdir()
+    assert kind_of([tmp_path / "folder"]) == "images"
     table = tmp_path / "table.txt"
     table.write_text("sequence;step;label;x\n")
-    assert kind_of(table) == "sequences"
+    assert kind_of([table]) == "sequences"
 
 
 @pytest.mark.parametrize(
@@ -238,7 +239,7 @@ def test_the_kind_is_found_by_content(pack, tmp_path):
     [
         (b"", "is empty"), (picture(), "is one image"), (b"%PDF-1.7", "is a PDF"),
         (b"Rar!\x1a\x07", "is a RAR archive"), (b"\x93NUMPY\x01", "is one NPY array"),
-        (b"PAR1", "is a Parquet file"), (b"\0\1\2\3", "can be imported"),
+        (b"PAR1", "is damaged or not whole"), (b"\0\1\2\3", "can be imported"),
     ],
 )  # fmt: skip
 def test_a_file_of_another_kind_is_called_by_its_name(tmp_path, take, content, sentence):
@@ -271,9 +272,36 @@ def test_nothing_is_written_where_names_in_an_archive_say(pack, tmp_path, take):
     path = pack(class_folders("a", "b"))
     data, _ = take(path)
     assert {p for p in tmp_path.rglob("*") if "datasets" not in p.parts} == before | {path}
-    assert sorted(p.name for p in data.folder.rglob("*")) == [
-        "images.npy", "labels.npy", "manifest.json", "names.json"
+    assert sorted(p.relative_to(data.folder).as_posix() for p in data.folder.rglob("*")) == [
+        "images.npy", "manifest.json", "names.json", "versions", "versions/1",
+        "versions/1/findings.json", "versions/1/labels.npy", "versions/1/splits.npy",
+        "versions/1/version.json",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["猫 1", "кот", "قطة", "a b  c", 'it\'s "so"', "line\nbreak", "x" * 251, "é" * 125, "-rf *",
+     "%s{}$HOME", "\u202egpj"],
+)  # fmt: skip
+def test_a_file_may_have_any_name(pack, take, tmp_path, name):
+    files = class_folders("a", "b") | {f"a/{name}.png": picture(3)}
+    data, _ = take(pack(files))
+    assert f"a/{name}.png" in data.names
+    members = []
+    for path, content in files.items():
+        member = tarfile.TarInfo(path)
+        members.append((member, content))
+    assert f"a/{name}.png" in take(tarred(members, tmp_path / "x.tar"))[0].names
+
+
+def test_an_archive_in_an_archive_is_left_out_with_a_word(pack, take, tmp_path):
+    inner = zipped(class_folders("c", "d"), tmp_path / "inner.zip").read_bytes()
+    data, said = take(pack(class_folders("a", "b") | {"a/inner.zip": inner}))
+    assert data.classes == ("a", "b")
+    assert any("“a/inner.zip”" in warning for warning in said.warnings)
+    with pytest.raises(BadInput, match="holds only other archives"):
+        take(pack({"inner.zip": inner}), kind="images")
 
 
 def test_a_name_in_a_message_is_one_short_line():

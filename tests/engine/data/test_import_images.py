@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import io
 import os
+import struct
 import subprocess
 import sys
 import tarfile
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,12 +31,12 @@ SPLITS = ("train", "validation", "test")
 def test_class_folders_are_split_in_the_same_proportions(pack, take):
     data, said = take(pack(class_folders("cat", "dog", each=20)))
     assert data.classes == ("cat", "dog")
-    assert data.counts == {"train": (16, 16), "validation": (2, 2), "test": (2, 2)}
+    assert data.version.counts == {"train": (16, 16), "validation": (2, 2), "test": (2, 2)}
     assert (said.card, said.provides) == ("ImportedImages", ("image", "label"))
-    assert said.bytes == sum(f.stat().st_size for f in data.folder.iterdir())
+    assert said.bytes == sum(f.stat().st_size for f in data.folder.rglob("*") if f.is_file())
     for split in SPLITS:
-        labels = data.part(split).labels
-        assert np.bincount(labels).tolist() == list(data.counts[split])
+        labels = data.labels[data.rows(split)]
+        assert np.bincount(labels).tolist() == list(data.version.counts[split])
 
 
 def test_every_pixel_arrives_under_its_name_and_label(pack, take):
@@ -43,26 +45,27 @@ def test_every_pixel_arrives_under_its_name_and_label(pack, take):
     assert sorted(data.names) == sorted(files)
     for i, name in enumerate(data.names):
         original = np.asarray(Image.open(io.BytesIO(files[name])))
-        assert np.array_equal(data.inputs[i], original)
+        assert np.array_equal(data.images[i], original)
         assert data.classes[data.labels[i]] == name.split("/")[0]
 
 
 def test_the_seed_decides_the_split_and_nothing_else(pack, take):
     path = pack(class_folders("a", "b", each=20))
     first, again, other = (take(path, seed=seed)[0] for seed in (1, 1, 2))
-    assert first.names == again.names
-    assert first.names != other.names
-    assert set(first.names) == set(other.names)
-    assert first.fingerprint == other.fingerprint
+    assert first.names == again.names == other.names
+    assert first.splits.tolist() == again.splits.tolist()
+    assert first.splits.tolist() != other.splits.tolist()
+    assert np.array_equal(first.images, other.images)
+    assert first.manifest.fingerprint == other.manifest.fingerprint
 
 
 def test_given_splits_are_kept_and_a_missing_validation_is_carved_from_train(pack, take):
     files = class_folders("a", "b", each=20, top="Train/") | class_folders("a", "b", top="test/")
     data, _ = take(pack(files))
-    assert data.counts == {"train": (18, 18), "validation": (2, 2), "test": (5, 5)}
-    start, stop = data.manifest.splits["test"]
-    assert all(name.startswith("test/") for name in data.names[start:stop])
-    assert all(name.startswith("Train/") for name in data.names[:start])
+    assert data.version.counts == {"train": (18, 18), "validation": (2, 2), "test": (5, 5)}
+    names = {split: [data.names[row] for row in data.rows(split)] for split in SPLITS}
+    assert all(name.startswith("test/") for name in names["test"])
+    assert all(name.startswith("Train/") for name in names["train"] + names["validation"])
 
 
 def test_all_three_splits_are_taken_as_they_are(pack, take):
@@ -70,12 +73,12 @@ def test_all_three_splits_are_taken_as_they_are(pack, take):
     for top, each in (("training", 4), ("val", 2), ("testing", 1)):
         files |= class_folders("a", "b", each=each, top=f"data/{top}/")
     data, _ = take(pack(files))
-    assert data.counts == {"train": (4, 4), "validation": (2, 2), "test": (1, 1)}
+    assert data.version.counts == {"train": (4, 4), "validation": (2, 2), "test": (1, 1)}
 
 
 def test_train_alone_is_split_like_plain_class_folders(pack, take):
     data, _ = take(pack(class_folders("a", "b", each=10, top="train/")))
-    assert data.counts == {"train": (8, 8), "validation": (1, 1), "test": (1, 1)}
+    assert data.version.counts == {"train": (8, 8), "validation": (1, 1), "test": (1, 1)}
 
 
 def test_a_class_may_be_called_train(pack, take):
@@ -148,7 +151,7 @@ def test_a_folder_its_zip_and_its_tars_give_the_same_arrays(tmp_path, take):
             archive.add(folder, "pets")
     first, *others = (take(source)[0] for source in sources)
     for other in others:
-        assert np.array_equal(first.inputs, other.inputs)
+        assert np.array_equal(first.images, other.images)
         assert np.array_equal(first.labels, other.labels)
 
 
@@ -160,7 +163,7 @@ def test_each_format_is_read(pack, take, file_format):
     grey = np.tile(np.arange(0, 160, 10, dtype=np.uint8), (16, 1))
     content = encoded(grey, file_format, mode="RGB")
     data, _ = take(pack({f"{c}/{i}.jpg": content for c in "ab" for i in range(3)}))
-    assert np.abs(data.inputs[0].mean(axis=-1) - grey).max() < 8
+    assert np.abs(data.images[0].mean(axis=-1) - grey).max() < 8
 
 
 def test_one_size_is_kept_and_grey_stays_grey(pack, take):
@@ -170,14 +173,14 @@ def test_one_size_is_kept_and_grey_stays_grey(pack, take):
                "gif": encoded(grey, "GIF")}  # fmt: skip
     data, _ = take(pack({f"{c}/{n}.png": b for c in "ab" for n, b in content.items()}))
     assert data.shape == (20, 30, 1)
-    assert all(np.array_equal(image[:, :, 0], grey) for image in data.inputs)
+    assert all(np.array_equal(image[:, :, 0], grey) for image in data.images)
 
 
 def test_one_colour_image_makes_all_of_them_colour(pack, take):
     files = {f"{c}/{i}.png": encoded(np.full((10, 12), 77, np.uint8)) for c in "ab" for i in "123"}
     data, _ = take(pack(files | {"a/4.png": picture()}))
     assert data.shape == (10, 12, 3)
-    assert (data.inputs[data.names.index("b/1.png")] == 77).all()
+    assert (data.images[data.names.index("b/1.png")] == 77).all()
 
 
 @pytest.mark.parametrize(
@@ -270,20 +273,6 @@ def test_an_animation_gives_its_first_frame():
         assert pixels.decode(out.getvalue(), 8, 8, 3).min() > 250
 
 
-def test_mean_and_deviation_are_those_of_the_training_pixels(pack, take):
-    data, _ = take(pack(class_folders("a", "b", each=20)))
-    train = data.part("train").inputs / 255
-    np.testing.assert_allclose(data.mean, train.mean(axis=(0, 1, 2)))
-    np.testing.assert_allclose(data.std, train.std(axis=(0, 1, 2)))
-
-
-def test_a_channel_without_contrast_can_still_be_divided_by(pack, take):
-    flat = encoded(np.full((9, 9), 51, np.uint8))
-    data, _ = take(pack({f"{c}/{i}.png": flat for c in "ab" for i in range(3)}))
-    assert data.mean == pytest.approx((0.2,))
-    assert data.std == (1.0,)
-
-
 # --- broken files ---------------------------------------------------------------------------
 
 
@@ -312,15 +301,13 @@ def test_unreadable_images_can_be_skipped_and_the_rest_is_right(pack, take, monk
     monkeypatch.setattr(images, "FEW_FILES", 0 if processes else 1000)
     path = broken(pack)
     data, said = take(path, skip_broken=True)
-    assert len(data.labels) == len(data.names) == len(data.inputs) == 12
+    assert len(data.labels) == len(data.names) == len(data.images) == 12
     assert any("“cat/cut.jpg” is cut short" in warning for warning in said.warnings)
     assert any("“cat/empty.png” is empty" in warning for warning in said.warnings)
     files = class_folders("cat", "dog", each=6, size=(64, 64))
     for i, name in enumerate(data.names):
-        assert np.array_equal(data.inputs[i], np.asarray(Image.open(io.BytesIO(files[name]))))
-    assert sum(map(sum, data.counts.values())) == 12
-    train = data.part("train").inputs / 255
-    np.testing.assert_allclose(data.mean, train.mean(axis=(0, 1, 2)))
+        assert np.array_equal(data.images[i], np.asarray(Image.open(io.BytesIO(files[name]))))
+    assert sum(map(sum, data.version.counts.values())) == 12
 
 
 def test_a_header_beyond_the_first_64_kilobytes_is_found(pack, take):
@@ -337,8 +324,56 @@ def test_an_image_of_too_many_pixels_is_refused_unopened(pack, take):
     large = io.BytesIO()
     Image.new("1", (10_000, 10_000)).save(large, "PNG")
     for content in (huge, large):
-        with pytest.raises(BadInput, match=r"“a/bomb.png” has .*more than 89 million"):
+        with pytest.raises(BadInput, match=r"“a/bomb.png” has .*more than 89,478,485"):
             take(pack(class_folders("a", "b") | {"a/bomb.png": content.getvalue()}))
+
+
+def claimed(width: int, height: int) -> bytes:
+    """A PNG whose header says that size, and which has a few pixels."""
+    raw = bytearray(picture())
+    raw[16:24] = struct.pack(">II", width, height)
+    raw[29:33] = struct.pack(">I", zlib.crc32(raw[12:29]))
+    return bytes(raw)
+
+
+def test_fifty_thousand_by_fifty_thousand_pixels_are_refused(pack, take):
+    files = class_folders("a", "b") | {"a/huge.png": claimed(50_000, 50_000)}
+    with pytest.raises(
+        BadInput, match=r"“a/huge.png” has .*more than 89,478,485 pixels"
+    ) as problem:
+        take(pack(files))
+    assert problem.value.field == "skip_broken"
+    assert len(take(pack(files), skip_broken=True)[0]) == 10
+
+
+def test_odd_images_among_others_all_arrive(pack, take):
+    colour = np.random.default_rng(0).integers(0, 256, (16, 16, 3), np.uint8)
+    frames = [Image.fromarray(colour), Image.new("RGB", (16, 16))]
+    moving = io.BytesIO()
+    frames[0].save(moving, "WEBP", save_all=True, append_images=frames[1:], lossless=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    turned = io.BytesIO()
+    frames[0].transpose(Image.Transpose.ROTATE_90).save(turned, "PNG", exif=exif)
+    odd = {
+        "animated.webp": moving.getvalue(), "turned.png": turned.getvalue(),
+        "png.jpg": encoded(colour), "alpha.png": encoded(colour, mode="RGBA"),
+    }  # fmt: skip
+    other = {
+        "palette.png": encoded(colour, mode="P"), "print.jpg": encoded(colour, "JPEG", mode="CMYK"),
+        "grey.png": encoded(colour[..., 0]),
+        "deep.png": encoded(colour[..., 0].astype(np.uint16) * 257),
+    }  # fmt: skip
+    files = {f"{c}/{n}": b for c in "ab" for n, b in (odd | other).items()}
+    data, said = take(pack(files))
+    assert data.shape == (16, 16, 3)
+    assert not said.warnings
+    for row, name in enumerate(data.names):
+        if name[2:] in odd:
+            assert np.array_equal(data.images[row], colour)
+    for name in ("grey", "deep"):
+        grey = data.images[data.names.index(f"a/{name}.png")]
+        assert np.array_equal(grey, np.stack([colour[..., 0]] * 3, axis=-1))
 
 
 # --- too little -----------------------------------------------------------------------------
@@ -349,17 +384,12 @@ def test_an_image_of_too_many_pixels_is_refused_unopened(pack, take):
     [
         ({}, "is empty"),
         ({"notes.txt": b"x"}, "holds no images"),
-        ({"a.png": picture(), "b.png": picture()}, "has no class folders"),
-        (class_folders("cat"), "only one class, “cat”"),
-        (class_folders("cat", top="pets/"), "only one class"),
-        (class_folders("cat") | class_folders("dog", each=2), "“dog” has 2 images.* at least 3"),
-        (class_folders("cat") | class_folders("dog", each=1), "“dog” has 1 image,"),
         ({"inner.zip": b"PK", "more.tar.gz": b""}, "holds only other archives"),
-        ({"table.csv": b"x", "readme.md": b""}, "import the CSV or NPZ file itself"),
+        ({"table.csv": b"x", "readme.md": b""}, "no images but “table.csv”: import such"),
         (class_folders("a", "b", top="val/") | class_folders("a", "b", top="test/"),
          "none named train"),
         (class_folders("a", "b", top="train/") | class_folders("a", "c", top="test/"),
-         "“c” in test is in no folder of train"),
+         "“c” in test is never in train"),
         (class_folders("a", "b", top="train/") | class_folders("a", "b", top="test/")
          | class_folders("a", top="extra/"), "beside them “extra”"),
         (class_folders("y" * 256, "b"), "more than 255 bytes"),
@@ -367,13 +397,28 @@ def test_an_image_of_too_many_pixels_is_refused_unopened(pack, take):
 )  # fmt: skip
 def test_what_is_missing_is_said(pack, take, files, sentence):
     with pytest.raises(BadInput, match=sentence):
-        take(pack(files))
+        take(pack(files), kind="images")
 
 
-def test_a_split_without_some_class_is_worth_a_word(pack, take):
-    files = class_folders("a", "b", "c", top="train/") | class_folders("a", "b", top="test/")
-    _, said = take(pack(files))
-    assert any("No images in test of “c”" in warning for warning in said.warnings)
+def test_few_images_and_one_class_are_for_the_doctor_to_tell(pack, take):
+    data, _ = take(pack(class_folders("cat", top="pets/")))
+    assert data.classes == ("cat",)
+    data, _ = take(pack(class_folders("cat") | class_folders("dog", each=1)))
+    assert sum(map(sum, data.version.counts.values())) == 6
+
+
+def test_images_in_no_folder_are_a_dataset_without_labels(pack, take):
+    flat = {f"{i}.png": picture(i) for i in range(10)}
+    data, said = take(pack(flat))
+    assert said.provides == ("image",)
+    assert data.labels is None
+    assert data.classes == ()
+    assert data.version.counts == {"train": (8,), "validation": (1,), "test": (1,)}
+    data, _ = take(
+        pack({f"{top}/{name}": b for top in ("train", "test") for name, b in flat.items()})
+    )
+    assert data.labels is None
+    assert data.version.counts == {"train": (9,), "validation": (1,), "test": (10,)}
 
 
 def test_an_empty_folder_and_linked_files(tmp_path, take):
@@ -411,7 +456,7 @@ def test_processes_give_what_one_process_gives(pack, take, monkeypatch):
     monkeypatch.setattr(images, "HEADERS", 7)
     monkeypatch.setattr(images, "BLOCK", 3000)
     shared, _ = take(path)
-    assert np.array_equal(alone.inputs, shared.inputs)
+    assert np.array_equal(alone.images, shared.images)
     assert alone.manifest == shared.manifest
 
 

@@ -62,25 +62,10 @@ def test_every_step_arrives_in_its_sequence(table, take):
     assert sorted(data.names) == sorted(f"s{i}" for i in range(12))
     for item, name in enumerate(data.names):
         i = int(name[1:])
-        values = data.inputs[data.offsets[item] : data.offsets[item + 1]]
+        values = data.ragged("values")[item]
         expected = [[i + step / 10, -step] for step in range(2 + i % 3)]
         np.testing.assert_array_equal(values, np.float32(expected))
         assert data.labels[item] == i % 2
-
-
-def test_a_part_counts_its_offsets_from_its_own_first_step(table, take):
-    data, _ = take(table(csv(rows())))
-    items = 0
-    for split in ("train", "validation", "test"):
-        part = data.part(split)
-        assert part.offsets[0] == 0
-        assert part.offsets[-1] == len(part.inputs)
-        assert len(part.offsets) == len(part.labels) + 1
-        for i in range(len(part.labels)):
-            at = data.offsets[items]
-            np.testing.assert_array_equal(part.inputs[part.offsets[i]], data.inputs[at])
-            items += 1
-    assert items == 12
 
 
 def test_the_order_of_rows_and_columns_does_not_matter(table, take):
@@ -93,8 +78,7 @@ def test_the_order_of_rows_and_columns_does_not_matter(table, take):
     assert second.manifest.features == ("y", "x")
     for item, name in enumerate(first.names):
         other = by_name[name]
-        a = first.inputs[first.offsets[item] : first.offsets[item + 1]]
-        b = second.inputs[second.offsets[other] : second.offsets[other + 1]]
+        a, b = first.ragged("values")[item], second.ragged("values")[other]
         np.testing.assert_array_equal(a, b[:, ::-1])
         assert first.labels[item] == second.labels[other]
 
@@ -123,33 +107,16 @@ def test_labels_are_sorted_as_people_count(table, take):
 def test_steps_need_not_be_whole_or_without_gaps(table, take):
     cells = [[s, str(10**9 + 0.5 * int(step)), x, y, c] for s, step, x, y, c in rows()]
     data, _ = take(table(csv(reversed(cells))))
-    item = data.names.index("s2")
-    np.testing.assert_allclose(data.inputs[data.offsets[item] : data.offsets[item + 1], 0],
-                               [2, 2.1, 2.2, 2.3])  # fmt: skip
-
-
-def test_mean_deviation_and_lengths_are_measured(table, take):
-    data, _ = take(table(csv(rows())))
-    train = data.part("train").inputs.astype(np.float64)
-    np.testing.assert_allclose(data.mean, train.mean(axis=0))
-    np.testing.assert_allclose(data.std, train.std(axis=0))
-    lengths = data.manifest.lengths
-    assert (lengths.shortest, lengths.median, lengths.mean, lengths.longest) == (2, 3, 3, 4)
-
-
-def test_a_feature_that_never_changes_is_worth_a_word(table, take):
-    cells = [[s, step, x, "0.1", c] for s, step, x, _, c in rows()]
-    data, said = take(table(csv(cells)))
-    assert said.warnings == ("Always the same in training, so nothing can be learnt from it: “y”",)
-    assert data.std[1] == 1
+    np.testing.assert_allclose(sequence(data, "s2")[:, 0], [2, 2.1, 2.2, 2.3])
 
 
 def test_pieces_of_a_large_table_join(table, take, monkeypatch):
     whole, _ = take(table(csv(rows(60))))
     monkeypatch.setattr(sequences, "CHUNK", 7)
     pieces, _ = take(table(csv(rows(60))))
-    np.testing.assert_array_equal(whole.inputs, pieces.inputs)
-    np.testing.assert_allclose(whole.std, pieces.std)
+    one, other = whole.ragged("values"), pieces.ragged("values")
+    np.testing.assert_array_equal(one.flat, other.flat)
+    np.testing.assert_array_equal(one.offsets, other.offsets)
 
 
 def changed(row: int, column: int, cell: str) -> str:
@@ -175,24 +142,94 @@ def changed(row: int, column: int, cell: str) -> str:
         (changed(7, 3, "1,5"), "row 7: it has 6 cells, and the first row names 5"),
         (changed(7, 3, '"1,5"'), r"row 7, .*“1,5” isn't a number: .*\(1.5\)"),
         (changed(7, 3, "1\n"), "row 7: it has 4 cells"),
-        (csv(rows(classes=1)), "only one class, “class 0”"),
-        (csv(rows(12, classes=5)), "5 different labels for 12 sequences"),
-        (csv([*rows(13)[:-2], ["t", "0", "1", "1", "rare"]]), "“rare” has 1 sequence,"),
+        (csv(rows(101, classes=101)), "101 different labels for 101 items"),
         (csv([]), "a header and no rows"),
-        ("\n", "must name the columns"),
+        ("\n", "is empty"),
         (csv(rows(), "1,2,3,4,5"), "sequence, step, label is missing; there is “1”, “2”"),
-        (csv(rows(), "sequence,step,x,y,class"), "label is missing"),
+        (csv(rows(), "sequence,step,x,y,kind"), "label is missing"),
+        (csv(rows(), "sequence,step,x,y,label").replace("label", "l\0bel", 1), "label is missing"),
         (csv(rows(), "sequence,step,x,X,label"), "two columns are named “X”"),
         (csv(rows(), "sequence,step,x,,label"), "column 4 has no name"),
         (csv([[r[0], r[1], r[4]] for r in rows()], "sequence,step,label"), "has no feature"),
         (changed(4, 4, '"open'), "row 4: .*quotation mark"),
-        (csv(rows()).encode("utf-16"), "UTF-16: save it as"),
-        (csv(rows()).replace("class", "clé").encode("latin-1"), "isn't encoded as UTF-8"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_in_a_table_is_found(table, take, text, sentence):
     with pytest.raises(BadInput, match=sentence):
-        take(table(text))
+        take(table(text), kind="sequences")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1", "gb18030"])
+def test_other_encodings_are_read(table, take, encoding):
+    name = "类别" if encoding == "gb18030" else "clé"
+    data, said = take(table(csv(rows()).replace("class", name).encode(encoding)))
+    assert data.classes == (f"{name} 0", f"{name} 1")
+    assert said.meta["columns"]["label"] == "label"
+
+
+def test_columns_of_other_names_are_chosen(table, take):
+    path = table(csv(rows(), "who,when,x,y,kind"))
+    columns = {"sequence": "who", "step": "when", "label": "kind"}
+    data, _ = take(path, kind="sequences", columns=columns)
+    assert data.classes == ("class 0", "class 1")
+    data, said = take(path, kind="sequences", columns=columns | {"label": ""})
+    assert data.labels is None
+    assert said.provides == ("sequence",)
+    assert data.manifest.groups == ("kind",)
+    with pytest.raises(BadInput, match="has no column “time”") as problem:
+        take(path, kind="sequences", columns=columns | {"step": "time"})
+    assert problem.value.field == "columns"
+
+
+def test_texts_that_stay_the_same_in_a_sequence_are_groups(table, take):
+    cells = [[*row, f"speaker {int(row[0][1:]) % 4}"] for row in rows(24)]
+    path = table(csv(cells, "sequence,step,x,y,label,speaker"))
+    data, _ = take(path, group="speaker")
+    assert data.manifest.features == ("x", "y")
+    assert data.group("speaker")[data.names.index("s6")] == "speaker 2"
+    speakers = np.array(data.group("speaker"))
+    parts = [set(speakers[data.rows(split)]) for split in ("train", "validation", "test")]
+    assert sum(map(len, parts)) == 4
+    cells[1][5] = "another"
+    with pytest.raises(BadInput, match="row 3, column “speaker”: “another” isn't a number"):
+        take(table(csv(cells, "sequence,step,x,y,label,speaker")))
+
+
+def test_numbers_can_be_groups_when_that_is_asked_for(table, take):
+    cells = [[*row, str(int(row[0][1:]) % 4)] for row in rows(24)]
+    data, _ = take(table(csv(cells, "sequence,step,x,y,label,patient")), group="patient")
+    assert data.manifest.features == ("x", "y")
+    assert set(data.group("patient")) == set("0123")
+
+
+def test_a_column_may_name_the_splits(table, take):
+    cells = [[*row, "test" if row[0] == "s5" else "train"] for row in rows(24)]
+    data, _ = take(table(csv(cells, "sequence,step,x,y,label,split")))
+    assert [data.names[row] for row in data.rows("test")] == ["s5"]
+    assert data.version.rule.how == "given"
+
+
+def test_sequences_with_holes_can_be_left_out(table, take):
+    cells = rows()
+    cells[0][2], cells[1][2], cells[9][3], cells[20][4] = "", "nan", "left", ""
+    with pytest.raises(BadInput, match="row 22, column “label”: it is empty") as problem:
+        take(table(csv(cells)))
+    assert problem.value.field == "skip_broken"
+    data, said = take(table(csv(cells)), skip_broken=True)
+    bad = {cells[i][0] for i in (0, 9, 20)}
+    assert set(data.names) == {row[0] for row in rows()} - bad
+    assert any(
+        "3 sequences were left out" in w and "row 11, column “y”" in w for w in said.warnings
+    )
+    for item, name in enumerate(data.names):
+        expected = [[float(r[2]), float(r[3])] for r in rows() if r[0] == name]
+        np.testing.assert_array_equal(data.ragged("values")[item], np.float32(expected))
+
+
+def test_one_step_is_a_sequence(table, take):
+    cells = [[f"s{i}", "0", str(i), "1", f"class {i % 2}"] for i in range(12)]
+    data, _ = take(table(csv(cells)))
+    assert set(data.ragged("values").lengths) == {1}
 
 
 def test_a_quote_left_open_over_a_long_table_is_found(table, take):
@@ -214,8 +251,7 @@ Y = np.arange(12) % 2
 
 
 def sequence(data, name: str) -> np.ndarray:
-    item = data.names.index(name)
-    return data.inputs[data.offsets[item] : data.offsets[item + 1]]
+    return data.ragged("values")[data.names.index(name)]
 
 
 @pytest.mark.parametrize("x", [X, X.astype(np.int16), np.asfortranarray(X), X.astype(">f8")])
@@ -233,8 +269,9 @@ def test_ragged_and_padded_arrays_give_the_same(arrays, take):
     ragged = np.concatenate([x[:n] for x, n in zip(X, lengths, strict=True)])
     first, _ = take(arrays(x=ragged, lengths=lengths, y=Y))
     second, _ = take(arrays(x=X, lengths=lengths, y=Y))
-    np.testing.assert_array_equal(first.inputs, second.inputs)
-    np.testing.assert_array_equal(first.offsets, second.offsets)
+    one, other = first.ragged("values"), second.ragged("values")
+    np.testing.assert_array_equal(one.flat, other.flat)
+    np.testing.assert_array_equal(one.offsets, other.offsets)
     np.testing.assert_array_equal(sequence(first, "3"), X[3, :5])
 
 
@@ -278,8 +315,7 @@ def holed(*at: int) -> np.ndarray:
         ({"x": X, "y": np.array(["a", ""] * 6)}, r"y\[1\] is empty"),
         ({"x": X, "y": X}, "must be \\(N,\\)"),
         ({"x": X.astype(complex), "y": Y}, "x holds complex"),
-        ({"x": X, "y": Y * 0}, "only one class"),
-        ({"x": X, "y": np.arange(12)}, "12 different labels for 12 sequences"),
+        ({"x": np.ones((101, 2)), "y": np.arange(101)}, "101 different labels for 101 items"),
         ({"x": X, "lengths": [9] * 12, "y": Y}, "lengths goes up to 9, and x has 5"),
         ({"x": X[0], "lengths": [2, 2], "y": [0, 1]}, "lengths adds up to 4, and x has 5"),
         ({"x": X[0], "lengths": [5, 0], "y": [0, 1]}, "lengths must be whole numbers above 0"),
@@ -288,6 +324,25 @@ def holed(*at: int) -> np.ndarray:
 def test_what_is_wrong_in_arrays_is_found(arrays, take, content, sentence):
     with pytest.raises(BadInput, match=sentence):
         take(arrays(**content))
+
+
+def test_sequences_with_holes_in_arrays_can_be_left_out(arrays, take):
+    data, said = take(arrays(x=holed(3, 1, 2), y=Y), skip_broken=True)
+    assert data.names == tuple(str(i) for i in range(12) if i != 3)
+    np.testing.assert_array_equal(sequence(data, "4"), X[4])
+    assert any("“3”" in warning and "x[3, 1, 2]" in warning for warning in said.warnings)
+
+
+def test_padding_may_hold_anything(arrays, take):
+    data, _ = take(arrays(x=holed(3, 4), y=Y, lengths=[5, 5, 5, 4] + [5] * 8))
+    np.testing.assert_array_equal(sequence(data, "3"), X[3, :4])
+    with pytest.raises(BadInput, match="padded with NaN, add an array lengths"):
+        take(arrays(x=holed(3, 4), y=Y))
+
+
+def test_other_arrays_are_groups(arrays, take):
+    data, _ = take(arrays(x=X, y=Y, patient=np.arange(12) // 3), group="patient")
+    assert data.group("patient")[4] == "1"
 
 
 class Trap:
@@ -328,3 +383,118 @@ def test_a_damaged_npz_is_refused(arrays, take):
     path.write_bytes(raw)
     with pytest.raises(BadInput, match="damaged"):
         take(path)
+
+
+# --- .ts ------------------------------------------------------------------------------------
+
+HEAD = """# A comment: with colons, and commas
+@problemName Moves
+@timeStamps false
+@missing false
+@univariate false
+@dimensions 2
+@equalLength false
+@classLabel true up down
+@data
+"""
+
+
+def cases(count: int = 12) -> list[str]:
+    """Cases of 2, 3, 4, … steps in two dimensions."""
+    return [
+        ",".join(str(i + t / 10) for t in range(2 + i % 3))
+        + ":" + ",".join(str(-t) for t in range(2 + i % 3)) + (":up" if i % 2 else ":down")
+        for i in range(count)
+    ]  # fmt: skip
+
+
+def ts(lines: list[str], head: str = HEAD) -> str:
+    return head + "\n".join(lines) + "\n"
+
+
+def test_a_ts_file_arrives_whole(table, take):
+    data, said = take(table(ts(cases()), "Moves.ts"))
+    assert (said.card, said.provides) == ("ImportedSequences", ("sequence", "label"))
+    assert data.shape == (2,)
+    assert data.classes == ("down", "up")
+    for i, values in enumerate(data.ragged("values")[n] for n in range(12)):
+        expected = [[i + t / 10, -t] for t in range(2 + i % 3)]
+        np.testing.assert_array_equal(values, np.float32(expected))
+        assert data.labels[i] == i % 2
+
+
+def test_train_and_test_files_are_one_dataset_with_splits(table, take):
+    train = table(ts(cases(12)), "Moves_TRAIN.ts")
+    test = table(ts(cases(4)), "Moves_TEST.ts")
+    data, _ = take([train, test])
+    counts = {split: len(data.rows(split)) for split in ("train", "validation", "test")}
+    assert counts == {"train": 10, "validation": 2, "test": 4}
+    other = table(ts(cases(4)), "Others.ts")
+    with pytest.raises(BadInput, match="not all of their names say train"):
+        take([train, other])
+
+
+def test_a_zip_of_ts_files_is_read(pack, take):
+    path = pack({"a/M_TRAIN.ts": ts(cases()).encode(), "a/M_TEST.ts": ts(cases(3)).encode(),
+                 "a/M.txt": b"about it"}, "Moves.zip")  # fmt: skip
+    data, _ = take(path, kind="sequences")
+    assert len(data) == 15
+    assert len(data.rows("test")) == 3
+
+
+def test_one_dimension_time_stamps_and_no_labels_are_read(table, take):
+    head = "@problemName a\n@univariate true\n@classLabel true 1 2\n@data\n"
+    data, _ = take(table(ts([f"{i},{i}:{1 + i % 2}" for i in range(8)], head), "a.ts"))
+    assert data.shape == (1,)
+    head = "@timestamps true\n@classLabel true a b\n@data\n"
+    line = "(1 Jan 00:00,1.5),(2 Jan 00:00,2):(1 Jan 00:00,3),(2 Jan 00:00,4):"
+    data, said = take(table(ts([line + "ab"[i % 2] for i in range(8)], head), "b.ts"))
+    np.testing.assert_array_equal(data.ragged("values")[3], [[1.5, 3], [2, 4]])
+    assert any("time stamps were left out" in warning for warning in said.warnings)
+    head = "@univariate true\n@classLabel false\n@data\n"
+    data, _ = take(table(ts(["1,2,3"] * 8, head), "c.ts"))
+    assert data.labels is None
+
+
+@pytest.mark.parametrize(
+    ("case", "sentence"),
+    [
+        ("1,2:3,4:5,6:up", "line 13: it has 3 dimensions, and there must be 2"),
+        ("1,2:up", "line 13: it has 1 dimension, and there must be 2"),
+        ("1,2,3:4,5:up", r"line 13: its dimensions have unequal lengths \(2 to 3 steps\)"),
+        ("1,2:3,?:up", "line 13: dimension 2, value 2: “[?]” is missing"),
+        ("1,NaN:3,4:up", "line 13: dimension 1, value 2: “NaN” isn't a finite number"),
+        ("1,2:3,1e39:up", "line 13: dimension 2, value 2: “1e39” isn't a finite number"),
+        ("1,x:3,4:up", "line 13: dimension 1, value 2: “x” isn't a number"),
+        ("1,2:3,4", "line 13: it has no label"),
+        ("1,2:3,4:", "line 13: it has no label"),
+        ("1,2::up", "line 13: dimension 2 is empty"),
+        ("1,2:3,4:left", "line 13: its label “left” isn't one of those"),
+    ],
+)
+def test_a_case_that_is_wrong_is_found_and_can_be_left_out(table, take, case, sentence):
+    lines = cases()
+    lines[3] = case
+    path = table(ts(lines), "Moves.ts")
+    with pytest.raises(BadInput, match=sentence) as problem:
+        take(path)
+    assert problem.value.field == "skip_broken"
+    data, said = take(path, skip_broken=True)
+    assert data.names == tuple(str(i + 1) for i in range(12) if i != 3)
+    assert any("line 13" in warning for warning in said.warnings)
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (HEAD, "has no case after the line @data"),
+        (HEAD.replace("@data\n", ""), "has no line @data"),
+        ("@problemName a\n1,2:3:up\n", "line 2: “1,2:3:up” comes before the line @data"),
+        (HEAD.replace("@classLabel true up down", "@targetLabel true"), "not a class"),
+        (HEAD.replace("@dimensions 2", "@dimensions two"), "line 6: @dimensions must be a whole"),
+        ("export const x = 1;\n", "is no .ts file of sequences"),
+    ],
+)
+def test_a_ts_file_that_is_none_is_refused(table, take, text, sentence):
+    with pytest.raises(BadInput, match=sentence):
+        take(table(text, "Moves.ts"), kind="sequences")

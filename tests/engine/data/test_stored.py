@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 
 import numpy as np
@@ -20,28 +21,32 @@ def data(pack, take) -> Stored:
 
 
 def test_arrays_are_mapped_and_frozen(data):
-    for array in (data.inputs, data.labels, data.part("train").inputs):
+    for array in (data.images, data.labels, data.splits):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 0
 
 
-def test_parts_follow_one_another_and_hold_everything(data):
-    rows = np.concatenate([data.rows(split) for split in ("train", "validation", "test")])
-    assert rows.tolist() == list(range(10))
-    assert np.array_equal(data.part("test").inputs, data.inputs[data.rows("test")])
+def test_splits_hold_everything_once_in_order(data):
+    rows = [data.rows(split).tolist() for split in ("train", "validation", "test")]
+    assert all(part == sorted(part) for part in rows)
+    assert sorted(itertools.chain(*rows)) == list(range(10))
 
 
 def test_what_the_history_keeps_is_plain_json(pack, take):
     data, said = take(pack(class_folders("a", "b")))
     assert json.loads(json.dumps(said.meta)) == said.meta
-    assert said.meta == json.loads((data.folder / "manifest.json").read_text())
-    assert said.fingerprint == data.fingerprint
+    manifest = json.loads((data.folder / "manifest.json").read_text())
+    assert said.meta.items() >= manifest.items()
+    assert said.meta["version"] == 1
+    assert said.meta["classes"] == ["a", "b"]
+    assert said.fingerprint == data.manifest.fingerprint
 
 
 def test_another_file_has_another_fingerprint(pack, take):
     first, _ = take(pack(class_folders("a", "b")))
     second, _ = take(pack(class_folders("a", "c")))
-    assert first.fingerprint != second.fingerprint
+    assert first.manifest.fingerprint != second.manifest.fingerprint
+    assert first.version.fingerprint != second.version.fingerprint
 
 
 def test_a_folder_that_is_no_dataset_is_refused(tmp_path):
@@ -49,21 +54,29 @@ def test_a_folder_that_is_no_dataset_is_refused(tmp_path):
         Stored(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["manifest.json", "labels.npy", "images.npy", "names.json"])
+@pytest.mark.parametrize(
+    "name",
+    ["manifest.json", "images.npy", "names.json", "versions/1/version.json",
+     "versions/1/labels.npy", "versions/1/splits.npy"],
+)  # fmt: skip
 @pytest.mark.parametrize("damage", ["cut", "noise", "empty"])
 def test_damage_is_named(data, name, damage):
     path = data.folder / name
     raw = path.read_bytes()
     path.write_bytes({"cut": raw[: len(raw) // 2], "noise": b"\0" * len(raw), "empty": b""}[damage])
-    with pytest.raises(BadInput, match=rf"damaged \({name}\)"):
-        assert Stored(data.folder).names
+
+    def everything(opened: Stored) -> list[object]:
+        return [opened.names, opened.images]
+
+    with pytest.raises(BadInput, match=rf"damaged \({path.name}\)"):
+        everything(Stored(data.folder))
 
 
 def test_arrays_that_contradict_the_manifest_are_refused(data):
-    np.save(data.folder / "labels.npy", np.full(10, 7))
+    np.save(data.at / "labels.npy", np.full(10, 7))
     with pytest.raises(BadInput, match=r"labels.npy"):
         Stored(data.folder)
-    np.save(data.folder / "labels.npy", np.zeros(9, np.int64))
+    np.save(data.at / "labels.npy", np.zeros(9, np.int64))
     with pytest.raises(BadInput, match=r"labels.npy"):
         Stored(data.folder)
 

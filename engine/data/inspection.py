@@ -1,0 +1,402 @@
+"""What files seem to hold, from a few megabytes of them: shown for correction before the import."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from collections.abc import Generator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from engine.catalog import BadInput, Frozen
+from engine.data import images, npz, pairs, sequences, sound, text
+from engine.data.archive import compressed, listing, natural, one_line, shown
+from engine.data.kinds import TEXTS, form_of, kinds_of
+from engine.data.labelled import Layout, arrange, lay_out
+from engine.data.lines import encoding_of, ending, reading
+from engine.data.options import ImportOptions, Kind, Role, Step
+from engine.data.parts import Gathered, Groups, Part, gather, open_tables, same_columns, split_cell
+from engine.data.roles import Columns, pair_roles, plain, text_roles, written
+from engine.data.tables import Skipped, Table, open_table
+
+ROWS = 5
+CELL = 200
+"""Characters of a cell that are shown."""
+CLASSES = 20
+CHARACTERS = 4_000_000
+"""Of a table that are read, to count what is in it."""
+
+
+class Inspection(Frozen):
+    """What files seem to hold, and how they would be read."""
+
+    kind: Kind
+    kinds: tuple[Kind, ...]
+    """Those that they could be read as, the likeliest first."""
+    encoding: str = ""
+    delimiter: str = ""
+    columns: tuple[str, ...] = ()
+    roles: dict[Role, str] = Field(default_factory=dict)
+    """Which column is what."""
+    rows: tuple[tuple[str, ...], ...] = ()
+    """The first few, as text, cut where they are long."""
+    groups: tuple[str, ...] = ()
+    """Columns that items could be kept together by."""
+    items: int | None = None
+    """None where it isn't known without reading everything."""
+    classes: tuple[str, ...] = ()
+    """The first few names, in natural order."""
+    class_count: int = 0
+    splits: dict[str, int] = Field(default_factory=dict)
+    """Items of each split that the files name."""
+    notes: tuple[str, ...] = ()
+
+
+@dataclass
+class _Found:
+    """An inspection in the making."""
+
+    encoding: str = ""
+    delimiter: str = ""
+    columns: tuple[str, ...] = ()
+    roles: dict[Role, str] = field(default_factory=dict)
+    rows: list[tuple[str, ...]] = field(default_factory=list)
+    groups: tuple[str, ...] = ()
+    items: int | None = None
+    labels: Counter[str] = field(default_factory=Counter)
+    splits: Counter[str] = field(default_factory=Counter)
+    notes: list[str] = field(default_factory=list)
+
+    def laid_out(self, layout: Layout) -> None:
+        """What folders or a table say of an archive's files."""
+        self.items = len(layout.files)
+        self.labels.update(layout.labels or ())
+        self.splits.update(split for split in layout.splits if split)
+        self.groups = tuple(layout.groups)
+        self.notes += layout.warnings
+        for role, column in layout.columns.items():
+            if role in ("encoding", "delimiter"):
+                setattr(self, role, column)
+            else:
+                self.roles[role] = column  # type: ignore[index]  # its keys are roles
+        kinds = {"label": layout.labels, "transcript": layout.transcripts}
+        self.columns = ("file", *(name for name, values in kinds.items() if values is not None))
+        for number, entry in enumerate(layout.files[:ROWS]):
+            label = [layout.labels[number]] if layout.labels is not None else []
+            transcript = [layout.transcripts[number]] if layout.transcripts is not None else []
+            self.rows.append(tuple(map(_cut, (one_line(entry.name), *label, *transcript))))
+
+
+def inspect(
+    sources: Sequence[Path], kind: Kind | None = None, options: ImportOptions | None = None
+) -> Inspection:
+    """Look at files without importing them. BadInput as an import would raise it.
+
+    What an import would only ask for (which column holds the labels) is a note here.
+    """
+    options = options or ImportOptions()
+    for path in sources:
+        if not path.exists():
+            raise BadInput(f"There is no file {path}")
+    kinds = kinds_of(sources)
+    kind = kind or kinds[0]
+    found = _Found()
+    with tempfile.TemporaryDirectory(prefix="anneal-") as scratch:
+        _look(list(sources), kind, options, Path(scratch), found)
+    classes = sorted(found.labels, key=natural)
+    return Inspection(
+        kind=kind, kinds=tuple(dict.fromkeys((*kinds, kind))), encoding=found.encoding,
+        delimiter=found.delimiter, columns=found.columns, roles=found.roles,
+        rows=tuple(found.rows[:ROWS]), groups=found.groups, items=found.items,
+        classes=tuple(classes[:CLASSES]), class_count=len(classes), splits=dict(found.splits),
+        notes=tuple(found.notes),
+    )  # fmt: skip
+
+
+def _look(
+    sources: list[Path], kind: Kind, options: ImportOptions, scratch: Path, found: _Found
+) -> None:
+    packed = [path for path in sources if path.is_file() and compressed(path)]
+    if packed and form_of(packed[0]) == "archive":
+        found.notes.append(
+            f"{one_line(packed[0].name)} is compressed as a whole: what is in it is told when it "
+            "is imported"
+        )
+        return
+    if kind in ("text", "pairs"):
+        gathered = _drained(gather(sources, scratch))
+        (_text if kind == "text" else _pairs)(gathered, options, found)
+    elif kind == "sequences":
+        _sequences(sources, options, scratch, found)
+    elif all(path.is_file() and form_of(path) == "table" for path in sources):
+        parts = [Part(one_line(path.name), lambda path=path: path) for path in sources]  # type: ignore[misc]
+        _table(parts, options, kind, found)
+    elif form_of(sources[0]) == "arrays":
+        _arrays(sources[0], found)
+    else:
+        _files(sources[0], kind, options, scratch, found)
+
+
+def _drained(steps: Generator[Step, None, Any]) -> Any:
+    """What a generator returns, its steps left unsaid."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+# --- images and sound -----------------------------------------------------------------------
+
+
+def _files(source: Path, kind: Kind, options: ImportOptions, scratch: Path, found: _Found) -> None:
+    opened, entries = _drained(listing(source, scratch))
+    name = one_line(source.name)
+    if kind == "images":
+        layout = lay_out(
+            opened, entries, name, wanted=images.is_image, noun="images", files=images.FILES,
+            options=options, unlabelled=True,
+        )  # fmt: skip
+    else:
+        layout = lay_out(
+            opened, entries, name, wanted=sound.is_sound, noun="recordings", files=sound.FILES,
+            options=options, transcripts=True,
+        )  # fmt: skip
+    found.laid_out(layout)
+    for entry in layout.tables[:1]:  # its own rows say more than what became of them
+        with opened.reading() as read:
+            table = open_table(
+                read(entry, None), one_line(entry.name),
+                encoding=options.encoding, delimiter=options.delimiter,
+            )  # fmt: skip
+        found.columns = table.columns
+        found.rows = [tuple(map(_cut, row)) for row in table.first(ROWS, CHARACTERS)[1]]
+
+
+def _arrays(source: Path, found: _Found) -> None:
+    with npz.opened(source) as arrays:
+        for name in arrays.names[:20]:
+            said = arrays.described(name)
+            found.notes.append(f"{name}: {said.dtype}, {' × '.join(map(str, said.shape))}")
+        for name in ("y", "labels"):
+            if name in arrays.names:
+                found.labels.update(arrays.labels(name))
+                found.items = found.labels.total()
+
+
+# --- tables ---------------------------------------------------------------------------------
+
+
+def _roles(table: Table, kind: Kind, options: ImportOptions, found: _Found) -> dict[Role, str]:
+    """The columns' roles; what an import would ask for is noted."""
+    try:
+        if kind == "text":
+            return text.roles_of(table, options)
+        if kind == "pairs":
+            return pairs.roles_of(table, options)
+    except BadInput as problem:
+        if problem.field != "columns":
+            raise
+        found.notes.append(str(problem))
+        with suppress(BadInput):
+            if kind == "text":
+                return text_roles(Columns(table), options.columns)
+            return pair_roles(Columns(table), options.columns) or {}
+        return {}
+    known = sequences.NAMES
+    called = {plain(name): name for name in reversed(table.columns)}
+    roles = {
+        role: next(called[name] for name in names if name in called)
+        for role, names in known.items()
+        if role not in options.columns and any(name in called for name in names)
+    }
+    return {**roles, **{role: name for role, name in options.columns.items() if name}}
+
+
+def _table(parts: Sequence[Part], options: ImportOptions, kind: Kind, found: _Found) -> None:
+    """The first rows of tables, and what can be counted in a few megabytes of them."""
+    first: Table | None = None
+    groups = Groups((), {}, None)
+    count, left, whole = 0, CHARACTERS, True
+    blank: list[int] = []
+    series: set[str] = set()
+    for _, opened in open_tables(parts, options):
+        table = opened.table
+        if first is None:
+            first = table
+            found.roles = _roles(table, kind, options, found)
+            found.columns, found.encoding = table.columns, table.encoding
+            found.delimiter = table.delimiter
+            found.notes += table.notes
+            groups = Groups(table.columns, found.roles, options.group)
+        same_columns(table, first, list(found.roles.values()))
+        at = {role: table.columns.index(name) for role, name in found.roles.items()}
+        names = table.classes.get(found.roles.get("label", ""), ())
+        skipped = Skipped()
+        for row, cells in table.rows(skipped=skipped):
+            if len(found.rows) < ROWS:
+                found.rows.append(tuple(map(_cut, cells)))
+            left -= 20 + sum(len(cell) for cell in cells if isinstance(cell, str | bytes))
+            if left < 0:
+                whole = False
+                break
+            count += 1
+            if "label" in at:
+                if label := written(cells[at["label"]], names):
+                    found.labels[label] += 1
+                else:
+                    blank.append(row)
+            if "sequence" in at:
+                series.add(written(cells[at["sequence"]]))
+            split = split_cell(cells[at["split"]]) if "split" in at else opened.split
+            if split:
+                found.splits[split] += 1
+            if set(groups.columns) <= set(table.columns):
+                groups.add(
+                    {name: cells[table.columns.index(name)] for name in groups.columns}, count
+                )
+        for row, why in skipped.first:
+            found.notes.append(f"{table.name}, {table.row} {row:,}: {why}")
+        if not whole:
+            break
+    assert first is not None
+    if kind not in ("images", "sound"):
+        found.groups = tuple(groups.found())
+    if blank:
+        rows = ", ".join(f"{row:,}" for row in blank[:10])
+        more = f" and {len(blank) - 10:,} more" if len(blank) > 10 else ""
+        found.notes.append(f"{first.name}: the label is blank in row {rows}{more}")
+    if whole:
+        found.items = len(series) if kind == "sequences" and series else count
+        return
+    found.splits.clear()
+    if first.length is not None and len(parts) == 1:
+        found.items = first.length
+    found.notes.append(f"Classes and groups are those of the first {count:,} rows")
+
+
+def _cut(cell: Any) -> str:
+    """A cell as it is shown."""
+    if isinstance(cell, dict) and isinstance(cell.get("bytes"), bytes):
+        cell = cell["bytes"]
+    if isinstance(cell, bytes):
+        return f"{len(cell):,} bytes"
+    said = "" if cell is None else one_line(str(cell)[: 4 * CELL])
+    return said if len(said) <= CELL else said[: CELL - 1] + "…"
+
+
+# --- text and pairs -------------------------------------------------------------------------
+
+
+def _text(gathered: Gathered, options: ImportOptions, found: _Found) -> None:
+    there = text.arranged(gathered)
+    found.notes += there.notes
+    if there.form == "tables":
+        _table(there.parts, options, "text", found)
+        return
+    if there.form == "folders":
+        assert gathered.source is not None
+        layout = arrange(
+            gathered.entries, gathered.name,
+            wanted=lambda entry: ending(entry.path[-1]) in TEXTS, noun="texts",
+            files=".txt files", unlabelled=options.columns.get("label") == "",
+        )  # fmt: skip
+        found.laid_out(layout)
+        found.columns = ("file", "label", "text")
+        with gathered.source.reading() as read:
+            found.rows = [
+                (*row, _cut(_beginning(read(entry, 4 * CELL), options)))
+                for row, entry in zip(found.rows, layout.files, strict=False)
+            ]
+        return
+    labels = there.labels or [""] * len(there.parts)
+    for part, label, split in zip(there.parts, labels, there.splits, strict=True):
+        content = part.get()
+        found.encoding = encoding_of(content, part.name, options.encoding)
+        if there.form == "classes":
+            found.columns = ("text", "label")
+            with reading(content, part.name, found.encoding) as lines:
+                kept = [line.strip() for line in islice(lines, 20_000) if line.strip()]
+                done = next(lines, None) is None
+            found.labels[label] += len(kept)
+            found.rows += [(_cut(line), label) for line in kept[: ROWS // 2]]
+            if not done:
+                found.notes.append(f"{part.name} has more than 20,000 lines")
+        else:
+            found.columns = ("text",)
+            with reading(content, part.name, found.encoding, newline=None) as lines:
+                found.rows += [(_cut(p),) for p in islice(text.passages(lines), ROWS)]
+        if split and there.form == "classes":
+            found.splits[split] += len(kept)
+    if there.form == "classes" and not any("more than" in note for note in found.notes):
+        found.items = found.labels.total()
+    if there.form == "passages":
+        found.notes.append(
+            "Running text: it is cut to passages of 1,000 to 2,000 characters, and the last of "
+            "them are kept for validation and test"
+        )
+
+
+def _beginning(content: bytes, options: ImportOptions) -> str:
+    try:
+        return text.decoded(content, options.encoding)
+    except UnicodeError:  # cut within a character, perhaps
+        return content.decode("utf-8", "replace")
+
+
+def _pairs(gathered: Gathered, options: ImportOptions, found: _Found) -> None:
+    tables, aligned = pairs.arranged(gathered)
+    if tables:
+        _table(tables, options, "pairs", found)
+        return
+    (source, target), couples = pairs.coupled(aligned, options, gathered.name)
+    found.columns = (source, target)
+    found.roles = {"source": source, "target": target}
+    counted = True
+    for couple in couples:
+        contents = [(part, part.get()) for part in (couple.source, couple.target)]
+        firsts, counts = [], []
+        for part, content in contents:
+            found.encoding = encoding_of(content, part.name, options.encoding)
+            with reading(content, part.name, found.encoding, newline="\n") as lines:
+                firsts.append([_cut(line) for line in islice(lines, ROWS)])
+                for _ in islice(lines, 100_000):
+                    pass
+                counts.append(lines.number)
+                counted = counted and next(lines, None) is None
+        found.rows += list(zip(*firsts, strict=False))
+        if counts[0] != counts[1]:
+            found.notes.append(
+                f"{couple.source.name} has {counts[0]:,} lines and {couple.target.name} has "
+                f"{counts[1]:,}: they can't be aligned"
+            )
+        if couple.split:
+            found.splits[couple.split] += counts[0]
+        found.items = (found.items or 0) + counts[0]
+    if not counted:
+        found.items = None
+        found.splits.clear()
+
+
+# --- sequences ------------------------------------------------------------------------------
+
+
+def _sequences(
+    sources: Sequence[Path], options: ImportOptions, scratch: Path, found: _Found
+) -> None:
+    forms = [form_of(path) for path in sources]
+    if forms[0] == "table":
+        parts = [Part(one_line(path.name), lambda path=path: path) for path in sources]  # type: ignore[misc]
+        _table(parts, options, "sequences", found)
+    elif forms[0] == "arrays":
+        _arrays(sources[0], found)
+    elif forms[0] == "series":
+        for path in sources:
+            with reading(path, path.name, "utf-8") as lines:
+                heads = [line.strip() for line in islice(lines, 200) if line.startswith("@")]
+            found.notes += [f"{one_line(path.name)}: {shown(head)}" for head in heads[:8]]

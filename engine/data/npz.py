@@ -1,0 +1,157 @@
+"""NPZ files: arrays read a part at a time, and nothing in them ever unpickled."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.catalog import BadInput
+from engine.data.archive import one_line, shown
+
+
+@dataclass(frozen=True)
+class Described:
+    """What a .npy file's header says."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[Any]
+
+    @property
+    def count(self) -> int:
+        return int(np.prod(self.shape, dtype=object))
+
+
+class Arrays:
+    """The arrays of an opened NPZ. BadInput names the one that is wrong."""
+
+    def __init__(self, archive: zipfile.ZipFile, file: str) -> None:
+        self.archive, self.file = archive, file
+        self.names = [info.filename.removesuffix(".npy") for info in archive.infolist()]
+
+    def described(self, name: str) -> Described:
+        with self.stream(name) as (described, _):
+            return described
+
+    @contextmanager
+    def stream(self, name: str) -> Iterator[tuple[Described, IO[bytes]]]:
+        """An array's header, and its bytes after it."""
+        try:
+            content = self.archive.open(name + ".npy")
+        except KeyError:
+            content = self.archive.open(name)
+        with content:
+            yield self._header(content, name), content
+
+    def _header(self, stream: IO[bytes], name: str) -> Described:
+        try:
+            version = np.lib.format.read_magic(stream)
+            read_header = {
+                (1, 0): np.lib.format.read_array_header_1_0,
+                (2, 0): np.lib.format.read_array_header_2_0,
+            }[version]
+            shape, fortran, dtype = read_header(stream)
+        except (ValueError, KeyError, OSError):
+            raise BadInput(f"{self.file}: {name} isn't an array as np.savez writes it") from None
+        if dtype.hasobject:
+            raise BadInput(
+                f"{self.file}: {name} is an array of objects, which can hold code and isn't "
+                "opened. Save sequences of unequal length end to end: np.savez(path, "
+                "x=np.concatenate(list_of_arrays), lengths=[len(a) for a in "
+                "list_of_arrays], y=np.array(labels))"
+            )
+        return Described(shape, fortran, dtype)
+
+    def exactly(self, stream: IO[bytes], size: int, name: str) -> bytes:
+        """So many bytes of an array. BadInput when there are fewer."""
+        data = stream.read(size) if size else b""
+        if len(data) != size:
+            raise BadInput(f"{self.file}: {name} is shorter than it says: save it again")
+        return data
+
+    def array(self, name: str) -> npt.NDArray[Any]:
+        """A small array, whole."""
+        with self.stream(name) as (said, stream):
+            data = self.exactly(stream, said.count * said.dtype.itemsize, name)
+        order = "F" if said.fortran else "C"
+        return np.frombuffer(data, said.dtype).reshape(said.shape, order=order)  # type: ignore[call-overload,no-any-return]
+
+    def blocks(self, name: str, most: int) -> Iterator[npt.NDArray[Any]]:
+        """An array's items one after another, about `most` bytes of them at a time."""
+        with self.stream(name) as (said, stream):
+            if said.fortran and len(said.shape) > 1:  # its parts aren't next to each other
+                data = self.exactly(stream, said.count * said.dtype.itemsize, name)
+                yield np.frombuffer(data, said.dtype).reshape(said.shape, order="F")
+                return
+            size = said.dtype.itemsize * int(np.prod(said.shape[1:], dtype=object))
+            rows = max(1, most // size)
+            for start in range(0, said.shape[0], rows):
+                count = min(rows, said.shape[0] - start)
+                data = self.exactly(stream, count * size, name)
+                yield np.frombuffer(data, said.dtype).reshape(count, *said.shape[1:])
+
+    def labels(self, name: str) -> list[str]:
+        """One label for each item, as text. BadInput where they are no labels."""
+        y = self.array(name)
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = y[:, 0]
+        if y.ndim != 1 or not len(y):
+            raise BadInput(
+                f"{self.file}: {name} has shape {y.shape} and must be (N,): one label an item"
+            )
+        if y.dtype.kind == "f":
+            whole = np.isfinite(y) & (y == np.rint(y))
+            if not whole.all():
+                row = int(np.flatnonzero(~whole)[0])
+                raise BadInput(
+                    f"{self.file}: {name}[{row}] is {y[row]}: labels are whole numbers or texts"
+                )
+            y = y.astype(np.int64)
+        if y.dtype.kind not in "biuUS":
+            raise BadInput(
+                f"{self.file}: {name} holds {y.dtype}: labels are whole numbers or texts"
+            )
+        written = [
+            one_line(v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v))
+            for v in y.tolist()
+        ]
+        if "" in written:
+            raise BadInput(
+                f"{self.file}: {name}[{written.index('')}] is empty: every item needs a label"
+            )
+        return written
+
+
+def is_npz(path: Path) -> bool:
+    """Whether a file is a zip of .npy files, as np.savez writes."""
+    if path.is_dir():
+        return False
+    with path.open("rb") as file:
+        if file.read(2) != b"PK":
+            return False
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except (zipfile.BadZipFile, NotImplementedError, ValueError):
+        return False
+    return bool(names) and all(name.endswith(".npy") for name in names)
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Arrays]:
+    """The arrays of an NPZ. BadInput where it is damaged."""
+    file = one_line(path.name)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            yield Arrays(archive, file)
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as problem:
+        said = shown(str(problem), most=60)
+        raise BadInput(f"{file} is damaged ({said}): save it again") from None

@@ -1,0 +1,649 @@
+"""Tables as people keep them: CSV, TSV, JSON Lines and Parquet, read a row at a time.
+
+Encoding, delimiter, quoting and whether there is a header are found by themselves, from the
+beginning of the file. A row has the number that an editor shows: that of its first line.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from engine.catalog import BadInput
+from engine.data import archive, roles
+from engine.data.archive import compressed, one_line, shown
+from engine.data.limits import LIMITS
+from engine.data.lines import (
+    SAMPLE,
+    Content,
+    Lines,
+    Place,
+    beginning,
+    encoding_of,
+    ending,
+    longest_line,
+    reading,
+    too_long,
+)
+
+DELIMITERS = (",", "\t", ";", "|")
+ENDINGS = {".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet"}
+"""Of tables. What a file is, its content says; this is for those that lie in an archive."""
+JSON_ENDINGS = {".jsonl", ".ndjson", ".json"}
+SNIFFED = 2**18
+"""Characters of a table by which its delimiter is told."""
+LOOKED_AT = 500
+"""Rows by which it is told."""
+BATCH = 512
+"""Rows of a Parquet file that are in memory at a time."""
+
+# A cell that is too long is told by its row below; this one is for a mark that is never closed.
+csv.field_size_limit(longest_line())
+
+
+class Skipped:
+    """Rows that couldn't be read: how many, and the first few with what is wrong with them."""
+
+    def __init__(self, most: int = 5) -> None:
+        self.count, self.most = 0, most
+        self.first: list[tuple[int, str]] = []
+
+    def __len__(self) -> int:
+        return self.count
+
+    def add(self, row: int, why: str) -> None:
+        """One more; `why` is in words that follow the row's number."""
+        self.count += 1
+        if len(self.first) < self.most:
+            self.first.append((row, why))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table that was opened: nothing but its beginning has been read yet."""
+
+    columns: tuple[str, ...]
+    format: Literal["csv", "jsonl", "parquet"]
+    encoding: str
+    """As Python names it; "" for Parquet."""
+    delimiter: str
+    """"" where there is none."""
+    name: str = ""
+    header: bool = True
+    """Whether its first row names the columns; else they are called ``column 1``, ``column 2``."""
+    notes: tuple[str, ...] = ()
+    """What was found about it that a person should know, in sentences."""
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Columns whose whole numbers stand for names, as Hugging Face's `datasets` writes them."""
+    length: int | None = None
+    """Its rows, where the file says so."""
+    place: Place = field(default_factory=Place, compare=False, repr=False)
+    """How far the last iteration over its rows is."""
+    _rows: Callable[[Sequence[str] | None, Skip], Iterator[tuple[int, tuple[Any, ...]]]] = field(
+        default=lambda only, skip: iter(()), compare=False, repr=False
+    )
+
+    def rows(
+        self, only: Sequence[str] | None = None, skipped: Skipped | None = None
+    ) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        """Each row's number and its cells in the columns' order; those of a CSV are text.
+
+        `only` names the columns that are wanted: the others' cells may be None. BadInput at a row
+        that can't be read, unless there is a place for such: then it is added there and skipped.
+        """
+
+        def skip(row: int, why: str) -> None:
+            if skipped is None:
+                raise BadInput(f"{self.name}, {self.row} {row:,}: {why}", field="skip_broken")
+            skipped.add(row, why)
+
+        empty = True
+        for numbered in self._rows(only, skip):
+            empty = False
+            yield numbered
+        if empty and not skipped:
+            what = "a header and no rows" if self.format == "csv" else "no rows"
+            raise BadInput(f"{self.name} has {what}: add a row for each item")
+
+    @property
+    def row(self) -> str:
+        """What its rows are called: a JSON Lines file has lines."""
+        return "line" if self.format == "jsonl" else "row"
+
+    def first(self, rows: int, characters: int) -> tuple[list[int], list[tuple[Any, ...]]]:
+        """The numbers and the cells of its first rows, of those that can be read; maybe none."""
+        numbers: list[int] = []
+        cells: list[tuple[Any, ...]] = []
+        for number, row in self._rows(None, lambda row, why: None):
+            numbers.append(number)
+            cells.append(row)
+            characters -= sum(len(cell) for cell in row if isinstance(cell, str | bytes))
+            if len(cells) == rows or characters < 0:
+                break
+        return numbers, cells
+
+
+Skip = Callable[[int, str], None]
+
+
+def open_table(
+    source: Content,
+    name: str,
+    *,
+    encoding: str | None = None,
+    delimiter: str | None = None,
+    header: bool | None = None,
+) -> Table:
+    """A table from a file, or from the content of one that lies in an archive.
+
+    `name` is what messages call it. `encoding`, `delimiter` and `header` are found by themselves
+    where they aren't given. BadInput says what is wrong, where, and how to mend it.
+    """
+    name = one_line(name)
+    start = beginning(source, name, 64)
+    if not start.strip(b"\xef\xbb\xbf\xff\xfe\0 \t\r\n"):
+        raise BadInput(f"{name} is empty: get the file again")
+    if start.startswith(b"PAR1"):
+        return _parquet(source, name)
+    encoding = encoding_of(source, name, encoding)
+    sample, whole = _sample(source, name, encoding)
+    if delimiter is None and _is_json(sample, name):
+        return _jsonl(source, name, encoding)
+    return _csv(source, name, encoding, _delimiter(delimiter), header, sample, whole)
+
+
+def looks_like_table(source: Content, name: str) -> bool:
+    """Whether a text of any name is a table: its lines have as many cells as the first, and that
+    names columns, or the cells lie between tabs."""
+    sample, whole = _sample(source, name, encoding_of(source, name))
+    if sample.lstrip()[:1] == "{" and _is_json(sample, name):
+        return True
+    found = sniff(sample, whole=whole)
+    if found.width < 2 or found.fails or found.agreeing < 0.95:
+        return False
+    named = sum(cell.strip().casefold() in USUAL for cell in found.rows[0])
+    if named > 1 or (named and max(map(len, found.rows[0])) < 30):
+        return True
+    return _headerless(found.rows) or (found.dialect.delimiter == "\t" and len(found.rows) > 4)
+
+
+def _sample(source: Content, name: str, encoding: str) -> tuple[str, bool]:
+    """A text's beginning, its first line at least, and whether that is all of it."""
+    with reading(source, name, encoding) as lines:
+        sample = lines.read(SNIFFED).removeprefix("\ufeff")
+        while "\n" not in sample and "\r" not in sample and (more := lines.read(SNIFFED)):
+            sample += more
+            if len(sample) > longest_line():
+                raise too_long(name, 1)
+        return sample, len(sample) < SNIFFED and not lines.read(1)
+
+
+def _delimiter(said: str | None) -> str | None:
+    if said in (None, ""):
+        return None
+    delimiter = {"\\t": "\t", "tab": "\t"}.get(said or "", said or "")
+    if len(delimiter) != 1 or delimiter in '"\r\n\0':
+        raise BadInput(
+            f"The delimiter is {said!r} and must be one character, as , ; | or a tab",
+            field="delimiter",
+        )
+    return delimiter
+
+
+# --- CSV ------------------------------------------------------------------------------------
+
+
+class Dialect(NamedTuple):
+    """How a CSV is written."""
+
+    delimiter: str
+    quoted: bool = True
+    """Whether a quotation mark at a cell's beginning encloses it."""
+    escaped: bool = False
+    """Whether a backslash, not a second mark, goes before a mark in a cell."""
+
+    def reader(self, lines: Iterator[str] | Sequence[str]) -> Any:
+        return csv.reader(
+            lines,
+            delimiter=self.delimiter,
+            quoting=csv.QUOTE_MINIMAL if self.quoted else csv.QUOTE_NONE,
+            escapechar="\\" if self.escaped else None,
+            doublequote=not self.escaped,
+            skipinitialspace=self.delimiter in ",;",
+            strict=True,
+        )
+
+
+class Sniffed(NamedTuple):
+    """A dialect tried on the beginning of a table."""
+
+    dialect: Dialect
+    rows: list[list[str]]
+    """Up to `LOOKED_AT`, blank ones left out."""
+    fails: bool
+
+    @property
+    def width(self) -> int:
+        return len(self.rows[0]) if self.rows else 0
+
+    @property
+    def agreeing(self) -> float:
+        """Share of the rows that have as many cells as the first."""
+        return sum(len(row) == self.width for row in self.rows) / max(1, len(self.rows))
+
+    @property
+    def merit(self) -> tuple[bool, bool, float, bool, bool, int]:
+        """The greatest is how the table is written."""
+        named = bool(self.rows) and any(cell.strip().casefold() in USUAL for cell in self.rows[0])
+        tabbed = self.width > 1 and self.dialect.delimiter == "\t"  # no sentence has one
+        return self.width > 1, not self.fails, round(self.agreeing, 1), named, tabbed, self.width
+
+
+USUAL = frozenset(roles.NAMES)
+"""Names that columns often have: a delimiter that yields one is the more likely for it."""
+
+
+def sniff(sample: str, *, whole: bool, delimiter: str | None = None) -> Sniffed:
+    """How a table is written, by its beginning; `whole` says that the sample is all of it."""
+    lines = list(io.StringIO(sample, newline=""))
+    if not whole and len(lines) > 1:
+        lines.pop()  # cut somewhere
+    dialects = []
+    for mark in [delimiter] if delimiter else DELIMITERS:
+        dialects.append(Dialect(mark))
+        if '\\"' in sample:
+            dialects.append(Dialect(mark, escaped=True))
+        if mark in "\t|":
+            dialects.append(Dialect(mark, quoted=False))
+    if not delimiter and not sample.strip("".join(DELIMITERS) + " \r\n"):
+        return Sniffed(dialects[0], [], False)
+    # The first of equal merit stays: quotes as they should be, and the comma.
+    return max((_tried(dialect, lines, whole) for dialect in dialects), key=lambda s: s.merit)
+
+
+def _tried(dialect: Dialect, lines: list[str], whole: bool) -> Sniffed:
+    rows: list[list[str]] = []
+    fails = False
+    try:
+        for row in dialect.reader(lines):
+            if any(map(str.strip, row)):
+                rows.append(row)
+            if len(rows) == LOOKED_AT:
+                break
+    except csv.Error as problem:
+        # A sample may end within a cell.
+        fails = whole or "unexpected end" not in str(problem)
+    return Sniffed(dialect, rows, fails)
+
+
+def _csv(
+    source: Content,
+    name: str,
+    encoding: str,
+    delimiter: str | None,
+    header: bool | None,
+    sample: str,
+    whole: bool,
+) -> Table:
+    found = sniff(sample, whole=whole, delimiter=delimiter)
+    if not found.rows:
+        if found.fails:
+            raise _misquoted(name, 1, "unexpected end of data")
+        raise BadInput(f"{name} is empty: it holds nothing but blank lines")
+    first = [one_line(cell) for cell in found.rows[0]]
+    if len(first) > LIMITS.columns:
+        raise BadInput(f"{name} has {len(first):,} columns: at most {LIMITS.columns:,} can be read")
+    notes = []
+    if header is None:
+        header = not _headerless(found.rows)
+    if header:
+        if not first[0] and len(first) > 1 and _counts([row[0] for row in found.rows[1:]]):
+            first[0] = "column 1"  # pandas writes its index so
+        columns = _named(first, name)
+    else:
+        columns = tuple(f"column {i + 1}" for i in range(len(first)))
+        notes.append(
+            f"{name} has no row that names its columns: they are called column 1 to "
+            f"column {len(columns)}"
+        )
+    place = Place()
+
+    def rows(only: Sequence[str] | None, skip: Skip) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        with reading(source, name, encoding, place=place) as lines:
+            yield from _csv_rows(lines, found.dialect, len(columns), header, skip)
+
+    return Table(
+        columns, "csv", encoding, found.dialect.delimiter, name, header=header,
+        notes=tuple(notes), place=place, _rows=rows,
+    )  # fmt: skip
+
+
+def _csv_rows(
+    lines: Lines, dialect: Dialect, width: int, header: bool, skip: Skip
+) -> Iterator[tuple[int, tuple[str, ...]]]:
+    reader = dialect.reader(lines)
+    longest = LIMITS.text_characters
+    number = 1
+    while True:
+        first = number
+        try:
+            row = next(reader, None)
+        except csv.Error as problem:
+            raise _misquoted(lines.name, first, str(problem)) from None
+        if row is None:
+            return
+        number = reader.line_num + 1
+        if lines.nul:
+            lines.nul = False
+            skip(first, "it holds a NUL character, which no text has: take it out")
+            continue
+        if (len(row) != width or not row[0]) and not any(map(str.strip, row)):
+            continue  # spreadsheets end tables with rows of nothing
+        if header:
+            header = False
+            continue
+        if len(row) != width:
+            count = f"{len(row):,} cell{'s' * (len(row) != 1)}"
+            skip(first, f"it has {count}, and the first row names {width:,} columns. "
+                 f"A cell that holds {_spelled(dialect.delimiter)} or a line break must be in "
+                 "quotation marks")  # fmt: skip
+        elif sum(map(len, row)) > longest and max(map(len, row)) > longest:
+            skip(first, f"a cell has more than {longest:,} characters: shorten it")
+        else:
+            yield first, tuple(row)
+
+
+def _spelled(delimiter: str) -> str:
+    return {",": "a comma", ";": "a semicolon", "\t": "a tab"}.get(delimiter, f"“{delimiter}”")
+
+
+def _misquoted(name: str, row: int, problem: str) -> BadInput:
+    why = {
+        "unexpected end of data": "it begins a cell that goes on to the end of the file",
+        "field larger": f"it has a cell of more than {longest_line():,} characters",
+        "expected after": "text follows a quotation mark that closes a cell",
+    }
+    said = next((words for key, words in why.items() if key in problem), problem)
+    return BadInput(
+        f"{name}, row {row:,}: {said}. Look for a quotation mark that isn't closed, there or "
+        "before; inside a cell write two for one"
+    )
+
+
+def _named(cells: Sequence[str], name: str) -> tuple[str, ...]:
+    """The columns that a first row names. BadInput where a name lacks or comes twice."""
+    seen: set[str] = set()
+    for i, cell in enumerate(cells):
+        if not cell:
+            raise BadInput(f"{name}: column {i + 1} has no name: name it in the first row")
+        if cell.casefold() in seen:
+            raise BadInput(f"{name}: two columns are named {shown(cell)}: rename one")
+        seen.add(cell.casefold())
+    return tuple(cells)
+
+
+def _counts(cells: Sequence[str]) -> bool:
+    """Whether cells are 0, 1, 2 … or 1, 2, 3 …"""
+    return cells[:1] in (["0"], ["1"]) and cells == [
+        str(int(cells[0]) + i) for i in range(len(cells))
+    ]
+
+
+def _headerless(rows: list[list[str]]) -> bool:
+    """Whether the first row is an item already, where that is clear: one of its cells is a value
+    that comes again and again in its column, and another is a text as long as those below it."""
+    width = len(rows[0])
+    below = [row for row in rows[1:] if len(row) == width]
+    first = [cell.strip() for cell in rows[0]]
+    if len(below) < 4 or width < 2 or any(cell.casefold() in USUAL for cell in first):
+        return False
+    label = text = False
+    for i, cell in enumerate(first):
+        column = [row[i].strip() for row in below]
+        values = set(column)
+        long = len(cell) >= 20 and len(cell.split()) >= 4
+        if long or (len(cell) >= 8 and _dense(cell)):
+            text = text or sum(map(len, column)) / len(column) >= 12
+        elif cell in values and len(values) <= max(2, len(below) // 4):
+            label = True
+    return label and text
+
+
+def _dense(text: str) -> bool:
+    """Whether it is written without spaces between words, as Chinese and Japanese are."""
+    return sum(unicodedata.category(c) == "Lo" for c in text) > len(text) / 2
+
+
+def asked_header(columns: Mapping[Any, str]) -> bool | None:
+    """False where somebody chose a column by its number, as those of a table without header."""
+    return False if any(re.fullmatch(r"column [1-9]\d*", c) for c in columns.values()) else None
+
+
+# --- JSON Lines -----------------------------------------------------------------------------
+
+
+def _is_json(sample: str, name: str) -> bool:
+    start = sample.lstrip()[:1]
+    named = ending(name) in JSON_ENDINGS
+    if start == "[" and named:
+        raise BadInput(
+            f"{name} is one JSON list: save it as JSON Lines, each item an object in a line of "
+            "its own"
+        )
+    if start != "{":
+        return named
+    if named:
+        return True
+    try:
+        return isinstance(json.loads(sample.lstrip().splitlines()[0]), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _jsonl(source: Content, name: str, encoding: str) -> Table:
+    place = Place()
+
+    def objects(skip: Skip, upto: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
+        with reading(source, name, encoding, newline="\n", place=place) as lines:
+            done = 0
+            for line in lines:
+                done += len(line)
+                if line.isspace() or not line:
+                    continue
+                try:
+                    found = json.loads(line)
+                except RecursionError:
+                    skip(lines.number, "its lists or objects are nested too deep to be read")
+                except ValueError as problem:
+                    skip(lines.number, f"it isn't JSON ({problem}): each line must be a whole "
+                         "object, as {\"text\": \"…\", \"label\": \"…\"}")  # fmt: skip
+                else:
+                    if isinstance(found, dict):
+                        yield lines.number, found
+                    else:
+                        skip(lines.number, "it isn't an object: each line must be one, as "
+                             "{\"text\": \"…\", \"label\": \"…\"}")  # fmt: skip
+                if upto is not None and done > upto:
+                    return
+
+    seen: dict[str, bool] = {}
+    structs: list[Any] = []
+    missed = Skipped(1)
+    for number, found in objects(missed.add, SAMPLE):
+        seen.update(dict.fromkeys(found, True))
+        structs.append(found.get("translation"))
+        if len(seen) > LIMITS.columns:
+            raise BadInput(f"{name}, line {number:,}: there are more than {LIMITS.columns:,} "
+                           "names: give every object the same few")  # fmt: skip
+    if not seen:
+        for row, why in missed.first:
+            raise BadInput(f"{name}, line {row:,}: {why}", field="skip_broken")
+        raise BadInput(f"{name} has no rows: each line must be an object with the same names")
+    languages = _languages(structs, seen)
+    keys = _spread(seen, languages)
+    columns = [one_line(key) or f"column {i + 1}" for i, key in enumerate(keys)]
+    seen_names: set[str] = set()
+    for column in columns:
+        if column in seen_names:
+            raise BadInput(f"{name}: two names are shown as {shown(column)}: rename one")
+        seen_names.add(column)
+    longest = LIMITS.text_characters
+
+    def rows(only: Sequence[str] | None, skip: Skip) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        for number, found in objects(skip):
+            if languages:
+                found.update(found.pop("translation", None) or {})
+            cells = tuple(map(found.get, keys))
+            if any(isinstance(cell, str) and len(cell) > longest for cell in cells):
+                skip(number, f"a text has more than {longest:,} characters: shorten it")
+            else:
+                yield number, cells
+
+    return Table(tuple(columns), "jsonl", encoding, "", name, place=place, _rows=rows)
+
+
+def _languages(structs: Sequence[Any], columns: Mapping[str, Any]) -> list[str]:
+    """The languages of a column “translation” that holds ``{"en": …, "de": …}``."""
+    if "translation" not in columns or not structs:
+        return []
+    if not all(isinstance(one, dict) for one in structs if one is not None):
+        return []
+    names = list(dict.fromkeys(key for one in structs if one for key in one))
+    return [] if set(names) & set(columns) else names
+
+
+def _spread(columns: Mapping[str, Any], languages: list[str]) -> list[str]:
+    """The columns' names, “translation” replaced by its languages."""
+    return [
+        name
+        for column in columns
+        for name in (languages if languages and column == "translation" else [column])
+    ]
+
+
+# --- Parquet --------------------------------------------------------------------------------
+
+
+@contextmanager
+def _arrow(name: str) -> Iterator[None]:
+    """What pyarrow raises about a file's content, said to a person."""
+    import pyarrow
+
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as problem:
+        if isinstance(problem, BadInput) or getattr(problem, "errno", None):
+            raise
+        raise BadInput(
+            f"{name} is damaged or not whole ({one_line(str(problem))[:120]}): get the file again"
+        ) from None
+
+
+def _parquet(source: Content, name: str) -> Table:
+    import pyarrow.parquet
+
+    if isinstance(source, Path) and compressed(source):
+        raise BadInput(f"{name} is a Parquet file compressed as a whole: uncompress it")
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+
+    def opened() -> Any:
+        # Buffered: else a whole column of a group of rows is read at once.
+        content: Any = pyarrow.BufferReader(source) if isinstance(source, bytes) else source
+        return pyarrow.parquet.ParquetFile(content, buffer_size=2**20, pre_buffer=False)
+
+    with _arrow(name), opened() as file:
+        schema, meta = file.schema_arrow, file.metadata
+        total = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
+        count = meta.num_rows
+    if total > max(archive.HONEST_BYTES, archive.MOST_RATIO * size):
+        raise BadInput(
+            f"{name} would unpack to more than {archive.MOST_RATIO} times its size, as no table "
+            "of data does: it is damaged or made to fill the memory"
+        )
+    if len(schema.names) > LIMITS.columns:
+        raise BadInput(
+            f"{name} has {len(schema.names):,} columns: at most {LIMITS.columns:,} can be read"
+        )
+    if not schema.names:
+        raise BadInput(f"{name} has no columns")
+    original = _named([one_line(column) for column in schema.names], name)
+    known = dict.fromkeys(original, True)
+    languages: list[str] = []
+    if "translation" in known:
+        kind = schema.field(original.index("translation")).type
+        if pyarrow.types.is_struct(kind):
+            keys = [kind.field(i).name for i in range(kind.num_fields)]
+            languages = [] if set(keys) & set(known) else keys
+    columns = tuple(_spread(known, languages))
+    place = Place()
+    longest = LIMITS.text_characters
+
+    def rows(only: Sequence[str] | None, skip: Skip) -> Iterator[tuple[int, tuple[Any, ...]]]:
+        wanted = [
+            i for i, column in enumerate(original)
+            if only is None or column in only or (languages and column == "translation")
+        ]  # fmt: skip
+        number = 0
+        with _arrow(name), opened() as file:
+            batches = file.iter_batches(
+                BATCH, columns=[schema.names[i] for i in wanted], use_threads=False
+            )
+            for batch in batches:
+                lists: dict[str, Sequence[Any]] = {}
+                for column, values in zip([original[i] for i in wanted], batch, strict=True):
+                    cells = _values(values, number)
+                    if languages and column == "translation":
+                        for key in languages:
+                            lists[key] = [cell and cell.get(key) for cell in cells]
+                    else:
+                        lists[column] = cells
+                nothing = [None] * batch.num_rows
+                table = zip(*(lists.get(column, nothing) for column in columns), strict=True)
+                for row in table:
+                    number += 1
+                    if any(isinstance(cell, str) and len(cell) > longest for cell in row):
+                        skip(number, f"a text has more than {longest:,} characters: shorten it")
+                    else:
+                        yield number, row
+                place.share = number / max(1, count)
+
+    def _values(values: Any, before: int) -> list[Any]:
+        try:
+            found: list[Any] = values.to_pylist()
+        except UnicodeDecodeError:
+            for i in range(len(values)):
+                try:
+                    values[i].as_py()
+                except UnicodeDecodeError:
+                    raise BadInput(
+                        f"{name}, row {before + i + 1:,}: a text there isn't UTF-8: write the "
+                        "file again"
+                    ) from None
+            raise
+        return found
+
+    return Table(
+        columns, "parquet", "", "", name, classes=_class_names(schema.metadata), length=count,
+        place=place, _rows=rows,
+    )  # fmt: skip
+
+
+def _class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
+    """The names behind whole numbers, as Hugging Face's `datasets` keeps them in the schema."""
+    try:
+        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        return {
+            one_line(column): tuple(map(str, said["names"]))
+            for column, said in features.items()
+            if isinstance(said, dict) and said.get("_type") == "ClassLabel" and said.get("names")
+        }
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
+        return {}

@@ -1,0 +1,607 @@
+// Files in: uploaded, looked into, corrected, imported.
+
+import { attempt, button, count, say, segments, unique } from "./page.js";
+import { ask, bytes, el, text } from "./shell.js";
+
+const KINDS = ["images", "text", "pairs", "sound", "sequences"];
+const ROLES = {
+  images: ["file", "label", "split"],
+  text: ["text", "label", "split"],
+  pairs: ["source", "target", "split"],
+  sound: ["file", "label", "transcript", "split"],
+  sequences: ["sequence", "step", "label", "split"],
+};
+const ENCODINGS = [
+  "utf-8",
+  "utf-16",
+  "cp1252",
+  "latin-1",
+  "cp1250",
+  "cp1251",
+  "gb18030",
+  "big5",
+  "shift_jis",
+  "euc-kr",
+];
+const DELIMITERS = [
+  [",", "comma"],
+  ["\t", "tab"],
+  [";", "semicolon"],
+  ["|", "bar"],
+  [" ", "space"],
+];
+const SPLITS = ["train", "validation", "test"];
+const ACCEPTED =
+  ".zip,.tar,.tgz,.gz,.bz2,.xz,.csv,.tsv,.txt,.jsonl,.ndjson,.json,.parquet,.npz,.ts,.en,.de,.fr";
+
+/**
+ * The way in for files. `begun(id)` is called when their import has begun.
+ *
+ * Gives the element, `send(files, name, done)` for files that the page has made itself, and
+ * `retry(item)` for an import that failed and has kept its files.
+ */
+export function bringIn({ limit, begun }) {
+  /** Where the files are: `{token}` of an upload, `{dataset}` of a failed import. */
+  let source = null;
+  let kind = null;
+  let told = {};
+  let found = null;
+  let asked = null;
+  let afterwards = () => {};
+
+  // --- choosing and sending ------------------------------------------------------------------
+
+  const file = el("input", {
+    type: "file",
+    accept: ACCEPTED,
+    multiple: true,
+    class: "an-visually-hidden",
+  });
+  const drop = el(
+    "label",
+    { class: "an-drop" },
+    el("b", {}, text("datasets.drop")),
+    el("span", { class: "an-help" }, text("bring.accepted")),
+    file,
+  );
+  const problem = el("p", { class: "an-problem", role: "alert", hidden: true });
+  const bar = el("i");
+  const words = el("span", { class: "an-help", role: "status" });
+  const stop = button(text("datasets.cancel"), () => {});
+  const progress = el(
+    "div",
+    { class: "an-sending", hidden: true },
+    el("div", { class: "an-bar" }, bar),
+    el("div", { class: "an-sending-line" }, words, stop),
+  );
+  const kinds = el(
+    "details",
+    { class: "an-what" },
+    el("summary", {}, text("bring.what")),
+    el(
+      "dl",
+      {},
+      KINDS.flatMap((one) => [
+        el("dt", {}, text(`datasets.kind.${one}`)),
+        el("dd", {}, text(`bring.what.${one}`)),
+      ]),
+    ),
+  );
+  const looked = el("form", { class: "an-looked", novalidate: true, hidden: true });
+  const element = el("div", { class: "an-bring" }, drop, kinds, progress, problem, looked);
+
+  function complain(sentence = "") {
+    problem.textContent = sentence;
+    problem.hidden = !sentence;
+    if (sentence) problem.scrollIntoView({ block: "nearest" });
+  }
+
+  file.addEventListener("change", () => {
+    if (file.files.length) send([...file.files]);
+    file.value = "";
+  });
+
+  /** Uploads the files; those of an upload that waits are joined by them. */
+  async function send(files, name = null, done = () => {}) {
+    complain();
+    if (!files.length) return;
+    const total = files.reduce((sum, one) => sum + one.size, 0);
+    if (total > limit()) {
+      complain(text("upload.too_large", { limit: bytes(limit()) }));
+      return;
+    }
+    if (source?.dataset || name) await startOver();
+    if (name) nameField.value = name;
+    else nameField.placeholder ||= files[0].name.replace(/\.[^.]*$/, "");
+    afterwards = done;
+    let sent = 0;
+    let stopped = false;
+    let current = null;
+    stop.onclick = () => {
+      stopped = true;
+      current?.abort();
+    };
+    drop.hidden = kinds.hidden = true;
+    looked.hidden = true;
+    progress.hidden = false;
+    stop.hidden = false;
+    try {
+      for (const one of files) {
+        const before = sent;
+        const shown = (now) => {
+          bar.style.width = `${(100 * (before + now)) / Math.max(total, 1)}%`;
+          const values = { done: bytes(before + now), total: bytes(total) };
+          say(words, text("datasets.uploading", values));
+        };
+        shown(0);
+        const request = put(one, source?.token, shown);
+        current = request;
+        source = { token: await request.answer };
+        sent += one.size;
+        if (stopped) break;
+      }
+    } catch (trouble) {
+      if (!stopped) complain(trouble.message);
+      stopped = true;
+    }
+    progress.hidden = true;
+    if (stopped) await startOver({ keep: true });
+    else await inspect();
+  }
+
+  /** One file on its way: `answer` is its token, `abort()` ends it. fetch can't say how far it is. */
+  function put(one, token, moved) {
+    const query = new URLSearchParams([["file", one.name], ...(token ? [["token", token]] : [])]);
+    const request = new XMLHttpRequest();
+    const answer = new Promise((resolve, reject) => {
+      const fail = (sentence) => reject(new Error(sentence));
+      request.upload.addEventListener("progress", (event) => moved(event.loaded));
+      request.addEventListener("load", () => {
+        let said = {};
+        try {
+          said = JSON.parse(request.responseText);
+        } catch {
+          // not ours: the sentence below says what can be said
+        }
+        if (request.status === 200) resolve(said.token);
+        else fail(said.error ?? text("server.failed"));
+      });
+      request.addEventListener("error", () => fail(text("offline")));
+      request.addEventListener("abort", () => fail(""));
+    });
+    request.open("PUT", `/api/uploads?${query}`);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.send(one);
+    return { answer, abort: () => request.abort() };
+  }
+
+  /** Back to the choice of files; what was uploaded is removed. */
+  async function startOver({ keep = false } = {}) {
+    const before = source;
+    source = kind = found = null;
+    told = {};
+    asked?.abort();
+    nameField.value = nameField.placeholder = "";
+    looked.hidden = true;
+    progress.hidden = true;
+    drop.hidden = kinds.hidden = false;
+    if (!keep) complain();
+    if (before?.token) await attempt(() => ask("/api/uploads/drop", { body: before }));
+  }
+
+  window.addEventListener("pagehide", () => {
+    if (!source?.token) return;
+    fetch("/api/uploads/drop", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify(source),
+      keepalive: true,
+    });
+  });
+
+  /** Opens the settings of an import that failed. */
+  async function retry(item) {
+    await startOver();
+    source = { dataset: item.id };
+    kind = item.retry.kind ?? null;
+    const given = Object.entries(item.retry.options);
+    told = Object.fromEntries(given.filter(([, value]) => value !== null && value !== false));
+    nameField.value = item.name;
+    drop.hidden = kinds.hidden = true;
+    complain(item.reason);
+    await inspect();
+  }
+
+  // --- looking into them ---------------------------------------------------------------------
+
+  async function inspect() {
+    asked?.abort();
+    asked = new AbortController();
+    const mine = asked;
+    drop.hidden = kinds.hidden = true;
+    looked.classList.add("stale");
+    if (looked.hidden) {
+      progress.hidden = false;
+      stop.hidden = true;
+      say(words, text("bring.looking"));
+    }
+    go.disabled = true;
+    try {
+      const body = { ...source, kind, options: told };
+      const answer = await ask("/api/datasets/inspect", { body, signal: mine.signal });
+      if (mine !== asked) return;
+      if (answer.problem) complain(answer.problem.text);
+      else complain();
+      found = answer.problem
+        ? {
+            ...blank(),
+            ...found,
+            ...(kind ? { kind } : {}),
+            failed: answer.problem.field ?? "files",
+          }
+        : answer;
+      if (!answer.problem) kind ??= found.kind;
+      draw();
+    } catch (trouble) {
+      if (trouble.name === "AbortError" || mine !== asked) return;
+      if (trouble.status === 404) await startOver();
+      complain(trouble.message);
+    } finally {
+      if (mine === asked) {
+        looked.classList.remove("stale");
+        progress.hidden = true;
+      }
+    }
+  }
+
+  /** What is offered when the files couldn't be looked into. */
+  const blank = () => ({
+    kind: kind ?? "",
+    kinds: kind ? [kind] : KINDS,
+    encoding: told.encoding ?? "",
+    delimiter: told.delimiter ?? "",
+    columns: [],
+    roles: {},
+    rows: [],
+    groups: [],
+    items: null,
+    classes: [],
+    class_count: 0,
+    splits: {},
+    notes: [],
+  });
+
+  // --- the form of what was found ------------------------------------------------------------
+
+  const nameField = el("input", {
+    class: "an-input",
+    id: "import-name",
+    maxlength: 120,
+    autocomplete: "off",
+    "aria-describedby": "import-name-help",
+  });
+  const go = el("button", { type: "submit", class: "an-button primary" }, text("datasets.import"));
+  const more = el("input", { type: "file", multiple: true, class: "an-visually-hidden" });
+  more.addEventListener("change", () => {
+    if (more.files.length) send([...more.files]);
+    more.value = "";
+  });
+  const addMore = el("label", { class: "an-button" }, text("bring.more"), more);
+  const actions = el(
+    "div",
+    { class: "an-looked-actions" },
+    go,
+    addMore,
+    button(text("bring.over"), () => startOver(), { kind: "quiet" }),
+  );
+
+  function labelled(id, label, control, help = null) {
+    control.id = id;
+    control.classList.add("an-input");
+    if (help) control.setAttribute("aria-describedby", `${id}-help`);
+    return el(
+      "div",
+      { class: "an-field" },
+      el("label", { for: id }, label),
+      control,
+      help ? el("p", { class: "an-help", id: `${id}-help` }, help) : null,
+    );
+  }
+
+  function choice(choices, chosen, act) {
+    const node = el(
+      "select",
+      {},
+      choices.map(([value, label]) => el("option", { value }, label)),
+    );
+    node.value = chosen;
+    node.addEventListener("change", () => act(node.value));
+    return node;
+  }
+
+  /** Sets an option (null: as it finds by itself) and looks again. */
+  function tellIt(values) {
+    told = { ...told, ...values };
+    for (const [name, value] of Object.entries(values)) if (value === null) delete told[name];
+    inspect();
+  }
+
+  function draw() {
+    const focused = document.activeElement?.id;
+    const part = (name, ...children) =>
+      el(
+        "fieldset",
+        { class: "an-part" },
+        el("legend", {}, text(`bring.${name}`)),
+        ...children.filter(Boolean),
+      );
+    looked.replaceChildren(
+      ...[
+        part("found", summary(), reading(), notes()),
+        found.columns.length ? part("columns", choosable() ? roles() : null, table()) : null,
+        !found.columns.length && found.failed === "columns" ? part("columns", named()) : null,
+        part("split", splitting()),
+        part("rest", rest()),
+        actions,
+      ].filter(Boolean),
+    );
+    addMore.hidden = Boolean(source?.dataset);
+    looked.hidden = false;
+    go.disabled = Boolean(found.failed);
+    if (focused) looked.querySelector(`#${CSS.escape(focused)}`)?.focus({ preventScroll: true });
+  }
+
+  function summary() {
+    const facts = [
+      found.items === null || found.items === undefined
+        ? text("bring.items.unknown")
+        : text("form.items", { count: count(found.items) }),
+    ];
+    if (found.class_count) facts.push(text("form.classes", { count: count(found.class_count) }));
+    if (found.failed) return el("p", { class: "an-muted" }, text("bring.failed"));
+    const names = found.classes.length
+      ? `${found.classes.join(" · ")}${found.class_count > found.classes.length ? " …" : ""}`
+      : "";
+    return el(
+      "div",
+      { class: "an-summary", role: "status" },
+      el("p", {}, el("b", {}, facts.join(" · "))),
+      names ? el("p", { class: "an-muted an-small" }, names) : null,
+    );
+  }
+
+  function notes() {
+    return found.notes.length
+      ? el(
+          "ul",
+          { class: "an-notes" },
+          found.notes.map((words_) => el("li", {}, words_)),
+        )
+      : null;
+  }
+
+  function reading() {
+    const kinds_ =
+      found.kinds.includes(found.kind) || !found.kind ? found.kinds : [found.kind, ...found.kinds];
+    const offered = kinds_.map((one) => [one, text(`datasets.kind.${one}`)]);
+    if (!found.kind) offered.unshift(["", text("bring.by_itself")]);
+    const kindChoice = choice(offered, found.kind ?? "", (value) => {
+      kind = value || null;
+      tellIt({ columns: null, delimiter: null, encoding: null, group: null });
+    });
+    kindChoice.disabled = Boolean(source?.dataset);
+    const fields = [labelled("import-kind", text("bring.kind"), kindChoice)];
+    const asText = found.encoding || found.failed;
+    if (asText) {
+      const known = found.encoding && !ENCODINGS.includes(found.encoding) ? [found.encoding] : [];
+      const encodings = [...known, ...ENCODINGS].map((one) => [one, one.toUpperCase()]);
+      if (!found.encoding) encodings.unshift(["", text("bring.by_itself")]);
+      fields.push(
+        labelled(
+          "import-encoding",
+          text("bring.encoding"),
+          choice(encodings, found.encoding, (encoding) => tellIt({ encoding: encoding || null })),
+        ),
+      );
+    }
+    if (found.delimiter || (found.failed && asText)) {
+      const delimiters = DELIMITERS.map(([one, name]) => [one, text(`bring.delimiter.${name}`)]);
+      if (!found.delimiter) delimiters.unshift(["", text("bring.by_itself")]);
+      else if (!DELIMITERS.some(([one]) => one === found.delimiter)) {
+        delimiters.unshift([found.delimiter, found.delimiter]);
+      }
+      fields.push(
+        labelled(
+          "import-delimiter",
+          text("bring.delimiter"),
+          choice(delimiters, found.delimiter, (one) => tellIt({ delimiter: one || null })),
+        ),
+      );
+    }
+    return el("div", { class: "an-three" }, fields);
+  }
+
+  /** Of an archive of folders, the columns are only what is shown of it. */
+  const choosable = () =>
+    !["images", "sound"].includes(found.kind) || Object.keys(found.roles).length > 0;
+
+  function roles() {
+    // The table inside an archive has columns beside those that are shown.
+    const known = new Set([...Object.values(found.roles), ...found.columns, ...found.groups]);
+    const columns = [["", text("bring.no_column")], ...[...known].map((one) => [one, one])];
+    const all = ROLES[found.kind] ?? [];
+    const now = Object.fromEntries(all.map((role) => [role, found.roles[role] ?? ""]));
+    return el(
+      "div",
+      { class: "an-three" },
+      all.map((role) =>
+        labelled(
+          `import-role-${role}`,
+          text(`data.role.${role}`),
+          choice(columns, now[role], (column) => tellIt({ columns: { ...now, [role]: column } })),
+        ),
+      ),
+    );
+  }
+
+  /** The columns by their names, where the files couldn't be looked into without them. */
+  function named() {
+    if (!kind) return el("p", { class: "an-muted an-small" }, text("bring.kind_first"));
+    return el(
+      "div",
+      { class: "an-three" },
+      ROLES[kind].map((role) => {
+        const input = el("input", { autocomplete: "off", value: told.columns?.[role] ?? "" });
+        input.addEventListener("change", () => {
+          const { [role]: _, ...others } = told.columns ?? {};
+          const name = input.value.trim();
+          tellIt({ columns: name ? { ...others, [role]: name } : others });
+        });
+        return labelled(`import-role-${role}`, text(`data.role.${role}`), input);
+      }),
+    );
+  }
+
+  function table() {
+    const used = new Map(Object.entries(found.roles).map(([role, column]) => [column, role]));
+    return el(
+      "div",
+      { class: "an-table", tabindex: 0, role: "group", "aria-label": text("bring.rows") },
+      el(
+        "table",
+        {},
+        el("caption", { class: "an-visually-hidden" }, text("bring.rows")),
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            found.columns.map((name) =>
+              el(
+                "th",
+                { scope: "col", class: used.has(name) ? "used" : null },
+                name,
+                used.has(name) ? el("small", {}, text(`data.role.${used.get(name)}`)) : null,
+              ),
+            ),
+          ),
+        ),
+        el(
+          "tbody",
+          {},
+          found.rows.map((row) =>
+            el(
+              "tr",
+              {},
+              row.map((cell) => el("td", { dir: "auto" }, cell)),
+            ),
+          ),
+        ),
+      ),
+    );
+  }
+
+  function splitting() {
+    const given = SPLITS.filter((split) => found.splits[split]);
+    const byFile = given.length > 1 && told.split !== "random";
+    const how = told.group ? "group" : byFile ? "given" : "random";
+    const ways = [["random", text("bring.split.random")]];
+    if (given.length > 1 || told.split) ways.unshift(["given", text("bring.split.given")]);
+    if (found.groups.length) ways.push(["group", text("bring.split.group")]);
+    const set = (way) => {
+      if (way === "given") tellIt({ split: null, group: null });
+      else tellIt({ split: "random", group: way === "group" ? found.groups[0] : null });
+    };
+    const sizes = given.map(
+      (split) => `${text(`datasets.${split}_split`)} ${count(found.splits[split])}`,
+    );
+    const parts = [];
+    if (ways.length > 1) parts.push(segments(text("bring.split"), ways, how, set));
+    if (how === "given") {
+      parts.push(el("p", { class: "an-muted an-small" }, sizes.join(" · ")));
+      return el("div", { class: "an-splitting" }, parts);
+    }
+    const numbers = [
+      numeric("validation", { min: 0.01, max: 0.4, step: 0.01, usual: 0.1 }),
+      numeric("test", { min: 0.01, max: 0.4, step: 0.01, usual: 0.1 }),
+      numeric("seed", { min: 0, step: 1, usual: 0 }),
+    ];
+    if (how === "group") {
+      const columns = found.groups.map((one) => [one, one]);
+      numbers.unshift(
+        labelled(
+          "import-group",
+          text("data.split.column"),
+          choice(columns, told.group, (group) => tellIt({ group })),
+          text("bring.group.help"),
+        ),
+      );
+    }
+    parts.push(el("div", { class: "an-three" }, numbers));
+    return el("div", { class: "an-splitting" }, parts);
+  }
+
+  /** A number that is an option; nothing is looked into again for it. */
+  function numeric(name, { usual = "", ...attributes }, help = null) {
+    const input = el("input", { type: "number", autocomplete: "off", ...attributes });
+    input.value = told[name] ?? usual;
+    input.addEventListener("input", () => {
+      if (input.value === "" || Number(input.value) === usual) delete told[name];
+      else told[name] = Number(input.value);
+    });
+    return labelled(`import-${name}`, text(`datasets.${name}`), input, help);
+  }
+
+  function rest() {
+    const id = unique("skip");
+    const skip = el("input", { type: "checkbox", id, checked: Boolean(told.skip_broken) });
+    skip.addEventListener("change", () => {
+      if (found.failed) tellIt({ skip_broken: skip.checked || null });
+      else if (skip.checked) told.skip_broken = true;
+      else delete told.skip_broken;
+    });
+    const size = { min: 8, max: 512, step: 1, placeholder: text("bring.by_itself") };
+    const rate = { min: 4000, max: 48000, step: 1, placeholder: text("bring.by_itself") };
+    const name = labelled(
+      "import-name",
+      text("datasets.name"),
+      nameField,
+      text("datasets.name.help"),
+    );
+    nameField.disabled = Boolean(source?.dataset);
+    return el(
+      "div",
+      { class: "an-rest" },
+      el(
+        "div",
+        { class: "an-three" },
+        name,
+        found.kind === "images" ? numeric("size", size, text("datasets.size.help")) : null,
+        found.kind === "sound" ? numeric("rate", rate, text("datasets.rate.help")) : null,
+      ),
+      el("label", { class: "an-check", for: id }, skip, text("datasets.skip_broken")),
+    );
+  }
+
+  looked.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (go.disabled) return;
+    go.disabled = true;
+    complain();
+    try {
+      const body = { ...source, name: nameField.value.trim(), kind, options: told };
+      const path = source.dataset ? `/api/datasets/${source.dataset}/retry` : "/api/datasets";
+      const { dataset } = await ask(path, { body });
+      source = null; // its files are the import's now
+      afterwards();
+      await startOver();
+      begun(dataset);
+    } catch (trouble) {
+      go.disabled = false;
+      complain(trouble.message);
+    }
+  });
+
+  return { element, send, retry };
+}

@@ -1,0 +1,112 @@
+"""How items are divided: every one once, in proportion, groups whole, the same for a seed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from engine.catalog import BadInput
+from engine.data.splits import FEWEST, SPLITS, Rule, grouped, stratified
+
+SHARES = [0.05, 0.1, 0.25, 0.4]
+
+
+def together(parts):
+    return np.sort(np.concatenate([parts[split] for split in SPLITS])).tolist()
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_stratified_takes_each_item_once_in_order(share):
+    labels = np.random.default_rng(0).integers(0, 5, 200)
+    parts = stratified(labels, seed=1, validation=share, test=share)
+    assert together(parts) == list(range(200))
+    assert all((np.diff(rows) > 0).all() for rows in parts.values())
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_stratified_keeps_the_proportions_of_the_classes(share):
+    labels = np.repeat([0, 1, 2], [1000, 300, 20])
+    parts = stratified(labels, seed=0, validation=share, test=share)
+    for split in ("validation", "test"):
+        for label, size in enumerate([1000, 300, 20]):
+            assert abs((labels[parts[split]] == label).sum() - share * size) <= 1
+
+
+@pytest.mark.parametrize("size", range(1, 8))
+def test_a_class_is_always_trained_on_and_in_each_split_from_the_fewest_on(size):
+    for share in SHARES:
+        labels = np.repeat([0, 1], [size, 50])
+        parts = stratified(labels, seed=0, validation=share, test=share)
+        assert (labels[parts["train"]] == 0).any()
+        if size >= FEWEST:
+            assert all((labels[parts[split]] == 0).any() for split in SPLITS)
+
+
+def test_the_same_seed_divides_alike_and_another_does_not():
+    labels = np.zeros(100, np.int64)
+    first, again, other = (stratified(labels, seed=seed)["test"].tolist() for seed in (1, 1, 2))
+    assert first == again != other
+
+
+def test_other_classes_do_not_move_the_items_of_one():
+    labels = np.repeat([0, 1], [50, 50])
+    alone = stratified(labels[:50], seed=3)["test"]
+    beside = stratified(labels, seed=3)["test"]
+    assert alone.tolist() == beside[beside < 50].tolist()
+
+
+def test_without_a_share_for_the_test_there_is_none():
+    parts = stratified(np.zeros(50, np.int64), seed=0, validation=0.2, test=0)
+    assert len(parts["test"]) == 0
+    assert len(parts["validation"]) == 10
+    parts = grouped(np.arange(50) // 5, seed=0, validation=0.2, test=0)
+    assert len(parts["test"]) == 0
+    assert len(parts["validation"]) == 10
+
+
+def test_nothing_is_divided_into_nothing():
+    assert together(stratified(np.zeros(0, np.int64), seed=0)) == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_no_group_is_in_two_splits_and_none_is_empty(seed):
+    rng = np.random.default_rng(seed)
+    groups = rng.choice(rng.integers(0, 10**9, rng.integers(3, 30)), 300)
+    groups[:3] = [-1, -2, -3]  # at least three
+    share = float(rng.choice(SHARES))
+    parts = grouped(groups, seed=seed, validation=share, test=share)
+    assert together(parts) == list(range(300))
+    of = {split: set(groups[rows].tolist()) for split, rows in parts.items()}
+    assert all(of.values())
+    assert sum(map(len, of.values())) == len(set(groups.tolist()))
+    again = grouped(groups, seed=seed, validation=share, test=share)
+    assert all((again[split] == parts[split]).all() for split in SPLITS)
+
+
+@pytest.mark.parametrize("share", SHARES)
+def test_groups_fill_the_shares_as_far_as_whole_ones_can(share):
+    groups = np.repeat(np.arange(100), 10)
+    parts = grouped(groups, seed=0, validation=share, test=share)
+    for split in ("validation", "test"):
+        assert abs(len(parts[split]) - share * 1000) <= 5
+
+
+def test_a_group_that_is_nearly_everything_is_trained_on():
+    for seed in range(20):
+        groups = np.repeat(np.arange(11), [900, *[10] * 10])
+        parts = grouped(groups, seed=seed)
+        assert 0 in groups[parts["train"]], seed
+
+
+def test_too_few_groups_are_said():
+    with pytest.raises(BadInput, match="There are 2 groups, and 3 are needed"):
+        grouped(np.array([0, 1, 0, 1]), seed=0)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"validation": 0}, {"test": 0.5}, {"seed": -1}, {"how": "by hand"}, {"test": np.nan}]
+)
+def test_a_rule_out_of_range_is_none(wrong):
+    with pytest.raises(ValidationError):
+        Rule(**wrong)
