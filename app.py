@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -241,14 +241,12 @@ def answer(home: HomeOption = None, database_url: DatabaseOption = None) -> None
 
 
 @cli.command("bring-in", hidden=True)
-def bring_in(
-    number: int, order: str, home: HomeOption = None, database_url: DatabaseOption = None
-) -> None:
-    """Carry out an import that a page has begun."""
+def bring_in(number: int, home: HomeOption = None, database_url: DatabaseOption = None) -> None:
+    """Carry out an import that a page has begun; standard input says which."""
     from engine.intake import Order, take_in
 
     place, history = opened(home, database_url)
-    take_in(history, place, number, Order.of(json.loads(order)))
+    take_in(history, place, number, Order.of(json.load(sys.stdin)))
 
 
 # --- train ----------------------------------------------------------------------------------
@@ -612,26 +610,34 @@ def roles(columns: list[str] | None) -> dict[str, str]:
     return found
 
 
+SizeOption = Annotated[int | None, typer.Option(help="Side of the pictures in pixels.")]
+RateOption = Annotated[int | None, typer.Option(help="Samples a second of recordings.")]
+GroupOption = Annotated[
+    str | None, typer.Option(help="A column whose values stay together when it is split.")
+]
+GivenOption = Annotated[
+    Literal["given", "random"], typer.Option(help="Keep the split that the files name, or not.")
+]
+SkipOption = Annotated[bool, typer.Option(help="Leave out what can't be read.")]
+NameOption = Annotated[str, typer.Option(help="Its name in the list.")]
+
+
 @data.command("add")
 def data_add(
     paths: Paths,
-    name: Annotated[str, typer.Option(help="Its name in the list.")] = "",
+    name: NameOption = "",
     kind: KindOption = None,
-    size: Annotated[int | None, typer.Option(help="Side of the pictures in pixels.")] = None,
-    rate: Annotated[int | None, typer.Option(help="Samples a second of recordings.")] = None,
+    size: SizeOption = None,
+    rate: RateOption = None,
     column: ColumnOption = None,
     encoding: EncodingOption = None,
     delimiter: DelimiterOption = None,
-    group: Annotated[
-        str | None, typer.Option(help="A column whose values stay together when it is split.")
-    ] = None,
-    split: Annotated[
-        Literal["given", "random"], typer.Option(help="Keep the split that the files name, or not.")
-    ] = "given",
+    group: GroupOption = None,
+    split: GivenOption = "given",
     seed: Seed = 0,
     validation: ValidationShare = 0.1,
     test: TestShare = 0.1,
-    skip_broken: Annotated[bool, typer.Option(help="Leave out what can't be read.")] = False,
+    skip_broken: SkipOption = False,
     home: HomeOption = None,
     database_url: DatabaseOption = None,
 ) -> None:
@@ -660,8 +666,17 @@ def data_get(
         str,
         typer.Argument(help="sample:NAME, torchvision:CLASS or hub:OWNER/NAME; see data samples."),
     ],
-    name: Annotated[str, typer.Option(help="Its name in the list.")] = "",
-    size: Annotated[int | None, typer.Option(help="Side of the pictures in pixels.")] = None,
+    name: NameOption = "",
+    kind: KindOption = None,
+    size: SizeOption = None,
+    rate: RateOption = None,
+    column: ColumnOption = None,
+    group: GroupOption = None,
+    split: GivenOption = "given",
+    seed: Seed = 0,
+    validation: ValidationShare = 0.1,
+    test: TestShare = 0.1,
+    skip_broken: SkipOption = False,
     home: HomeOption = None,
     database_url: DatabaseOption = None,
 ) -> None:
@@ -671,7 +686,11 @@ def data_get(
 
     with told():
         place, history = opened(home, database_url)
-        order = Order(origin=origin, options=ImportOptions.of({"size": size}))
+        options = ImportOptions.of({
+            "size": size, "rate": rate, "columns": roles(column), "group": group, "split": split,
+            "seed": seed, "validation": validation, "test": test, "skip_broken": skip_broken,
+        })  # fmt: skip
+        order = Order(origin=origin, kind=kind, options=options)
         named = name or origin.partition(":")[2]
         carry_out(place, history, order, name=named, source=origin)
 
@@ -703,8 +722,9 @@ def carry_out(home: Home, history: History, order: Any, *, name: str, source: st
         raise BadInput(row.reason + how)
     for harm in ("stops", "harms"):
         if count := row.meta["doctor"].get(harm):
-            tell(f"{count} finding{'s' * (count > 1)} that {'stop' if harm == 'stops' else 'harm'}"
-                 f" training: python app.py data doctor {row.id}")  # fmt: skip
+            one = harm if count == 1 else harm.removesuffix("s")
+            tell(f"{count} finding{'s' * (count > 1)} that {one} training: "
+                 f"python app.py data doctor {row.id}")  # fmt: skip
     say(described(row))
 
 
@@ -765,6 +785,37 @@ def data_remove(number: int, home: HomeOption = None, database_url: DatabaseOpti
 # --- a dataset's versions -------------------------------------------------------------------
 
 
+@data.command("items")
+def data_items(
+    number: int,
+    split: Annotated[str, typer.Option(help="train, validation, test or left_out.")] = "",
+    label: Annotated[str, typer.Option(help="A class.")] = "",
+    finding: Annotated[str, typer.Option(help="The code of one of the doctor's findings.")] = "",
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """The items with their numbers, which the commands below take: one line each."""
+    from engine.data import doctor
+    from engine.data.arrays import LEFT_OUT, UNKNOWN, Stored
+    from engine.data.splits import SPLITS
+    from engine.data.upgrade import upgraded
+
+    with looked(home, database_url) as (place, history):
+        row = history.dataset(number)
+        stored = Stored(upgraded(place.dataset(number)), row.meta.get("version"))
+        places = {LEFT_OUT: "left_out", **dict(enumerate(SPLITS))}
+        rows: Sequence[int] = range(len(stored))
+        if finding:
+            rows = doctor.named(doctor.kept(stored), finding).rows
+        for item in rows:
+            code = UNKNOWN if stored.labels is None else int(stored.labels[item])
+            said = {"item": item, "name": stored.names[item],
+                    "split": places[int(stored.splits[item])],
+                    "label": None if code == UNKNOWN else stored.classes[code]}  # fmt: skip
+            if split in ("", said["split"]) and label in ("", said["label"]):
+                say(said)
+
+
 @data.command("doctor")
 def data_doctor(
     number: int,
@@ -782,11 +833,11 @@ def data_doctor(
         stored = Stored(upgraded(place.dataset(number)), row.meta.get("version"))
         findings = doctor.kept(stored)
         if mend:
-            change(place, history, number, doctor.mend_of(findings, mend))
+            change(place, history, number, finding=mend)
             return
         for finding in findings:
             said = finding.model_dump(mode="json", exclude={"rows", "mend"})
-            names = [stored.names[item] for item in finding.rows[:10]]
+            names = {item: stored.names[item] for item in finding.rows[:10]}
             say(said | {"count": len(finding.rows), "items": names,
                         "mend": finding.mend.do if finding.mend else None})  # fmt: skip
 
@@ -868,12 +919,14 @@ def data_restore(
         change(place, history, number, {"do": "restore", "version": version})
 
 
-def change(home: Home, history: History, number: int, wanted: Any) -> None:
+def change(
+    home: Home, history: History, number: int, wanted: Any = None, *, finding: str | None = None
+) -> None:
     """Make a dataset's next version from its current one; a line of JSON says what it is."""
     from engine.intake import revise
 
     row = history.dataset(number)
-    made = revise(home, number, row.meta.get("version", 1), wanted)
+    made = revise(home, number, row.meta.get("version", 1), wanted, finding=finding)
     history.dataset_changed(number, meta=made["meta"])
     say({"dataset": number, "version": made["version"], "change": made["change"]})
 

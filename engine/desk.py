@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import sys
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,8 +28,29 @@ from engine.intake import revise
 from engine.predict import Predictor
 from engine.recipe import Choice, Recipe
 
+PATIENCE = 40.0
+"""Seconds for a look into files: the questions of other pages wait for it."""
 KEPT = 4
 """Models kept in memory for the next prediction."""
+
+
+@contextmanager
+def within(seconds: float, otherwise: str) -> Iterator[None]:
+    """BadInput when the block takes longer, where the system can say so: others are waiting."""
+    if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def ring(number: int, frame: object) -> None:
+        raise BadInput(otherwise)
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class Desk:
@@ -53,7 +77,9 @@ class Desk:
     ) -> dict[str, Any]:
         """What files seem to hold, before they are brought in."""
         checked = ImportOptions.of(options)
-        return inspect([Path(path) for path in paths], kind, checked).model_dump(mode="json")
+        with within(PATIENCE, "Looking into the files took too long: they are damaged, or made to "
+                              "be slow. Import them to learn why"):  # fmt: skip
+            return inspect([Path(path) for path in paths], kind, checked).model_dump(mode="json")
 
     def details(self, *, data: dict[str, Any], count: int = 24) -> dict[str, Any]:
         """All that a dataset's page shows."""
@@ -62,10 +88,14 @@ class Desk:
 
     def items(
         self, *, data: dict[str, Any], split: str | None = None, label: int | None = None,
-        rows: list[int] | None = None, offset: int = 0, count: int = 24,
+        finding: str | None = None, offset: int = 0, count: int = 24,
     ) -> dict[str, Any]:  # fmt: skip
-        """Some items of a dataset."""
+        """Some items of a dataset: of a split, of a class, those that a finding is about."""
         _, opened, stored = self.opened(data)
+        rows = None
+        if finding is not None:
+            known = doctor.kept(stored) if stored else []
+            rows = next((one.rows for one in known if one.code == finding), ())
         chosen = look.chosen_rows(opened, split=split, label=label, rows=rows)
         return look.items(opened, stored, chosen, offset=offset, count=count)
 
@@ -77,10 +107,7 @@ class Desk:
         self, *, dataset: int, version: int, change: Any = None, finding: str | None = None
     ) -> dict[str, Any]:
         """Make a dataset's next version, by a change or by a finding's mend."""
-        if finding is not None:
-            found = doctor.kept(Stored(self.home.dataset(dataset), version))
-            change = doctor.mend_of(found, finding)
-        return revise(self.home, dataset, version, change)
+        return revise(self.home, dataset, version, change, finding=finding)
 
     def opened(self, data: dict[str, Any]) -> tuple[Card, Data, Stored | None]:
         """A dataset's card, its items, and its folder where a person brought it in."""

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import platformdirs
+
+from engine.catalog import BadInput
 
 PARTIAL = ".partial"
 """Ends the name of a folder that an import is still writing."""
@@ -24,11 +27,20 @@ class Home:
 
     @classmethod
     def find(cls, given: Path | None = None) -> Home:
-        """The folder given, else ``ANNEAL_HOME``, else the platform's user-data folder."""
+        """The folder given, else ``ANNEAL_HOME``, else the platform's user-data folder.
+
+        BadInput when it can't be made.
+        """
         root = Path(given or os.environ.get("ANNEAL_HOME") or usual_folder())
         home = cls(root.expanduser().resolve())
         for folder in (home.root, home.datasets, home.runs, home.cache, home.tmp):
-            folder.mkdir(parents=True, exist_ok=True)
+            try:
+                folder.mkdir(parents=True, exist_ok=True)
+            except OSError as problem:
+                raise BadInput(
+                    f"The home folder {home.root} can't be written to ({problem.strerror}): "
+                    "choose another with --home"
+                ) from None
         return home
 
     @property
@@ -62,6 +74,14 @@ class Home:
     def partials(self, number: int) -> list[Path]:
         """What an import that isn't over, or was killed, has made beside its dataset's place."""
         return list(self.datasets.glob(f"{int(number)}.*{PARTIAL[1:]}"))
+
+    def forget(self, paths: Iterable[Path]) -> None:
+        """Delete what lies in the folder for uploads; a person's own files stay."""
+        for path in paths:
+            if self.tmp in path.resolve().parents:
+                path.unlink(missing_ok=True)
+                with contextlib.suppress(OSError):
+                    path.parent.rmdir()  # once its last file is gone
 
     def run(self, number: int) -> Path:
         return self.runs / str(int(number))

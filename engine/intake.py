@@ -49,6 +49,7 @@ class Shelf(Ledger, Protocol):
         source: str,
         pid: int | None = None,
         pid_started: float | None = None,
+        meta: Mapping[str, Any] | None = None,
     ) -> DatasetEntry: ...
     def delete_dataset(self, id: int) -> None: ...
 
@@ -89,7 +90,8 @@ class Order:
 class Intake:
     """Starts an import process for each dataset; the history shows how far it is.
 
-    `command` and the dataset's id start one that ends like `take_in`.
+    `command` and the dataset's id start one that reads its order from standard input and ends like
+    `take_in`.
     """
 
     def __init__(self, ledger: Shelf, home: Home, command: Sequence[str]) -> None:
@@ -144,16 +146,26 @@ class Intake:
                 process.wait(5)
         for left in (self.home.dataset(id), *self.home.partials(id)):
             shutil.rmtree(left, ignore_errors=True)
-        if said := row.meta.get("retry"):
-            forget(Order.of(said).paths, self.home)
+        if said := row.meta.get("retry") or row.meta.get("order"):
+            self.home.forget(Order.of(said).paths)
 
     def _begin(self, order: Order, *, name: str, source: str) -> int:
-        row = self.ledger.add_dataset(name=name, kind=order.kind or "", source=source)
+        said = order.plain()
+        row = self.ledger.add_dataset(
+            name=name, kind=order.kind or "", source=source, meta={"order": said}
+        )
         log = self.home.root / "imports.log"
         # Asked, those that have ended leave the system's list; the others outlive this program.
         self.processes = [one for one in self.processes if one.poll() is None]
-        process = start([*self.command, str(row.id), json.dumps(order.plain())], log=log)
+        try:
+            process = start([*self.command, str(row.id)], log=log, stdin=subprocess.PIPE)
+        except OSError:
+            self.ledger.delete_dataset(row.id)
+            raise
         self.processes.append(process)
+        assert process.stdin is not None
+        with process.stdin, contextlib.suppress(BrokenPipeError):  # the row says how it ended
+            process.stdin.write(json.dumps(said).encode())  # it may be too long for an argument
         # Until the process says who it is: so that its death isn't missed.
         with contextlib.suppress(psutil.NoSuchProcess, ValueError, LookupError):  # ended already
             began = psutil.Process(process.pid).create_time()
@@ -203,7 +215,7 @@ def take_in(
                                      f"{home.root / 'imports.log'}")  # fmt: skip
     finally:
         if not retry:
-            forget(order.paths, home)
+            home.forget(order.paths)
     return False
 
 
@@ -216,22 +228,20 @@ def same(ledger: Ledger, made: Imported) -> DatasetEntry | None:
     return None
 
 
-def forget(paths: Sequence[Path], home: Home) -> None:
-    """Delete what lies in the home's own folder for uploads; a person's own files stay."""
-    for path in paths:
-        if home.tmp in path.resolve().parents:
-            path.unlink(missing_ok=True)
-            with contextlib.suppress(OSError):
-                path.parent.rmdir()  # once its last file is gone
-
-
-def revise(home: Home, number: int, version: int, wanted: Any) -> dict[str, Any]:
+def revise(
+    home: Home, number: int, version: int, wanted: Any = None, *, finding: str | None = None
+) -> dict[str, Any]:
     """Make the version of a dataset that follows from `version`, by a change given as JSON values.
 
-    What it is, and what the history is to keep of it. BadInput says why it can't be made.
+    With `finding` it is what mends that one. What was made, and what the history is to keep of it.
+    BadInput says why it can't be made.
     """
     folder = upgraded(home.dataset(number))
-    made = versions.change(folder, versions.change_of(wanted), parent=version)
+    why = ""
+    if finding is not None:
+        found = doctor.kept(Stored(folder, version))
+        wanted, why = doctor.mend_of(found, finding), doctor.named(found, finding).button
+    made = versions.change(folder, versions.change_of(wanted), parent=version, why=why)
     stored = Stored(folder, made.number)
     doctor.keep(stored, doctor.examine(stored))
     return {"version": made.number, "change": made.change, "meta": remembered(stored)}

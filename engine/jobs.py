@@ -196,8 +196,11 @@ def bury(ledger: Ledger, home: Home, codes: Mapping[int, int] | None = None) -> 
         young = dataset.pid is None and now - dataset.created < 60  # its process hasn't said yet
         lost = not young and not alive(dataset.pid, dataset.pid_started)
         if dataset.state == "importing" and lost:
+            order = dataset.meta.get("order")
+            again = {"retry": {"field": None, **order}} if order else {}
+            why = "try it again" if order else "bring the files in again"
             ledger.import_failed(
-                dataset.id, "The import was ended from outside: bring the file in again"
+                dataset.id, f"The import was ended from outside: {why}", meta=again
             )
             for left in home.partials(dataset.id):
                 shutil.rmtree(left, ignore_errors=True)

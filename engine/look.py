@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import io
-import unicodedata
 import wave
 from base64 import b64encode
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -16,7 +14,8 @@ import numpy.typing as npt
 import torch
 
 from engine.catalog import BadInput, Card, Catalog
-from engine.data.arrays import Ragged, Stored
+from engine.data import letters
+from engine.data.arrays import Stored
 from engine.data.batches import Data, Images, ItemsOnHost, Pairs, Sequences, Texts, Waves
 from engine.data.doctor import Finding, Setting, kept
 from engine.data.splits import SPLITS, Rows
@@ -230,16 +229,18 @@ def histograms(items: ItemsOnHost, stored: Stored | None) -> list[Histogram]:
             return [_histogram("width", "pixels", sizes[:, 0]),
                     _histogram("height", "pixels", sizes[:, 1])]  # fmt: skip
         case Sequences():
-            return [_histogram("steps", "steps", np.diff(items.offsets))]
+            return [_histogram("steps", "steps", items.values.lengths)]
         case Texts():
-            return [_histogram("characters", "characters", letters(items.text))]
+            return [_histogram("characters", "characters", letters.lengths(items.text))]
         case Pairs():
-            return [_histogram("source", "characters", letters(items.source)),
-                    _histogram("target", "characters", letters(items.target))]  # fmt: skip
+            return [_histogram("source", "characters", letters.lengths(items.source)),
+                    _histogram("target", "characters", letters.lengths(items.target))]  # fmt: skip
         case Waves():
             found = [_histogram("seconds", "s", items.waves.lengths / items.rate)]
             if items.transcripts is not None:
-                found.append(_histogram("transcript", "characters", letters(items.transcripts)))
+                found.append(
+                    _histogram("transcript", "characters", letters.lengths(items.transcripts))
+                )
             return found
 
 
@@ -251,20 +252,6 @@ def _histogram(title: str, unit: str, values: npt.NDArray[Any]) -> Histogram:
     middle = float(np.median(values)) if len(values) else 0.0
     return {"title": title, "unit": unit, "edges": edges.round(4).tolist(),
             "counts": counts.tolist(), "low": low, "high": high, "median": middle}  # fmt: skip
-
-
-def letters(text: Ragged) -> Rows:
-    """Characters of each text: bytes that don't continue a character."""
-    found = np.zeros(len(text), np.int64)
-    start = 0
-    while start < len(text):  # in parts: a count for each byte takes eight
-        stop = int(np.searchsorted(text.offsets, text.offsets[start] + READ, side="right")) - 1
-        stop = min(max(stop, start + 1), len(text))
-        part = text.flat[text.offsets[start] : text.offsets[stop]]
-        begins = np.concatenate([[0], np.cumsum((part & 0xC0) != 0x80)])
-        found[start:stop] = np.diff(begins[text.offsets[start : stop + 1] - text.offsets[start]])
-        start = stop
-    return found
 
 
 def characters(items: ItemsOnHost) -> dict[str, Any] | None:
@@ -283,15 +270,9 @@ def characters(items: ItemsOnHost) -> dict[str, Any] | None:
         counts.update(part.flat[:READ].tobytes().decode("utf-8", "ignore"))
     scripts: Counter[str] = Counter()
     for letter, count in counts.items():
-        if letter.isalpha():
-            scripts[script(letter)] += count
+        if name := letters.script(letter):
+            scripts[name] += count
     total = max(scripts.total(), 1)
     common = [[c, n] for c, n in counts.most_common(COMMON) if not c.isspace()]
     return {"different": len(counts), "letters": common,
             "scripts": [[s, n / total] for s, n in scripts.most_common(8)]}  # fmt: skip
-
-
-@cache
-def script(letter: str) -> str:
-    """``Latin``, ``Cyrillic``, ``CJK`` …: the first word of its Unicode name."""
-    return unicodedata.name(letter, "other").split()[0].split("-")[0].capitalize()

@@ -97,7 +97,7 @@ def read(given: Mapping[str, Any], data: Data) -> tuple[Batch, dict[str, Any]]:
         raise BadInput("This model takes a sequence: rows of numbers, one row a step")
     values = given["sequence"] if "sequence" in given else rows(given["text"])
     array = sequence(values, *data.shape)
-    gathered = Sequences(array, np.array([0, len(array)])).gather(one, cpu, None)
+    gathered = Sequences.of(array, np.array([0, len(array)])).gather(one, cpu, None)
     return Batch(gathered, None), {"values": array.round(4).tolist()}
 
 

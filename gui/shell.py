@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import gradio as gr
 from gradio.components.navbar import Navbar
@@ -291,7 +291,7 @@ class KnownName:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             given = next((v.decode("latin-1") for n, v in scope["headers"] if n == b"host"), "")
-            if not self.knows(urlsplit(f"//{given}").hostname or ""):
+            if not self.knows(_parts(f"//{given}").hostname or ""):
                 await PlainTextResponse("Not by this name", status_code=400)(scope, receive, send)
                 return
         await self.app(scope, receive, send)
@@ -301,6 +301,14 @@ class KnownName:
         with contextlib.suppress(ValueError):
             return bool(ipaddress.ip_address(name))
         return name in self.names or name.endswith(".local")
+
+
+def _parts(address: str) -> SplitResult:
+    """The parts of an address; of one that is none, nothing."""
+    try:
+        return urlsplit(address)
+    except ValueError:  # “http://[”
+        return urlsplit("")
 
 
 POLICY = "; ".join((
@@ -348,7 +356,7 @@ class SameSite:
         origin = headers.get("origin")
         # Reading too: Gradio's own check lets every page of this machine's other ports read. And
         # its upload is used by no page here, while what it takes would stay on the disk.
-        elsewhere = origin is not None and urlsplit(origin).netloc != headers.get("host")
+        elsewhere = origin is not None and _parts(origin).netloc != headers.get("host")
         if elsewhere or scope["path"].rstrip("/") == "/gradio_api/upload":
             await PlainTextResponse("Not from this site", status_code=403)(scope, receive, send)
             return

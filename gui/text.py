@@ -11,6 +11,9 @@ STRINGS: dict[str, str] = {
         "Anneal doesn't answer. If it was closed, start it again; the page goes on by itself."
     ),
     "server.failed": "Anneal could not do that. Its log in the terminal says why.",
+    "server.no_text": (
+        "That holds half of a character, which no text can: type it again, or leave it out."
+    ),
     "server.malformed": "The page sent something that this version doesn't know: reload it.",
     "server.busy": "That took too long. Try again; if it goes on, look at Anneal's log.",
     "copied": "Copied",
@@ -118,11 +121,14 @@ STRINGS: dict[str, str] = {
     "datasets.way.files": "Files",
     "datasets.way.samples": "Samples and by name",
     "datasets.way.record": "Record",
-    "datasets.drop": "Drop files here, or choose them",
+    "datasets.drop": "Drop files or a folder here, or choose files",
     "datasets.name": "Name",
     "datasets.name.help": "Empty: the file's name.",
     "datasets.size": "Size of pictures",
-    "datasets.size.help": "Side in pixels.",
+    "datasets.size.help": (
+        "Side in pixels. Pictures of another shape are scaled to cover the square and cut at the "
+        "centre."
+    ),
     "datasets.rate": "Samples a second",
     "datasets.rate.help": "Recordings are resampled to it.",
     "datasets.validation": "Validation share",
@@ -139,7 +145,11 @@ STRINGS: dict[str, str] = {
     "datasets.failed": "Failed",
     "datasets.dismiss": "Dismiss",
     "datasets.retry.skip": "Leave them out and import again",
+    "datasets.retry.again": "Try again",
     "datasets.retry.settings": "Change the settings",
+    "datasets.retry.control": "What to change there: “{control}”",
+    "datasets.more": "More",
+    "datasets.less": "Less",
     "datasets.remove": "Remove",
     "datasets.remove.title": "Remove {name}?",
     "datasets.remove.words": (
@@ -185,6 +195,7 @@ STRINGS: dict[str, str] = {
     "datasets.provenance": "Where it comes from",
     # Datasets: files on their way in
     "upload.gone": "This upload is no longer here: choose the files again.",
+    "upload.coming": "A file of this upload is still coming in: wait for it, or cancel it.",
     "upload.twice": "There is a file named {name} already: give one of them another name.",
     "upload.too_large": (
         "That is more than {limit}, the most that one upload may hold. Bring it in with "
@@ -193,10 +204,23 @@ STRINGS: dict[str, str] = {
     "bring.accepted": (
         "Pictures, texts, text pairs, recordings or number sequences, in one file or several"
     ),
+    "bring.folder": "Choose a folder",
+    "bring.packing": "Packing {done} of {total}",
+    "bring.pack.pictures": "pictures",
+    "bring.pack.recordings": "recordings",
+    "bring.nothing": "There are no files in it: choose another folder.",
+    "bring.unreadable": (
+        "The browser can't read one of these files: it was moved or changed, or it may not be "
+        "read. Choose them again."
+    ),
+    "bring.not_yet": "Not a dataset yet: press “Import” below.",
+    "bring.unseen": (
+        "The import fetches it again. What is left as it is, it finds out by itself."
+    ),
     "bring.what": "What can be brought in",
     "bring.what.images": (
-        "A zip or tar with a folder for each class (also inside train, validation and test), or "
-        "with a CSV or JSONL that names each file and its label"
+        "A folder, zip or tar with a folder for each class (also inside train, validation and "
+        "test), or with a CSV or JSONL that names each file and its label; or only pictures"
     ),
     "bring.what.text": (
         "CSV, TSV, JSONL or Parquet with a text and perhaps a label; a zip of .txt files in class "
@@ -206,8 +230,8 @@ STRINGS: dict[str, str] = {
         "CSV, TSV, JSONL or Parquet with two columns; or two text files of as many lines"
     ),
     "bring.what.sound": (
-        "A zip of WAV, FLAC, OGG or MP3 in class folders, or with a CSV or JSONL that names each "
-        "file and its label or transcript"
+        "A folder or zip of WAV, FLAC, OGG or MP3 in class folders, or with a CSV or JSONL that "
+        "names each file and its label or transcript"
     ),
     "bring.what.sequences": (
         "A CSV with the columns sequence, step, features and label; an NPZ with x and y; a .ts file"
@@ -243,6 +267,7 @@ STRINGS: dict[str, str] = {
     "offers.installing": "Installing …",
     "offers.installed": "Installed",
     "offers.open": "Open",
+    "offers.later": "To look at and mend; models for it come later.",
     "offers.homepage": "Homepage",
     "offers.size.unknown": "size unknown",
     "offers.hub": "By name, from the Hugging Face hub",
@@ -307,8 +332,8 @@ STRINGS: dict[str, str] = {
     "capture.nameless": "Every class needs a name.",
     "capture.same_name": "Two classes have the same name.",
     "capture.enough": "{count} items.",
-    "capture.most": "That is {count} items: make the dataset of them first.",
-    "capture.go": "Make the dataset",
+    "capture.most": "That is {count} items: import them first.",
+    "capture.go": "Next: check and import",
     "capture.drop.title": "Record something else?",
     "capture.drop.words": "{count} recorded items are thrown away.",
     "capture.drop.agree": "Throw them away",
@@ -334,6 +359,9 @@ STRINGS: dict[str, str] = {
     "data.version.look": "Look",
     "data.version.here": "shown here",
     "data.no_model": "No model here takes it yet.",
+    "data.no_model.words": (
+        "It can't be trained on yet: it is here to look at and mend. Models for it come later."
+    ),
     "data.all_items": "All",
     "data.all_classes": "All {count} classes",
     "data.classes.edit": "Rename or merge classes",
@@ -349,6 +377,7 @@ STRINGS: dict[str, str] = {
     ),
     "data.split.how": "How to split",
     "data.split.column": "Column to group by",
+    "data.split.choose": "Choose a column",
     "data.split.go": "Split",
     "data.median": "median {median}",
     "data.histogram": "{name}: from {low} to {high}",
@@ -366,16 +395,21 @@ STRINGS: dict[str, str] = {
     "doctor.notice": "Worth knowing",
     "doctor.items": "Show the {count} items",
     "doctor.items.one": "Show the item",
-    "doctor.first": "Show {shown} of the {count} items",
     "viewer.split": "Split",
     "viewer.all": "All",
     "viewer.left_out": "Left out",
     "viewer.class": "Class",
-    "viewer.few": "Some of each class",
+    "viewer.few": "Some training items of each class",
     "viewer.every_class": "Every class",
     "viewer.everything": "Show everything again",
     "viewer.finding": "{count} items of the check-up",
-    "viewer.some": "{count} training items",
+    "viewer.some": "{count} training items, some of each class",
+    "viewer.enlarge": "Show {name} large",
+    "viewer.enlarge.title": "Show it large (double click, or Enter)",
+    "viewer.fact.name": "Name",
+    "viewer.fact.label": "Label",
+    "viewer.fact.split": "Split",
+    "viewer.fact.row": "Row",
     "viewer.none": "There is nothing here.",
     "viewer.before": "Earlier items",
     "viewer.after": "Later items",

@@ -1,19 +1,22 @@
 """Files on their way in: received whole under a token, until an import takes them.
 
 A token is all that a page knows of its files. Where they lie never goes to a browser, and no path
-ever comes from one.
+ever comes from one. A file has its own name only once it is whole: until then it is a ``.part``.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import re
 import shutil
+import threading
 import time
 import unicodedata
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 
 from starlette.concurrency import run_in_threadpool
@@ -37,11 +40,23 @@ class Uploads:
 
     def __init__(self, home: Path, limit: int) -> None:
         self.folder, self.limit = home / "tmp" / "uploads", limit
+        self._lock = threading.Lock()
+        self._coming: dict[str, dict[Path, _Coming]] = {}
+        """By token and the name that it comes under. A part that isn't listed here is of a process
+        that was killed."""
 
     def files(self, token: object) -> list[Path]:
-        """The files of a token in the order of their names. Refusal when there are none."""
+        """The files of a token in the order of their names. Refusal while there are none, or while
+        one of them is still coming in.
+        """
         folder = self._of(token)
-        found = sorted(folder.iterdir()) if folder.is_dir() else []
+        with self._lock:
+            return self._files(folder)
+
+    def _files(self, folder: Path) -> list[Path]:
+        if self._coming.get(folder.name):
+            raise Refusal(text("upload.coming"), 409)
+        found = _whole(folder)
         if not found:
             raise Refusal(text("upload.gone"), 404)
         return found
@@ -57,35 +72,55 @@ class Uploads:
         name = safe_name(file)
         known = uuid4().hex if token is None else str(token)
         folder = self._of(known)
-        if token is not None and not folder.is_dir():
-            raise Refusal(text("upload.gone"), 404)
-        others = [path.stat().st_size for path in self.files(known)] if token is not None else []
-        room = self.limit - sum(others)
-        if size > room or len(others) >= MOST_FILES:
-            raise self._too_large()
-        free = shutil.disk_usage(self.folder.parents[1]).free
-        if size + SPARE > free:
-            sizes = {"size": megabytes(size), "free": megabytes(free)}
-            raise Refusal(text("datasets.no_room", **sizes), 507)
-        folder.mkdir(parents=True, exist_ok=True)
-        path = folder / name
+        part = folder / f".{uuid4().hex}.part"  # no name that a page gives begins with a dot
+        room = self._begun(folder, part, _Coming(name, size), new=token is None)
         try:
-            await self._write(parts, path, room)
-        except FileExistsError:
-            raise Refusal(text("upload.twice", name=name), 409) from None
-        except BaseException:
-            path.unlink(missing_ok=True)
-            raise
+            await self._write(parts, part, room)
+            with self._lock:
+                self._still(part)
+                if (folder / name).exists():
+                    raise Refusal(text("upload.twice", name=name), 409)
+                part.rename(folder / name)
+        except FileNotFoundError:  # its folder was removed
+            raise self._cancelled() from None
         finally:
-            with contextlib.suppress(OSError):
-                folder.rmdir()  # only where nothing has come
+            with self._lock:
+                part.unlink(missing_ok=True)
+                others = self._coming.get(known, {})
+                others.pop(part, None)
+                if not others:
+                    self._coming.pop(known, None)
+                    with contextlib.suppress(OSError):
+                        folder.rmdir()  # only where nothing has come
         return known
+
+    def _begun(self, folder: Path, part: Path, coming: _Coming, *, new: bool) -> int:
+        """Make room for a file; how many bytes it may have."""
+        with self._lock:
+            if not new and not folder.is_dir():
+                raise Refusal(text("upload.gone"), 404)
+            here = {path.name: path.stat().st_size for path in _whole(folder)}
+            beside = self._coming.get(folder.name, {})
+            held = sum(here.values()) + sum(other.size for other in beside.values())
+            room = self.limit - held
+            if coming.size > room or len(here) + len(beside) >= MOST_FILES:
+                raise self._too_large()
+            if coming.name in here or coming.name in {other.name for other in beside.values()}:
+                raise Refusal(text("upload.twice", name=coming.name), 409)
+            free = shutil.disk_usage(self.folder.parents[1]).free
+            if coming.size + SPARE > free:
+                sizes = {"size": amount(coming.size), "free": amount(free)}
+                raise Refusal(text("datasets.no_room", **sizes), 507)
+            folder.mkdir(parents=True, exist_ok=True)
+            self._coming.setdefault(folder.name, {})[part] = coming
+        return room
 
     async def _write(self, parts: AsyncIterator[bytes], path: Path, room: int) -> None:
         received = 0
         with path.open("xb") as file:
             piece = bytearray()
             async for part in parts:
+                self._still(path)
                 received += len(part)
                 if received > room:  # it was announced smaller, or not at all
                     raise self._too_large()
@@ -97,27 +132,41 @@ class Uploads:
         if not received:
             raise Refusal(text("datasets.empty_file"))
 
+    def _still(self, part: Path) -> None:
+        """Refusal when the upload was dropped meanwhile."""
+        if part not in self._coming.get(part.parent.name, {}):
+            raise self._cancelled()
+
     @contextmanager
     def taken(self, token: object) -> Iterator[list[Path]]:
         """The files for an import, which deletes them itself; no second import finds them.
 
         They go back under their token when the import doesn't begin.
         """
-        self.files(token)
         before, after = self._of(token), self.folder / uuid4().hex
-        try:
+        with self._lock:
+            self._files(before)
+            for left in set(before.iterdir()) - set(_whole(before)):
+                left.unlink()
             before.rename(after)
-        except FileNotFoundError:  # another window was faster
-            raise Refusal(text("upload.gone"), 404) from None
         try:
-            yield sorted(after.iterdir())
+            yield _whole(after)
         except BaseException:
             after.rename(before)
             raise
 
     def drop(self, token: object) -> None:
-        """Remove an upload that nobody wants any more."""
-        shutil.rmtree(self._of(token), ignore_errors=True)
+        """Remove an upload that nobody wants any more; what is still coming in is turned away."""
+        before, after = self._of(token), self.folder / uuid4().hex
+        with self._lock:
+            self._coming.pop(before.name, None)
+            try:
+                before.rename(after)  # at once, so that nobody finds half of it
+            except FileNotFoundError:
+                return
+            except OSError:  # Windows moves no folder with an open file
+                after = before
+        shutil.rmtree(after, ignore_errors=True)
 
     def clear(self, kept: Collection[object] = ()) -> None:
         """Remove uploads that nobody can be reading any more, but for the files in `kept`."""
@@ -135,7 +184,24 @@ class Uploads:
         return self.folder / token
 
     def _too_large(self) -> Refusal:
-        return Refusal(text("upload.too_large", limit=megabytes(self.limit)), 413)
+        return Refusal(text("upload.too_large", limit=amount(self.limit)), 413)
+
+    def _cancelled(self) -> Refusal:
+        return Refusal(text("datasets.cancelled"), 409)
+
+
+class _Coming(NamedTuple):
+    """A file that is being received."""
+
+    name: str
+    size: int
+    """Bytes, as announced."""
+
+
+def _whole(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
 def safe_name(given: str) -> str:
@@ -151,6 +217,8 @@ def safe_name(given: str) -> str:
     return f"{short}{dot}{ending[:20]}"
 
 
-def megabytes(count: int) -> str:
-    """As a person reads it: ``412 MB``."""
+def amount(count: int) -> str:
+    """Bytes as a person reads them: ``412 MB``, or ``38 kB``."""
+    if count < 2**20:
+        return f"{math.ceil(count / 2**10):,} kB"
     return f"{count / 2**20:,.0f} MB"

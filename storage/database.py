@@ -247,7 +247,9 @@ def _tune_sqlite(engine: Engine, *, readonly: bool) -> None:
 
 def _why(problem: Exception) -> str:
     """The driver's own words, without the statement that SQLAlchemy puts under them."""
-    return str(problem.orig if isinstance(problem, DBAPIError) else problem)
+    words = str(problem.orig if isinstance(problem, DBAPIError) else problem)
+    # SQLite says no more than this when there is no room for its log.
+    return f"{words} (is the disk full?)" if words == "disk I/O error" else words
 
 
 def _driver(connection: Connection) -> Any:

@@ -514,14 +514,15 @@ class History:
         source: str,
         pid: int | None = None,
         pid_started: float | None = None,
+        meta: Mapping[str, Any] | None = None,
     ) -> DatasetRow:
-        """A dataset whose import begins."""
+        """A dataset whose import begins; `meta` is what is known of it until it has ended."""
         with self._writing() as connection:
             made = connection.execute(
                 insert(DatasetTable).values(
                     name=name, kind=kind, source=source, pid=pid, pid_started=pid_started,
                     created=time.time(), state="importing", reason="", done=0, total=0, text="",
-                    provides="[]", meta="{}", bytes=0, fingerprint="",
+                    provides="[]", meta=packing.to_json(dict(meta or {})), bytes=0, fingerprint="",
                 )
             ).inserted_primary_key  # fmt: skip
             assert made is not None

@@ -98,7 +98,10 @@ def one_line(name: str) -> str:
 def natural(name: str) -> tuple[list[tuple[int, int, str]], str]:
     """Sorts 2 before 10, and a before B."""
     parts = re.split(r"(\d+)", name.casefold())
-    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p], name
+    # A longer number is a larger one: as an int it could have more digits than Python converts.
+    return [
+        (0, len(p.lstrip("0")), p.lstrip("0")) if p.isdecimal() else (1, 0, p) for p in parts if p
+    ], name
 
 
 # --- what is in it --------------------------------------------------------------------------
@@ -120,7 +123,7 @@ def listing(
         plain = scratch / "unpacked.tar"
         yield from _inflate(path, opener, plain, upto)
         source, found = Tar(path, plain), _tar_entries(path, plain)
-    elif tarfile.is_tarfile(path):
+    elif is_tar(path):
         source, found = Tar(path, path), _tar_entries(path, path)
     else:
         source, found = Zip(path), _zip_entries(path)
@@ -362,7 +365,7 @@ def _inflate(path: Path, opener: Opener, plain: Path, upto: float) -> Iterator[S
         if problem.errno is None:  # bz2 and gzip say so about their content
             raise _broken_off(path) from None
         raise
-    if not tarfile.is_tarfile(plain):
+    if not is_tar(plain):
         raise BadInput(
             f"{path.name} is compressed, but isn't an archive: uncompress it and import "
             "the file that comes out"
@@ -376,10 +379,41 @@ def _broken_off(path: Path) -> BadInput:
     )
 
 
+class Member(tarfile.TarInfo):
+    """A tar's header; one that says more of a file than a person could is refused unread.
+
+    A long name is a member of its own, which `tarfile` reads whole, whatever size it claims.
+    """
+
+    def _proc_member(self, archive: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _ABOUT_ANOTHER and self.size > MOST_HEADER:
+            raise tarfile.ReadError(f"a header of {self.size:,} bytes")
+        return super()._proc_member(archive)  # type: ignore[misc,no-any-return]
+
+
+_ABOUT_ANOTHER = (
+    tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK, tarfile.XHDTYPE, tarfile.XGLTYPE,
+    tarfile.SOLARIS_XHDTYPE,
+)  # fmt: skip
+MOST_HEADER = 2**20
+"""Bytes of a name and what else a tar says of one file."""
+
+
+def is_tar(path: Path) -> bool:
+    """Whether it begins with a tar's header. `tarfile` would read as much as that claims."""
+    with path.open("rb") as file:
+        block = file.read(tarfile.BLOCKSIZE)
+    try:
+        tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
+    except tarfile.HeaderError:
+        return False
+    return True
+
+
 def _tar_entries(path: Path, plain: Path) -> Iterator[Entry]:
     length = plain.stat().st_size
     try:
-        with tarfile.open(plain, "r:") as archive:
+        with tarfile.open(plain, "r:", tarinfo=Member) as archive:
             while (member := archive.next()) is not None:
                 archive.members.clear()  # type: ignore[attr-defined]  # it would keep them all
                 parts = _clean(member.name, path)
@@ -451,12 +485,19 @@ def _file_digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sized(count: int) -> str:
+    """Bytes for a person: ``12 kB``, ``3 MB``, ``1,200 GB``."""
+    for unit, size in (("GB", 2**30), ("MB", 2**20)):
+        if count >= 10 * size or (unit == "MB" and count >= size):
+            return f"{count / size:,.0f} {unit}"
+    return f"{max(count, 0) / 2**10:,.0f} kB"
+
+
 def require_space(folder: Path, needed: int) -> None:
     """BadInput unless the disk of `folder` has that many bytes free, and a little more."""
     free = shutil.disk_usage(folder).free
     if free < needed + 64 * 2**20:
         raise BadInput(
-            f"The dataset needs {needed / 2**20:,.0f} MB more on the disk and "
-            f"{free / 2**20:,.0f} MB are free: make room, or choose another home "
-            "folder with --home"
+            f"The dataset needs {sized(needed)} on the disk, beside 64 MB to spare, and "
+            f"{sized(free)} are free: make room, or choose another home folder with --home"
         )

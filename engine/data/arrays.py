@@ -93,6 +93,14 @@ class Manifest(Frozen):
     licence: str = ""
     warnings: tuple[str, ...] = ()
 
+    @property
+    def content(self) -> str:
+        """Tells these items from others: what was read, and every option that decides how."""
+        options = self.options.model_dump(
+            mode="json", exclude={"group", "split", "seed", "validation", "test"}
+        )
+        return json.dumps([self.fingerprint, self.kind, self.items, self.shape, self.rate, options])
+
 
 class Version(Frozen):
     """One state of what a person can change."""
@@ -381,7 +389,7 @@ def write_version(
     splits: npt.NDArray[np.int8],
     rule: Rule,
 ) -> Version:
-    """Write a version's files into the new folder `folder`; `content` is the items' fingerprint."""
+    """Write a version's files into the new folder `folder`; `content` tells the items apart."""
     folder.mkdir(parents=True)
     digest = hashlib.sha256(json.dumps([content, list(classes)]).encode())
     digest.update(splits.tobytes())

@@ -151,35 +151,34 @@ class ImagesOnDevice:
 
 @dataclass(frozen=True)
 class Sequences:
-    """Sequences of vectors of any length, end to end.
-
-    `values` is float32 (all steps, D); sequence i is ``values[offsets[i]:offsets[i + 1]]``.
-    """
+    """Sequences of vectors of any length, end to end: float32 steps of D features."""
 
     kind: ClassVar[Kind] = "sequences"
+    values: Ragged
 
-    values: npt.NDArray[np.float32]
-    offsets: Rows
+    @classmethod
+    def of(cls, values: npt.NDArray[np.float32], offsets: Rows) -> Sequences:
+        """Sequence i is ``values[offsets[i]:offsets[i + 1]]``, values (all steps, D)."""
+        return cls(Ragged(values, offsets))
 
     def __len__(self) -> int:
-        return len(self.offsets) - 1
+        return len(self.values)
 
     @property
     def shape(self) -> tuple[int, ...]:
         """(D,)"""
-        return tuple(self.values.shape[1:])
+        return tuple(self.values.flat.shape[1:])
 
     @property
     def nbytes(self) -> int:
-        return int(self.values.nbytes)
+        return int(self.values.flat.nbytes)
 
     def __getitem__(self, row: int) -> npt.NDArray[np.float32]:
-        return self.values[self.offsets[row] : self.offsets[row + 1]]
+        return self.values[row]
 
     def lengths(self, rows: Rows) -> Rows | None:
         """Steps of each sequence; None when all are equally long."""
-        lengths = self.offsets[rows + 1] - self.offsets[rows]
-        return lengths if np.ptp(lengths) else None
+        return spread(self.values, rows)
 
     def statistics(self, rows: Rows) -> tuple[list[float], list[float]]:
         """Mean and standard deviation of each feature over every step."""
@@ -200,14 +199,8 @@ class Sequences:
     def gather(
         self, rows: Rows, device: torch.device, augment: np.random.Generator | None
     ) -> dict[str, Tensor]:
-        lengths = self.offsets[rows + 1] - self.offsets[rows]
-        values = np.zeros((len(rows), int(lengths.max()), *self.shape), np.float32)
-        for i, (row, length) in enumerate(zip(rows.tolist(), lengths.tolist(), strict=True)):
-            values[i, :length] = self[row]
-        return {
-            "values": torch.from_numpy(values).to(device),
-            "lengths": torch.from_numpy(lengths).to(device),
-        }
+        values, lengths = padded(self.values, rows)
+        return {"values": values.to(device), "lengths": lengths.to(device)}
 
 
 @dataclass(frozen=True)
@@ -412,7 +405,7 @@ class Data:
         letters = Ragged(np.zeros(0, np.uint8), none)
         empty: dict[str, Callable[[], ItemsOnHost]] = {
             "images": lambda: Images(np.zeros((0, *shape), np.uint8)),
-            "sequences": lambda: Sequences(np.zeros((0, *shape), np.float32), none),
+            "sequences": lambda: Sequences.of(np.zeros((0, *shape), np.float32), none),
             "text": lambda: Texts(letters),
             "pairs": lambda: Pairs(letters, letters),
             "sound": lambda: Waves(Ragged(np.zeros(0, np.int16), none), outline["rate"]),

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Any
@@ -12,14 +10,27 @@ from typing import Any
 import numpy as np
 
 from engine.data.archive import one_line, shown
-from engine.data.findings import Finding, Setting, Subject, Which, counted, listed, percent, some
-from engine.data.splits import FEWEST, SPLITS, Rows, Rule, Split
+from engine.data.findings import (
+    Finding,
+    Harm,
+    Setting,
+    Subject,
+    Which,
+    counted,
+    listed,
+    percent,
+    some,
+    spelling,
+)
+from engine.data.splits import FEWEST, SPLITS, Rows, Rule, Split, numbered
 from engine.data.versions import Divide, Merge, MergeAll
 
 UNEQUAL = 10
 """Largest to smallest class from which the model is told to count them the same."""
 SMALL = 50
 """Training items below which little can be learned from scratch."""
+FEW_COPIES = 0.001
+"""Share of the items below which copies within a split are only worth knowing."""
 SURE = 0.05
 """Half the width of a test accuracy's 95 % interval that is small enough."""
 
@@ -47,8 +58,10 @@ def one_class(subject: Subject) -> Iterator[Finding]:
     if subject.labels is None or (subject.counts.sum(0) > 0).sum() != 1:
         return
     name = subject.classes[int(subject.counts.sum(0).argmax())]
+    # What is said can be learned without classes.
+    harm: Harm = "notice" if subject.stored.manifest.transcribed else "stops"
     yield Finding(
-        code="one_class", harm="stops",
+        code="one_class", harm=harm,
         text=f"All items are of one class, {shown(name)}: there is nothing to tell apart. Add "
         "items of another class, or label some of them differently",
     )  # fmt: skip
@@ -178,7 +191,7 @@ def repeated(subject: Subject) -> Iterator[Finding]:
         shared = rows[size[which] > 1]
         shared = shared[np.lexsort((shared, subject.splits[shared], subject.same[shared]))]
         yield Finding(
-            code="duplicates", harm="harms", rows=tuple(shared.tolist()),
+            code="duplicates", harm=_harm_of(subject, again), rows=tuple(shared.tolist()),
             text=f"{subject.many(len(again))} {'is' if len(again) == 1 else 'are'} in the same "
             f"split a second time{subject.such(shared[:2])}: what is there twice counts twice",
             **_copies(subject, again),
@@ -205,11 +218,17 @@ def _near_repeated(subject: Subject, usable: Which) -> Iterator[Finding]:
     rows = np.array(list(dict.fromkeys(row for b, a in order for row in (a, b))), np.int64)
     again = np.array(sorted(dropped), np.int64)
     yield Finding(
-        code="near_duplicates", harm="harms", rows=tuple(rows.tolist()),
+        code="near_duplicates", harm=_harm_of(subject, again), rows=tuple(rows.tolist()),
         text=f"{subject.many(len(again))} {'is' if len(again) == 1 else 'are'} nearly the same as "
         f"another in the same split{subject.such(rows[:2])}: they teach little, and count twice",
         **_copies(subject, again),
     )  # fmt: skip
+
+
+def _harm_of(subject: Subject, again: Rows) -> Harm:
+    """A few copies in train change nothing; in the test split each is counted twice."""
+    few = len(again) < FEW_COPIES * len(subject.rows)
+    return "notice" if few and (subject.splits[again] != SPLITS.index("test")).all() else "harms"
 
 
 def _copies(subject: Subject, rows: Rows) -> dict[str, Any]:
@@ -253,7 +272,7 @@ def _merges(subject: Subject) -> tuple[Merge, ...]:
     counts = subject.counts.sum(0)
     for i, name in enumerate(subject.classes):
         if counts[i]:
-            groups[_spelling(name)].append(i)
+            groups[spelling(name)].append(i)
     merges = []
     for codes in groups.values():
         if len(codes) > 1:
@@ -261,14 +280,6 @@ def _merges(subject: Subject) -> tuple[Merge, ...]:
             others = tuple(subject.classes[code] for code in codes if code != into)
             merges.append(Merge(classes=others, into=subject.classes[into]))
     return tuple(merges)
-
-
-def _spelling(name: str) -> str:
-    """A label without case, width, spaces, hyphens and underscores; but −1 isn't 1, nor 1-2 12."""
-    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
-    text = re.sub(r"(?<![^\s_])-(?=\d)", "−", text.replace("‐", "-"))
-    # Between two digits, what divides them means something.
-    return re.sub(r"(?<=[^\W\d_])[\s_-]+|[\s_-]+(?=[^\W\d_])|[\s_]+$", "", text) or name
 
 
 def small_classes(subject: Subject) -> Iterator[Finding]:
@@ -325,9 +336,9 @@ def groups(subject: Subject) -> Iterator[Finding]:
     rule = subject.stored.version.rule
     for column in subject.stored.manifest.groups:
         values = subject.stored.group(column)
-        names, group = np.unique([values[row] for row in subject.rows.tolist()],
-                                 return_inverse=True)  # fmt: skip
-        if not 3 <= len(names) <= len(subject.rows) / 2:
+        codes = numbered(values)[subject.rows]
+        _, first, group = np.unique(codes, return_index=True, return_inverse=True)
+        if not 3 <= len(first) <= len(subject.rows) / 2:
             continue
         splits = subject.splits[subject.rows]
         shared = np.intersect1d(group[splits == 0], group[splits > 0])
@@ -342,11 +353,12 @@ def groups(subject: Subject) -> Iterator[Finding]:
                 "button": f"Keep each {one_line(column)[:40]} in one split",
             }
         count = len(shared)
+        names = sorted(values[row] for row in subject.rows[first[shared]].tolist())
         yield Finding(
             code=f"groups:{column}", harm="notice", rows=tuple(rows.tolist()), **mend,
-            text=f"{count:,} of {len(names):,} values of {shown(column)} "
+            text=f"{count:,} of {len(first):,} values of {shown(column)} "
             f"{'is' if count == 1 else 'are'} in train and in validation or test, "
-            f"{some([shown(str(names[i])) for i in shared.tolist()])}: the score says how well "
+            f"{some(list(map(shown, names)))}: the score says how well "
             "the model does on those it knows, not on new ones",
         )  # fmt: skip
 

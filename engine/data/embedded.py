@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +20,17 @@ from engine.catalog import BadInput
 from engine.data import archive
 from engine.data.archive import Entry, Read, one_line, require_space, shown
 from engine.data.crew import Pace
-from engine.data.labelled import NAMES, SPLIT_FOLDERS, Layout, groups_of, some, split_of, text_of
+from engine.data.labelled import (
+    NAMES,
+    Layout,
+    groups_of,
+    no_split,
+    some,
+    split_cell,
+    split_of,
+    splits_named,
+    text_of,
+)
 from engine.data.limits import LIMITS
 from engine.data.options import ImportOptions, Role, Step, step
 from engine.data.splits import Split
@@ -117,7 +128,8 @@ def unpack(
     first: Table | None = None
     wrong: list[str] = []
     broken = 0
-    before, pace = 0, Pace()
+    pace = Pace()
+    split_named = _names_splits(sources, options)
     with spool.path.open("wb") as out:
         for source in sources:
             split = split_of(_own(source, sources)) if len(sources) > 1 else None
@@ -126,6 +138,8 @@ def unpack(
                 with pq.ParquetFile(source, buffer_size=2**20, pre_buffer=False) as parquet:
                     schema = parquet.schema_arrow
                     table = _table(schema, name, options, transcripts, unlabelled, noun)
+                    if not split_named:
+                        table.roles.pop("split", None)
                     if first is None:
                         first = table
                         layout.labels = [] if "label" in table.roles else None
@@ -135,6 +149,11 @@ def unpack(
                         raise BadInput(
                             f"{name} and {one_line(sources[0].name)} have different columns: "
                             "import them one by one"
+                        )
+                    for column in [c for c in values if c not in table.columns]:
+                        del values[column]
+                        layout.warnings.append(
+                            f"Not to group by, for {name} has no such column: {shown(column)}"
                         )
                     wanted = [*table.roles.values(), *values]
                     row = 0
@@ -156,7 +175,7 @@ def unpack(
                                 f"{name}: there are more than {LIMITS.items:,} {noun}: take a part"
                             )
                         if pace.due():
-                            share = min(1.0, (before + out.tell()) / max(size, 1))
+                            share = min(1.0, out.tell() / max(size, 1))
                             yield step(upto * share, f"Reading row {row:,} of {name}")
             except (pa.ArrowException, UnicodeDecodeError, OSError) as problem:
                 if isinstance(problem, OSError) and problem.errno is not None:
@@ -171,8 +190,8 @@ def unpack(
         listed = "; ".join(wrong) + more
         if not options.skip_broken:
             raise BadInput(
-                f"{listed}. Mend the table, or import with “skip unreadable files”, which leaves "
-                "such rows out",
+                f"{listed}. Mend the table, or import with “leave out what can't be read”, which "
+                "leaves such rows out",
                 field="skip_broken",
             )
         layout.warnings.append(f"{broken:,} rows were left out: {listed}")
@@ -243,6 +262,34 @@ def _table(
     return Table(columns, roles, classes)
 
 
+def _names_splits(sources: Sequence[Path], options: ImportOptions) -> bool:
+    """Whether a column names the rows' splits, by all its cells: it alone is read for that."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    cells: Counter[str] = Counter()
+    name = ""
+    for source in sources:
+        try:
+            with pq.ParquetFile(source, buffer_size=2**20, pre_buffer=False) as parquet:
+                schema = parquet.schema_arrow
+                columns = {c.lower(): c for c in reversed(schema.names)}
+                asked = options.columns.get("split")
+                known = (columns[name] for name in NAMES["split"] if name in columns)
+                name = next(known, "") if asked is None else asked
+                if name not in schema.names or pa.types.is_nested(schema.field(name).type):
+                    continue
+                classes = _classes(schema).get(name, ())
+                for batch in parquet.iter_batches(4096, columns=[name], use_threads=False):
+                    cells.update(text_of(cell, classes) for cell in batch.column(0).to_pylist())
+        except (pa.ArrowException, UnicodeDecodeError, OSError) as problem:
+            if isinstance(problem, OSError) and problem.errno is not None:
+                raise
+            return True  # reading it whole says what is damaged
+    where = one_line(sources[0].name)
+    return bool(cells) and splits_named(list(cells.elements()), name, where, options) is not None
+
+
 def _holds_files(kind: Any) -> bool:
     import pyarrow as pa
 
@@ -306,20 +353,20 @@ def _take(
     for role, column in table.roles.items():
         if role == "file":
             continue
-        value = cells[column]
-        names = table.classes.get(column)
-        if names is not None and isinstance(value, int):
-            value = names[value] if 0 <= value < len(names) else ""
-        told[role] = text_of(value)
-        if role != "split" and not told[role]:
-            return f"{where}, column {shown(column)}: it has no {role}"
+        told[role] = text_of(cells[column], table.classes.get(column, ()))
+        if role == "split":
+            if (split := split_cell(told[role])) is None:
+                return f"{where}, column {shown(column)}: {no_split(told[role])}"
+        elif not told[role]:
+            why = " (−1 stands for none)" if cells[column] == -1 else ""
+            return f"{where}, column {shown(column)}: it has no {role}{why}"
     if len(told.get("transcript", "")) > LIMITS.text_characters:
         return f"{where}: its transcript has more than {LIMITS.text_characters:,} characters"
     written = str(path) if path else str(row)
     parts = tuple(p for p in written.replace("\\", "/").split("/") if p not in ("", ".", ".."))
     layout.files.append(Entry((*name.split("/"), *parts), len(data), out.tell()))
     out.write(data)
-    layout.splits.append(SPLIT_FOLDERS.get(told["split"].lower()) if "split" in told else split)
+    layout.splits.append(split)
     if layout.labels is not None:
         layout.labels.append(told["label"])
     if layout.transcripts is not None:

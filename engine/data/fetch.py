@@ -15,21 +15,24 @@ from __future__ import annotations
 import contextlib
 import errno
 import hashlib
+import ipaddress
 import re
 import shutil
+import socket
 import time
 from collections.abc import Generator, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from engine.catalog import BadInput, Frozen
-from engine.data.archive import require_space
+from engine.data.archive import require_space, shown
 from engine.data.crew import WAIT, Pace
 from engine.data.limits import LIMITS
 from engine.data.options import ImportOptions, Kind, Step, step
@@ -42,8 +45,12 @@ R = TypeVar("R")
 
 TRIES = 4
 """Attempts in a row that bring nothing, before it is given up."""
-PATIENCE = httpx.Timeout(30.0, connect=10.0)
-"""Seconds without a byte."""
+PATIENCE = 20.0
+"""Seconds without a byte, after which it is asked again."""
+CONNECTING = 10.0
+"""Seconds until there is a connection."""
+STALLED = 60.0
+"""Seconds without a new byte, over all attempts, after which it is given up."""
 HOPS = 10
 """Redirects that are followed."""
 PAUSE = 0.5
@@ -110,30 +117,56 @@ def downloads(home: Home) -> Path:
 
 
 def provide(
-    files: Sequence[Pinned], *, home: Home, mirror: Path | None, token: str = "", refused: str = ""
+    files: Sequence[Pinned],
+    *,
+    home: Home,
+    mirror: Path | None,
+    token: str = "",
+    refused: str = "",
+    listed: str = "",
 ) -> Generator[Step, None, list[Path]]:
     """Where the files lie, checked: in the mirror, else downloaded, once, into the home.
 
-    `token` is shown to the files' own host only; `refused` says what to do where it refuses.
+    `token` is shown to the files' own host only; `refused` says what to do where it refuses, and
+    `listed` is the address that gave the files' own ones, where they are no catalogue's.
     """
     sizes = [file.size or 0 for file in files]
     known = all(sizes)
     shares = [size / sum(sizes) if known else 1 / len(files) for size in sizes]
     paths: list[Path] = []
     for number, file in enumerate(files):
-        come = _provided(file, home, mirror, token, refused)
+        come = _provided(file, home, mirror, token, refused, listed)
         path = yield from scaled(come, sum(shares[:number]), sum(shares[: number + 1]))
         paths.append(path)
     return paths
 
 
 def mirrored(files: Iterable[Pinned], mirror: Path | None) -> bool:
-    """Whether the mirror has all of them."""
-    return mirror is not None and all((mirror / file.place).is_file() for file in files)
+    """Whether the mirror has all of them. BadInput where it has something else in their place."""
+    return mirror is not None and all(_lies(mirror / file.place) for file in files)
+
+
+def _lies(path: Path) -> bool:
+    if path.exists():
+        check_file(path)
+        return True
+    return False
+
+
+def check_file(path: Path) -> None:
+    """BadInput when what lies in a mirror is no file, or nothing is in it.
+
+    Whoever opens a pipe waits for its other end without end.
+    """
+    away = "or take it out of the folder named by ANNEAL_MIRROR"
+    if not path.is_file():
+        raise Changed(f"{path} is no file: put the file there, {away}")
+    if not path.stat().st_size:
+        raise Changed(f"{path} is empty: get it again, {away}")
 
 
 def _provided(
-    file: Pinned, home: Home, mirror: Path | None, token: str, refused: str
+    file: Pinned, home: Home, mirror: Path | None, token: str, refused: str, listed: str
 ) -> Generator[Step, None, Path]:
     if mirror is not None and mirrored([file], mirror):
         path = mirror / file.place
@@ -149,12 +182,18 @@ def _provided(
         try:
             return (yield from fetch(
                 url, to, size=file.size, sha256=file.sha256, md5=file.md5, token=token,
-                remedy=file.remedy, refused=refused,
+                remedy=file.remedy, refused=refused, listed=listed,
             ))  # fmt: skip
         except Unavailable:
             if url == urls[-1]:
                 raise
     raise AssertionError("there is at least one address")
+
+
+def discard(path: Path) -> None:
+    """Remove a downloaded file, which isn't what it was taken for: the next time it comes anew."""
+    for left in (path, path.with_name(path.name + ".state")):
+        left.unlink(missing_ok=True)
 
 
 def linked(source: Path, where: Path) -> Path:
@@ -196,6 +235,8 @@ class _Order:
     token: str
     remedy: str
     refused: str
+    listed: str
+    most: int | None
 
     @property
     def name(self) -> str:
@@ -245,16 +286,20 @@ def fetch(
     token: str = "",
     remedy: str = "",
     refused: str = "",
+    listed: str = "",
+    most: int | None = None,
 ) -> Generator[Step, None, Path]:
     """Download `url` to the file `to`, which is whole and checked when it is there.
 
     A break, a closed generator or a killed process leaves the part that has come, and the next
     call goes on from it. BadInput says what is wrong; `remedy` is what else could be done, as words
-    that follow “or”, and `refused` what to do where the server wants to know who asks.
+    that follow “or”, and `refused` what to do where the server wants to know who asks. No
+    more than `most` bytes are taken. An address of the network that this computer is in is only
+    asked where it was given as such: not when another one, `listed` or `url`, leads there.
     """
-    if re.match(r"https?://[^/]", url, re.IGNORECASE) is None:
-        raise BadInput(f"{url} isn't an address that begins with https:// or http://")
-    order = _Order(url, to, size, sha256, md5, token, remedy, refused)
+    if not _of_the_web(url):
+        raise BadInput(f"{shown(url)} isn't an address that begins with https:// or http://")
+    order = _Order(url, to, size, sha256, md5, token, remedy, refused, listed or url, most)
     to.parent.mkdir(parents=True, exist_ok=True)
     yield step(0, f"Looking for {order.name}")
     lock = FileLock(to.with_name(to.name + ".lock"), thread_local=False)
@@ -310,28 +355,41 @@ def _locked(lock: FileLock, order: _Order) -> Generator[Step, None, None]:
 
 def _download(order: _Order) -> Generator[Step, None, None]:
     """Bring the part to its full length, however often the connection breaks."""
-    failures = 0
-    with httpx.Client(timeout=PATIENCE, headers={"user-agent": "anneal"}) as client:
+    failures, longest, until = 0, _length(order.part), time.monotonic() + STALLED
+    with _client() as client:
         while True:
-            before = _length(order.part)
             try:
-                yield from _stream(client, order)
+                yield from _stream(client, order, until)
             except (httpx.TransportError, _Busy, _Broken) as problem:
-                failures = 1 if _length(order.part) > before else failures + 1
-                if failures >= TRIES:
+                # What comes once more, from a server that can't go on, is nothing new.
+                if (now := _length(order.part)) > longest:
+                    waited = PATIENCE if isinstance(problem, httpx.ReadTimeout) else 0
+                    failures, longest, until = 1, now, time.monotonic() + STALLED - waited
+                else:
+                    failures += 1
+                if failures >= TRIES or time.monotonic() >= until:
                     raise _given_up(order, problem) from None
             except httpx.HTTPError as problem:
                 raise Unavailable(f"{order.host} doesn't answer as expected ({problem})") from None
             else:
                 return
-            until = time.monotonic() + PAUSE * 2 ** (failures - 1)
-            while time.monotonic() < until:
+            again = time.monotonic() + PAUSE * 2 ** (failures - 1)
+            while time.monotonic() < again:
                 share = _length(order.part) / order.size if order.size else 0
                 yield step(share, f"No answer from {order.host}: trying again")
                 time.sleep(min(WAIT, PAUSE))
 
 
-def _stream(client: httpx.Client, order: _Order) -> Generator[Step, None, None]:
+def _client() -> httpx.Client:
+    return httpx.Client(headers={"user-agent": "anneal"})
+
+
+def _patience(until: float) -> httpx.Timeout:
+    left = max(until - time.monotonic(), 0.05)
+    return httpx.Timeout(min(PATIENCE, left), connect=min(CONNECTING, left))
+
+
+def _stream(client: httpx.Client, order: _Order, until: float) -> Generator[Step, None, None]:
     """One connection: from where the part ends to the end of the file."""
     part, mark = order.part, _mark(_mark_of(order.part))
     have = _length(part)
@@ -346,7 +404,15 @@ def _stream(client: httpx.Client, order: _Order) -> Generator[Step, None, None]:
         asked["range"] = f"bytes={have}-"
     if have and mark is not None and mark.validator:
         asked["if-range"] = mark.validator
-    with closing(_answer(client, order, asked)) as answer:
+    with closing(_answer(client, order, asked, until)) as answer:
+        packed = answer.headers.get("content-encoding", "")
+        # A few hundred kB can unpack to gigabytes. Of a pinned file what comes is what is hashed:
+        # some servers name the compression of an archive itself.
+        if packed.lower() not in ("", "identity") and not order.pinned:
+            raise Unavailable(
+                f"{order.host} sends {order.name} compressed ({shown(packed)}), which it was asked "
+                f"not to: try again later{order.instead}"
+            )
         begin, total = _extent(answer, order, have)
         if begin == 0:
             _forget(part)
@@ -358,8 +424,13 @@ def _stream(client: httpx.Client, order: _Order) -> Generator[Step, None, None]:
         wanted = order.size or total
         done, pace = begin, Pace()
         with part.open("ab") as out:
-            for piece in answer.iter_bytes():
+            for piece in answer.iter_raw():
                 done += len(piece)
+                if order.most and max(done, wanted or 0) > order.most:
+                    raise Changed(
+                        f"{order.host} sends more than {order.most / 2**20:,.0f} MB for "
+                        f"{order.name}, which can't be right: look at the address"
+                    )
                 if done > (wanted or LIMITS.extracted_bytes):
                     raise Changed(f"{order.name} from {order.host} doesn't end where it should")
                 out.write(piece)
@@ -380,27 +451,40 @@ def _unchanged(order: _Order) -> bool:
         return True
     tag = mark.validator.startswith('"')
     asked = {**order.headers(), "if-none-match" if tag else "if-modified-since": mark.validator}
-    with httpx.Client(timeout=PATIENCE, headers={"user-agent": "anneal"}) as client:
+    with _client() as client:
         try:
-            with closing(_answer(client, order, asked)) as answer:
+            until = time.monotonic() + PATIENCE
+            with closing(_answer(client, order, asked, until)) as answer:
                 return answer.status_code == 304 or _validator(answer) == mark.validator
         except (httpx.HTTPError, _Busy, _Broken):
             return True  # without a network, what is here is the newest that can be had
 
 
-def _answer(client: httpx.Client, order: _Order, headers: dict[str, str]) -> httpx.Response:
+def _answer(
+    client: httpx.Client, order: _Order, headers: dict[str, str], until: float
+) -> httpx.Response:
     """The answer after the redirects, its body still to come. BadInput if it can't be the file."""
     request = client.build_request("GET", order.url, headers=headers)
+    given = httpx.URL(order.listed).host
     for _ in range(HOPS):
+        host = request.url.host
+        if host != given and inside(host) and not inside(given):
+            raise Unavailable(
+                f"{given} sends on to {shown(host)}, which is "
+                f"in this computer's own network and isn't asked{order.instead}"
+            )
+        request.extensions["timeout"] = _patience(until).as_dict()
         answer = client.send(request, stream=True)
         following = answer.next_request  # without the token where it leads to another host
         if following is None:
             break
         answer.close()
-        if following.url.scheme not in ("http", "https") or (
+        if not _of_the_web(str(following.url)) or (
             request.url.scheme == "https" and following.url.scheme == "http"
         ):
-            raise Unavailable(f"{order.host} sends on to {following.url}, which isn't safe")
+            raise Unavailable(
+                f"{order.host} sends on to {shown(str(following.url))}, which isn't safe"
+            )
         request = following
     else:
         raise Unavailable(f"{order.host} sends from one address to the next without end")
@@ -408,6 +492,31 @@ def _answer(client: httpx.Client, order: _Order, headers: dict[str, str]) -> htt
         return answer
     answer.close()
     raise _refusal(answer.status_code, order)
+
+
+def inside(host: str) -> bool:
+    """Whether a host is this computer, or of a network that isn't the public one.
+
+    A name that nothing is known of isn't: a proxy may know it.
+    """
+    try:
+        found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        return False
+    for *_, where in found:
+        address = ipaddress.ip_address(str(where[0]).partition("%")[0])
+        mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+        if not (mapped or address).is_global:
+            return True
+    return False
+
+
+def _of_the_web(url: str) -> bool:
+    try:
+        read, parts = httpx.URL(url), urlsplit(url)
+        return read.scheme in ("http", "https") and bool(read.host) and parts.port != 0
+    except (httpx.InvalidURL, ValueError):  # a bracket, a port of a million, half of a character
+        return False
 
 
 def _refusal(code: int, order: _Order) -> Exception:
@@ -440,7 +549,7 @@ def _extent(answer: httpx.Response, order: _Order, have: int) -> tuple[int, int 
             _forget(order.part)
             raise _Broken
         begin, total = int(said[1]), int(said[2])
-    elif not _packed(answer) and answer.headers.get("content-length", "").isdecimal():
+    elif answer.headers.get("content-length", "").isdecimal():
         total = int(answer.headers["content-length"])
     if None not in (order.size, total) and order.size != total:
         raise Changed(
@@ -450,15 +559,8 @@ def _extent(answer: httpx.Response, order: _Order, have: int) -> tuple[int, int 
     return begin, total
 
 
-def _packed(answer: httpx.Response) -> bool:
-    """Whether it is compressed on the way, so that its length and its parts aren't the file's."""
-    return str(answer.headers.get("content-encoding", "identity")) != "identity"
-
-
 def _validator(answer: httpx.Response) -> str:
     """What tells this state of the file from another; empty if parts of it can't be asked for."""
-    if _packed(answer):
-        return ""
     etag: str = answer.headers.get("etag", "")
     # RFC 9110, 13.1.5: a weak one must not be used in If-Range.
     return etag if etag and not etag.startswith("W/") else answer.headers.get("last-modified", "")

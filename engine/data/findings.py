@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any, Literal
@@ -95,8 +97,12 @@ class Subject:
         """Items that have the content of another and not its label."""
         out = np.zeros(len(self.splits), bool)
         if self.labels is not None:
-            same, labels = self.same[self.rows], self.labels[self.rows]
-            odd = np.unique(same[labels != self.labels[same]])
+            # Classes that are one but for how they are written don't contradict each other.
+            known: dict[str, int] = {}
+            plain = [known.setdefault(spelling(name), len(known)) for name in self.classes]
+            meant = np.array([*plain, -1])[self.labels]
+            same = self.same[self.rows]
+            odd = np.unique(same[meant[self.rows] != meant[same]])
             out[self.rows] = np.isin(same, odd)
         return out
 
@@ -166,3 +172,11 @@ def percent(share: float) -> str:
     return "less than 0.1 %" if share < 0.001 else f"{share * 100:.2g} %" if share < 0.1 else (
         f"{share * 100:.0f} %"
     )  # fmt: skip
+
+
+def spelling(name: str) -> str:
+    """A label without case, width, spaces, hyphens and underscores; but −1 isn't 1, nor 1-2 12."""
+    text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+    text = re.sub(r"(?<![^\s_])-(?=\d)", "−", text.replace("‐", "-"))
+    # Between two digits, what divides them means something.
+    return re.sub(r"(?<=[^\W\d_])[\s_-]+|[\s_-]+(?=[^\W\d_])|[\s_]+$", "", text) or name

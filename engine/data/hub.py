@@ -14,14 +14,30 @@ from urllib.parse import urlsplit
 from engine.catalog import BadInput
 from engine.data.archive import natural, shown
 from engine.data.arrays import Items
-from engine.data.fetch import Pinned, Ready, fetch, linked, provide, scaled
+from engine.data.fetch import (
+    Changed,
+    Pinned,
+    Ready,
+    check_file,
+    discard,
+    fetch,
+    linked,
+    provide,
+    scaled,
+)
 from engine.data.imports import IMPORTERS
 from engine.data.kinds import kind_of
-from engine.data.labelled import split_of
+from engine.data.labelled import split_cell, split_of
 from engine.data.options import ImportOptions, Kind, Step, step
+from engine.data.splits import SPLITS
+from engine.data.tables import features
 from engine.home import Home
 
 USUAL = "https://huggingface.co"
+LONGEST_LISTING = 4 * 2**20
+"""Bytes; that of a dataset of 10,000 files has one."""
+MARK = b"PAR1"
+"""What a Parquet file begins and ends with."""
 
 _PART = r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,95}"
 _ID = re.compile(rf"(?P<id>{_PART}(?:/{_PART})?)(?:@(?P<config>.+))?")
@@ -65,13 +81,13 @@ def ready(
     if lying is not None and lying.is_dir():
         listing = _lying(lying)
         config = choose(wanted, listing)
-        kept, others = _used(listing[config])
+        kept, others = _used(listing[config], wanted.id, page)
         found = [(split, Path(path)) for split, files in kept.items() for path in files]
     else:
         come = _listing(wanted, endpoint, page, scratch)
         listing = yield from scaled(come, 0, 0.05)
         config = choose(wanted, listing)
-        kept, others = _used(listing[config])
+        kept, others = _used(listing[config], wanted.id, page)
         got = _files(wanted, config, kept, endpoint, page, home)
         found = yield from scaled(got, 0.05, 1)
     if not found:
@@ -88,9 +104,22 @@ def ready(
     )  # fmt: skip
 
 
-def _used(splits: Splits) -> tuple[Splits, list[str]]:
-    """Those that are train, validation or test, where any is; the names of the others."""
-    used = [split for split in splits if split_of((split,))]
+def _used(splits: Splits, id: str, page: str) -> tuple[Splits, list[str]]:
+    """Those that are train, validation or test, where any is; the names of the others.
+
+    Names that merely speak of one (train_sft) are taken where none is called just so. BadInput
+    where several speak of the same.
+    """
+    used = {split: found for split in splits if (found := split_cell(split))}
+    if not used:
+        used = {split: found for split in splits if (found := split_of((split,)))}
+        for known in SPLITS:
+            alike = [split for split, found in used.items() if found == known]
+            if len(alike) > 1:
+                raise BadInput(
+                    f"{id} has several splits for {known}: {_named(alike)}. Download the files "
+                    f"of those that you want from {page} and import them"
+                )
     others = [split for split in splits if used and split not in used]
     return {split: files for split, files in splits.items() if split not in others}, others
 
@@ -107,7 +136,7 @@ def _read(
     items = yield from IMPORTERS[kind].read(sources, into, scratch, options)
     if others:
         items.warnings.append(
-            f"Left out, for they are neither train, validation nor test: {', '.join(others)}"
+            f"Left out, for they are neither train, validation nor test: {_named(others)}"
         )
     return items
 
@@ -139,18 +168,25 @@ def choose(wanted: Wanted, listing: Listing) -> str:
     elif "default" in listing:
         return "default"
     names = sorted(listing, key=natural)
-    more = f" and {len(names) - 20:,} more" if len(names) > 20 else ""
     has = f"has no {shown(wanted.config)}, but" if wanted.config else "has several configurations:"
     raise BadInput(
-        f"{wanted.id} {has} {', '.join(names[:20])}{more}. Say which, as in "
-        f"hub:{wanted.id}@{names[0]}"
+        f"{wanted.id} {has} {_named(names)}. Say which, as in hub:{wanted.id}@{_named(names[:1])}"
     )
+
+
+def _named(names: Sequence[str]) -> str:
+    """Names that the hub gives, as a sentence can have them."""
+    more = f" and {len(names) - 20:,} more" if len(names) > 20 else ""
+    return ", ".join(shown(name)[1:-1] for name in names[:20]) + more
 
 
 def _lying(folder: Path) -> Listing:
     """What a mirror has: ``config/split/0.parquet`` and so on."""
     found: dict[str, dict[str, list[str]]] = {}
     for path in sorted(folder.glob("*/*/*.parquet"), key=lambda path: natural(path.as_posix())):
+        check_file(path)
+        if not _parquet(path):
+            raise BadInput(f"{path} is no Parquet file: get it again, or take it out of the mirror")
         config = found.setdefault(path.parts[-3], {})
         config.setdefault(path.parts[-2], []).append(str(path))
     return found
@@ -164,7 +200,7 @@ def _listing(
     yield from fetch(
         f"{endpoint}/api/datasets/{wanted.id}/parquet", to, token=_token(),
         remedy=f"put its files into hub/{wanted.id}/CONFIG/SPLIT/0.parquet in the folder named by "
-        "ANNEAL_MIRROR", refused=_refused(page),
+        "ANNEAL_MIRROR", refused=_refused(page), most=LONGEST_LISTING,
     )  # fmt: skip
     try:
         said = json.loads(to.read_text("utf-8"))
@@ -172,7 +208,7 @@ def _listing(
             str(config): {str(split): _addresses(urls) for split, urls in splits.items()}
             for config, splits in said.items()
         }
-    except (ValueError, AttributeError, TypeError):
+    except (ValueError, AttributeError, TypeError, RecursionError):
         raise BadInput(
             f"{endpoint} doesn't answer as the Hugging Face hub does: look at HF_ENDPOINT"
         ) from None
@@ -197,13 +233,36 @@ def _files(
         for number, url in enumerate(urls):
             file = Pinned(f"hub/{wanted.id}/{config}/{split}/{number}.parquet", url)
             # The token is for the hub alone, whatever addresses its list holds.
-            ours = urlsplit(url)[:2] == urlsplit(endpoint)[:2]
+            ours = _host(url) == _host(endpoint)
             come = provide([file], home=home, mirror=None, token=_token() if ours else "",
-                           refused=_refused(page))  # fmt: skip
+                           refused=_refused(page), listed=endpoint)  # fmt: skip
             (path,) = yield from scaled(come, len(found) / count, (len(found) + 1) / count)
+            if not _parquet(path):
+                discard(path)
+                raise Changed(
+                    f"What came from {shown(url)} for {split}/{file.name} of {wanted.id} is no "
+                    "Parquet file, and it was removed: try again later"
+                )
             found.append((split, path))
             yield step(len(found) / count, f"{len(found):,} of {count:,} files are here")
     return found
+
+
+def _host(url: str) -> tuple[str, str]:
+    try:
+        return urlsplit(url)[:2]
+    except ValueError:  # `fetch` says that it is no address
+        return "", ""
+
+
+def _parquet(path: Path) -> bool:
+    """Whether it begins and ends as a Parquet file does: a page that says “busy” doesn't."""
+    if path.stat().st_size < 2 * len(MARK):
+        return False
+    with path.open("rb") as file:
+        begin = file.read(len(MARK))
+        file.seek(-len(MARK), os.SEEK_END)
+        return begin == file.read() == MARK
 
 
 def _token() -> str:
@@ -228,11 +287,8 @@ def _kind(path: Path) -> Kind | None:
     import pyarrow.parquet as pq
 
     try:
-        metadata = pq.read_schema(path).metadata or {}
-        features = json.loads(metadata.get(b"huggingface", b"{}"))["info"]["features"]
-        types = {feature.get("_type") for feature in features.values()}
+        metadata = pq.read_schema(path).metadata
     except (pa.ArrowInvalid, OSError):
         raise BadInput(f"{path.name} from the hub is no Parquet file: try again later") from None
-    except (ValueError, LookupError, AttributeError, TypeError):
-        return None
+    types = [feature.get("_type") for feature in features(metadata).values()]
     return next((kind for name, kind in _KINDS.items() if name in types), None)

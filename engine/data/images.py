@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import statistics
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -26,13 +26,13 @@ from engine.data.archive import (
     Source,
     Unreadable,
     listing,
-    natural,
     one_line,
     require_space,
+    shown,
 )
 from engine.data.arrays import Items, empty_array
 from engine.data.crew import Crew, Pace, processors
-from engine.data.files import PREFIX, Digest, Trouble, digest, judge
+from engine.data.files import PREFIX, Trouble, items, judge, look
 from engine.data.labelled import Layout, ending, lay_out, some
 from engine.data.limits import LIMITS
 from engine.data.options import ImportOptions, Step, step
@@ -94,14 +94,6 @@ def is_image(entry: Entry) -> bool:
 # --- what a process does --------------------------------------------------------------------
 
 
-class Headers(NamedTuple):
-    """Of files `first` on: width, height, grey; zeros where there is trouble."""
-
-    first: int
-    values: list[tuple[int, int, bool]]
-    trouble: list[Trouble]
-
-
 class Decoded(NamedTuple):
     """How many files were looked at, and which of them can't be decoded."""
 
@@ -117,30 +109,21 @@ class Place(NamedTuple):
     shape: tuple[int, int, int]
 
 
-def survey(source: Source, first: int, entries: Sequence[Entry]) -> Headers:
-    """Read the headers of some files."""
-    values: list[tuple[int, int, bool]] = []
-    trouble: list[Trouble] = []
-    with source.reading() as read, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's, of odd but readable files
-        for number, entry in enumerate(entries, first):
-            try:
-                values.append(_header(read, entry))
-            except (Unreadable, pixels.NotAnImage) as problem:
-                values.append((0, 0, True))
-                trouble.append(Trouble(number, str(problem)))
-    return Headers(first, values, trouble)
-
-
-def _header(read: Read, entry: Entry) -> tuple[int, int, bool]:
+def header(read: Read, entry: Entry) -> tuple[int, int, bool]:
+    """An image's width, its height, and whether it is grey."""
     if entry.size > LIMITS.file_bytes:
-        raise pixels.NotAnImage(f"is larger than {LIMITS.file_bytes // 2**20} MB")
-    try:
-        found = pixels.header(read(entry, PREFIX))
-    except pixels.NotAnImage:
-        if entry.size <= PREFIX:
-            raise
-        found = pixels.header(read(entry, None))
+        raise Unreadable(f"is larger than {LIMITS.file_bytes // 2**20} MB")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's, of odd but readable files
+        try:
+            try:
+                found = pixels.header(read(entry, PREFIX))
+            except pixels.NotAnImage:
+                if entry.size <= PREFIX:
+                    raise
+                found = pixels.header(read(entry, None))
+        except pixels.NotAnImage as problem:
+            raise Unreadable(str(problem)) from None
     return found.width, found.height, found.grey
 
 
@@ -196,67 +179,22 @@ def _bring(
     said, files = layout.warnings, layout.files
     small = len(files) < FEW_FILES and sum(e.size for e in files) < FEW_BYTES
     with Crew(0 if small else min(processors(), 8), log=scratch / "crew.log") as crew:
-        fingerprint, headers, trouble = yield from _look(crew, source, layout)
-        judge(trouble, files, "images", options, said)
-        bad = {number for number, _ in trouble}
-        kept = np.array([n for n in range(len(files)) if n not in bad], np.int64)
+        fingerprint, found, trouble = yield from look(
+            crew, source, layout, header, numbers=3, each=HEADERS, noun="images"
+        )
+        headers = found.astype(np.int64)
+        kept = judge(trouble, files, np.arange(len(files)), "images", options, said)
         shape = shape_of(headers[kept], options.size)
         require_space(into, len(kept) * int(np.prod(shape)))
         file = into / "images.npy"
         place = Place(file, empty_array(file, np.uint8, (len(kept), *shape)), shape)
         trouble = yield from _fill(crew, source, layout, kept, place)
     if trouble:
-        judge(trouble, files, "images", options, said)
-        bad = {number for number, _ in trouble}
-        good = np.array([number not in bad for number in kept.tolist()])
-        if not good.any():
-            raise BadInput("None of the images can be read: get or make the archive again")
-        _close_up(place, good)
-        kept = kept[good]
-    labels = layout.labels
-    if labels is not None and (
-        lost := sorted(set(labels) - {labels[n] for n in kept}, key=natural)
-    ):
-        said.append(f"Classes left out, for none of their images can be read: {some(lost)}")
-    return Items(
-        kind="images",
-        fingerprint=fingerprint,
-        names=[files[n].name for n in kept],
-        labels=None if labels is None else [labels[n] for n in kept],
-        splits=[layout.splits[n] for n in kept],
-        groups={column: [cells[n] for n in kept] for column, cells in layout.groups.items()},
-        columns=layout.columns,
-        shape=shape,
-        warnings=said,
-    )
-
-
-def _look(
-    crew: Crew, source: Source, layout: Layout
-) -> Generator[Step, None, tuple[str, Rows, list[Trouble]]]:
-    """The source's digest, and (N, 3) width, height, grey of every file."""
-    count = len(layout.files)
-    headers = np.zeros((count, 3), np.int64)
-    trouble: list[Trouble] = []
-    fingerprint, done, pace = "", 0, Pace()
-    jobs: list[Callable[[], Digest | Headers]] = [
-        partial(digest, source, layout.files + layout.tables)
-    ]
-    jobs += [
-        partial(survey, source, first, layout.files[first : first + HEADERS])
-        for first in range(0, count, HEADERS)
-    ]
-    with closing(crew.share(jobs)) as results:
-        for result in results:
-            if isinstance(result, Digest):
-                fingerprint = result.value
-            elif isinstance(result, Headers):
-                headers[result.first : result.first + len(result.values)] = result.values
-                trouble += result.trouble
-                done += len(result.values)
-            if pace.due():
-                yield step(0.05 + 0.25 * done / count, f"Looking at {done:,} of {count:,} images")
-    return fingerprint, headers, trouble
+        good = judge(trouble, files, kept, "images", options, said)
+        _close_up(place, np.isin(kept, good))
+        kept = good
+    _keep_sizes(into, headers[kept, :2])
+    return items("images", fingerprint, layout, kept, "images", shape=shape)
 
 
 def _fill(
@@ -329,14 +267,10 @@ def _arrays(
     labels: list[str] = []
     splits: list[Split | None] = []
     with npz.opened(source) as archive:
-        sets = [one for one in _SETS if one[0] in archive.names and one[1] in archive.names]
-        if not sets:
-            held = ", ".join(archive.names[:8]) or "nothing"
-            raise BadInput(
-                f"{file} holds {held} and must hold x (pixels) and y (labels): save it with "
-                "np.savez(path, x=…, y=…)"
-            )
-        sides = set()
+        sets = _sets(archive)
+        left = [name for name in archive.names if not any(name in one for one in sets)]
+        sides: list[tuple[int, int, int]] = []
+        counts: list[int] = []
         for x, y, split in sets:
             described = archive.described(x)
             shape, dtype = described.shape, described.dtype
@@ -357,7 +291,8 @@ def _arrays(
                 )
             labels += said
             splits += [split] * len(said)
-            sides.add((shape[1], shape[2], 1 if len(shape) == 3 or shape[3] == 1 else 3))
+            sides.append((shape[1], shape[2], 1 if len(shape) == 3 or shape[3] == 1 else 3))
+            counts.append(shape[0])
         if len(labels) > LIMITS.items:
             raise BadInput(f"{file} holds {len(labels):,} images, more than {LIMITS.items:,}")
         headers = np.array([(width, height, grey == 1) for height, width, grey in sides], np.int64)
@@ -368,22 +303,56 @@ def _arrays(
         with path.open("r+b") as out:
             out.seek(begin)
             for x, _, _ in sets:
-                for block in archive.blocks(x, BLOCK):
+                for block in archive.blocks(x, BLOCK, scratch):
                     out.write(_shaped(block, shape_kept).data)
                     row += len(block)
                     if pace.due():
                         yield step(0.95 * row / len(labels), f"Reading {row:,} images")
-    counts = dict.fromkeys(("train", "validation", "test", None), 0)
+    _keep_sizes(into, np.repeat(headers[:, :2], counts, axis=0))
+    numbers = dict.fromkeys(("train", "validation", "test", None), 0)
     names = []
     for split in splits:
-        names.append(f"{split}/{counts[split]}" if split else str(counts[split]))
-        counts[split] += 1
+        names.append(f"{split}/{numbers[split]}" if split else str(numbers[split]))
+        numbers[split] += 1
     with source.open("rb") as raw:
         fingerprint = hashlib.file_digest(raw, "sha256").hexdigest()
     return Items(
         kind="images", fingerprint=fingerprint, names=names, labels=labels, splits=splits,
         shape=shape_kept,
+        warnings=[f"Left out, for they aren't images with labels: {some(left)}"] if left else [],
     )  # fmt: skip
+
+
+def _sets(archive: npz.Arrays) -> list[tuple[str, str, Split | None]]:
+    """The pixels and labels that an NPZ holds, and the split of each. BadInput without any, or
+    where two are for the same split.
+    """
+    names, file = archive.names, archive.file
+    sets = [one for one in _SETS if one[0] in names and one[1] in names]
+    if not sets:
+        held = ", ".join(map(shown, names[:8])) or "nothing"
+        raise BadInput(
+            f"{file} holds {held} and must hold x (pixels) and y (labels): save it with "
+            "np.savez(path, x=…, y=…)"
+        )
+    if any(split for _, _, split in sets):  # what isn't held back by its name is for training
+        sets = [(x, y, split or "train") for x, y, split in sets]
+    first: dict[Split | None, str] = {}
+    for x, _, split in sets:
+        if split in first:
+            whose = f"for {split}" if split else "the images"
+            raise BadInput(
+                f"{file} holds both {first[split]} and {x}, and one alone can be {whose}: leave "
+                "the other out, or join the two"
+            )
+        first[split] = x
+    return sets
+
+
+def _keep_sizes(into: Path, sizes: Rows) -> None:
+    """Write the widths and heights (N, 2) that images had, unless those were all alike."""
+    if len(sizes) and (sizes != sizes[0]).any():
+        np.save(into / "sizes.npy", sizes.astype(np.int64))
 
 
 def _shaped(block: pixels.Pixels, shape: tuple[int, int, int]) -> pixels.Pixels:

@@ -27,7 +27,7 @@ from engine.data.arrays import (
 from engine.data.kinds import kind_of
 from engine.data.limits import LIMITS
 from engine.data.options import ImportOptions, Kind, Step, step
-from engine.data.splits import FEWEST, SPLITS, Rows, Rule, Split, grouped, stratified
+from engine.data.splits import FEWEST, SPLITS, Rows, Rule, Split, grouped, numbered, stratified
 from engine.home import PARTIAL, sync
 
 __all__ = ["ImportOptions", "Imported", "Kind", "Step", "bring_in", "kind_of", "sweep"]
@@ -155,7 +155,7 @@ def finish(
         folder, items, source=source, options=options, origin=origin, licence=licence
     )
     write_version(
-        version_folder(folder, 1), 1, content=manifest.fingerprint, parent=None, made=time.time(),
+        version_folder(folder, 1), 1, content=manifest.content, parent=None, made=time.time(),
         change="Imported", classes=classes, labels=labels, splits=splits, rule=rule,
     )  # fmt: skip
     stored = Stored(folder, 1)
@@ -209,11 +209,14 @@ def _splits(
                 f"{source} has no column {shown(options.group)} to group by (there is: {known})",
                 field="group",
             )
-        _, groups = np.unique(list(items.groups[options.group]), return_inverse=True)
+        groups = numbered(items.groups[options.group])
 
     def divide(rows: Rows, validation: float, test: float) -> dict[Split, Rows]:
         if groups is not None:
-            return grouped(groups[rows], seed=options.seed, validation=validation, test=test)
+            try:
+                return grouped(groups[rows], seed=options.seed, validation=validation, test=test)
+            except BadInput as problem:
+                raise BadInput(str(problem), field="group") from None
         return stratified(codes[rows], seed=options.seed, validation=validation, test=test)
 
     everything = np.arange(len(items.names))
@@ -230,6 +233,12 @@ def _splits(
             "them, or let everything be split at random"
         )
     given = np.array([SPLITS.index(split) if split else LEFT_OUT for split in items.splits])
+    if groups is not None and (torn := _torn(groups, given, items.groups[options.group or ""])):
+        raise BadInput(
+            f"{source} names a split, and {shown(torn)} of {shown(options.group or '')} is in "
+            "several parts of it: keep that split and don't group, or split at random by groups",
+            field="split",
+        )
     parts = {split: np.flatnonzero(given == i) for i, split in enumerate(SPLITS)}
     for lacking in [split for split in SPLITS if not len(parts[split])]:  # one of two at most
         share = options.validation if lacking == "validation" else options.test
@@ -242,8 +251,19 @@ def _splits(
                 f"add items for {lacking}, or let everything be split at random"
             )
     if labels is not None:
-        _known(labels, parts, classes, source)
+        # Where groups were carved off the training items, a class may have gone with them: the
+        # doctor says so.
+        _known(labels, {s: r for s, r in parts.items() if s in present}, classes, source)
     return _placed(parts, len(everything)), Rule(how="given", **shares)  # type: ignore[arg-type]
+
+
+def _torn(groups: Rows, given: Rows, values: Sequence[str]) -> str | None:
+    """The first group that has items in several splits."""
+    first: dict[int, int] = {}
+    for row, (group, split) in enumerate(zip(groups.tolist(), given.tolist(), strict=True)):
+        if split != LEFT_OUT and first.setdefault(group, split) != split:
+            return values[row]
+    return None
 
 
 def _placed(parts: dict[Split, Rows], count: int) -> npt.NDArray[np.int8]:
@@ -256,7 +276,7 @@ def _placed(parts: dict[Split, Rows], count: int) -> npt.NDArray[np.int8]:
 def _known(labels: Rows, parts: dict[Split, Rows], classes: Sequence[str], source: str) -> None:
     """Every class of the other splits must be trained on."""
     trained = set(labels[parts["train"]].tolist())
-    for split in ("validation", "test"):
+    for split in sorted(set(parts) - {"train"}):
         if strange := sorted(set(labels[parts[split]].tolist()) - trained):
             names = ", ".join(shown(classes[i]) for i in strange[:5])
             more = f" and {len(strange) - 5:,} more" if len(strange) > 5 else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,15 +14,26 @@ from typing import Any
 from pydantic import Field
 
 from engine.catalog import BadInput, Frozen
-from engine.data import images, npz, pairs, sequences, sound, text
+from engine.data import embedded, images, npz, pairs, sound, steps, text
 from engine.data.archive import compressed, listing, natural, one_line, shown
-from engine.data.kinds import TEXTS, form_of, kinds_of
-from engine.data.labelled import Layout, arrange, lay_out
+from engine.data.kinds import TEXTS, form_of, kinds_of, side_of
+from engine.data.labelled import Layout, arrange, lay_out, split_cell
 from engine.data.lines import encoding_of, ending, reading
-from engine.data.options import ImportOptions, Kind, Role, Step
-from engine.data.parts import Gathered, Groups, Part, gather, open_tables, same_columns, split_cell
-from engine.data.roles import Columns, pair_roles, plain, text_roles, written
-from engine.data.tables import Skipped, Table, open_table
+from engine.data.options import ImportOptions, Kind, Role
+from engine.data.parts import (
+    Gathered,
+    Groups,
+    Opened,
+    Part,
+    drained,
+    files,
+    gather,
+    open_tables,
+    same_columns,
+    tables_of,
+)
+from engine.data.roles import NAMES, Columns, find, pair_roles, text_roles, written
+from engine.data.tables import Skipped, Table, asked_header, open_table
 
 ROWS = 5
 CELL = 200
@@ -72,6 +83,12 @@ class _Found:
     splits: Counter[str] = field(default_factory=Counter)
     notes: list[str] = field(default_factory=list)
 
+    def shown(self, table: Table) -> None:
+        """A table's columns and first rows."""
+        self.columns = table.columns
+        self.encoding, self.delimiter = table.encoding, table.delimiter
+        self.rows = [tuple(map(_cut, row)) for row in table.first(ROWS, CHARACTERS)[1]]
+
     def laid_out(self, layout: Layout) -> None:
         """What folders or a table say of an archive's files."""
         self.items = len(layout.files)
@@ -107,7 +124,17 @@ def inspect(
     kind = kind or kinds[0]
     found = _Found()
     with tempfile.TemporaryDirectory(prefix="anneal-") as scratch:
-        _look(list(sources), kind, options, Path(scratch), found)
+        try:
+            _look(list(sources), kind, options, Path(scratch), found)
+        except BadInput as problem:
+            if problem.field != "columns":
+                raise
+            # Whoever is to choose columns must see them.
+            if not found.columns:
+                _first_table(list(sources), options, Path(scratch), found)
+            if not found.columns:
+                raise
+            found.notes.append(str(problem))
     classes = sorted(found.labels, key=natural)
     return Inspection(
         kind=kind, kinds=tuple(dict.fromkeys((*kinds, kind))), encoding=found.encoding,
@@ -129,33 +156,35 @@ def _look(
         )
         return
     if kind in ("text", "pairs"):
-        gathered = _drained(gather(sources, scratch))
+        gathered = drained(gather(sources, scratch))
         (_text if kind == "text" else _pairs)(gathered, options, found)
     elif kind == "sequences":
         _sequences(sources, options, scratch, found)
-    elif all(path.is_file() and form_of(path) == "table" for path in sources):
-        parts = [Part(one_line(path.name), lambda path=path: path) for path in sources]  # type: ignore[misc]
-        _table(parts, options, kind, found)
+    elif tables := _tables_of_files(sources):
+        _table(tables, options, kind, found)
     elif form_of(sources[0]) == "arrays":
         _arrays(sources[0], found)
     else:
         _files(sources[0], kind, options, scratch, found)
 
 
-def _drained(steps: Generator[Step, None, Any]) -> Any:
-    """What a generator returns, its steps left unsaid."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value
+def _first_table(sources: list[Path], options: ImportOptions, scratch: Path, found: _Found) -> None:
+    """The columns and first rows of the first table that can be opened, if there is one."""
+    for part in tables_of(drained(gather(sources, scratch)).parts)[:20]:
+        with suppress(BadInput):
+            table = open_table(
+                part.get(), part.name, encoding=options.encoding, delimiter=options.delimiter,
+                header=asked_header(options.columns),
+            )  # fmt: skip
+            found.shown(table)
+            return
 
 
 # --- images and sound -----------------------------------------------------------------------
 
 
 def _files(source: Path, kind: Kind, options: ImportOptions, scratch: Path, found: _Found) -> None:
-    opened, entries = _drained(listing(source, scratch))
+    opened, entries = drained(listing(source, scratch))
     name = one_line(source.name)
     if kind == "images":
         layout = lay_out(
@@ -171,11 +200,10 @@ def _files(source: Path, kind: Kind, options: ImportOptions, scratch: Path, foun
     for entry in layout.tables[:1]:  # its own rows say more than what became of them
         with opened.reading() as read:
             table = open_table(
-                read(entry, None), one_line(entry.name),
-                encoding=options.encoding, delimiter=options.delimiter,
+                read(entry, None), one_line(entry.name), encoding=options.encoding,
+                delimiter=options.delimiter, header=asked_header(options.columns),
             )  # fmt: skip
-        found.columns = table.columns
-        found.rows = [tuple(map(_cut, row)) for row in table.first(ROWS, CHARACTERS)[1]]
+        found.shown(table)
 
 
 def _arrays(source: Path, found: _Found) -> None:
@@ -192,92 +220,131 @@ def _arrays(source: Path, found: _Found) -> None:
 # --- tables ---------------------------------------------------------------------------------
 
 
-def _roles(table: Table, kind: Kind, options: ImportOptions, found: _Found) -> dict[Role, str]:
-    """The columns' roles; what an import would ask for is noted."""
+def _tables_of_files(sources: Sequence[Path]) -> list[Part]:
+    """Parquet files that hold pictures or recordings, and other tables by themselves."""
+    tables = embedded.tables_in(sources)
+    if not tables and all(path.is_file() and form_of(path) == "table" for path in sources):
+        tables = list(sources)
+    return files(tables)
+
+
+def _roles(table: Table, part: Part, kind: Kind, options: ImportOptions) -> dict[Role, str]:
+    """The columns' roles, as the kind's importer finds them."""
+    if kind == "text":
+        return text.roles_of(table, options)
+    if kind == "pairs":
+        return pairs.roles_of(table, options)
+    if kind == "sequences":
+        places = steps._roles(table, options)
+        return {role: table.columns[place] for role, place in places.items()}
+    path = part.get()
+    if table.format != "parquet" or not isinstance(path, Path):
+        return find(table.columns, options.columns, NAMES[kind], table.name)
+    import pyarrow.parquet
+
+    heard = kind == "sound"
+    return embedded._table(
+        pyarrow.parquet.read_schema(path), table.name, options, heard, not heard,
+        "recordings" if heard else "images",
+    ).roles  # fmt: skip
+
+
+def _roles_or_note(
+    table: Table, part: Part, kind: Kind, options: ImportOptions, found: _Found
+) -> dict[Role, str]:
+    """The same; what an import would ask for is noted, and those that are sure are there."""
     try:
-        if kind == "text":
-            return text.roles_of(table, options)
-        if kind == "pairs":
-            return pairs.roles_of(table, options)
+        return _roles(table, part, kind, options)
     except BadInput as problem:
         if problem.field != "columns":
             raise
         found.notes.append(str(problem))
-        with suppress(BadInput):
-            if kind == "text":
-                return text_roles(Columns(table), options.columns)
+    with suppress(BadInput):
+        if kind == "text":
+            return text_roles(Columns(table), options.columns)
+        if kind == "pairs":
             return pair_roles(Columns(table), options.columns) or {}
-        return {}
-    known = sequences.NAMES
-    called = {plain(name): name for name in reversed(table.columns)}
-    roles = {
-        role: next(called[name] for name in names if name in called)
-        for role, names in known.items()
-        if role not in options.columns and any(name in called for name in names)
-    }
-    return {**roles, **{role: name for role, name in options.columns.items() if name}}
+        return find(table.columns, options.columns, NAMES[kind], table.name)
+    return {}
+
+
+@dataclass
+class _Count:
+    """What is counted of a table's rows."""
+
+    roles: Mapping[Role, str]
+    groups: Groups
+    found: _Found
+    left: int
+    items: int = 0
+    blank: list[int] = field(default_factory=list)
+    series: set[str] = field(default_factory=set)
+
+    def table(self, opened: Opened) -> bool:
+        """Count the rows of the next table; whether that was all of it."""
+        table, found = opened.table, self.found
+        places = {name: place for place, name in enumerate(table.columns)}
+        at = {role: places[name] for role, name in self.roles.items()}
+        names = table.classes.get(self.roles.get("label", ""), ())
+        skipped = Skipped()
+        whole = True
+        for row, cells in table.rows(skipped=skipped):
+            if len(found.rows) < ROWS:
+                found.rows.append(tuple(map(_cut, cells)))
+            self.left -= 20 + sum(len(cell) for cell in cells if isinstance(cell, str | bytes))
+            if self.left < 0:
+                whole = False
+                break
+            self.items += 1
+            if "label" in at:
+                if label := written(cells[at["label"]], names):
+                    found.labels[label] += 1
+                else:
+                    self.blank.append(row)
+            if "sequence" in at:
+                self.series.add(written(cells[at["sequence"]]))
+            split = split_cell(cells[at["split"]]) if "split" in at else opened.split
+            if split:
+                found.splits[split] += 1
+            if set(self.groups.columns) <= set(places):
+                self.groups.add({c: cells[places[c]] for c in self.groups.columns}, self.items)
+        for row, why in skipped.first:
+            found.notes.append(f"{table.name}, {table.row} {row:,}: {why}")
+        return whole
 
 
 def _table(parts: Sequence[Part], options: ImportOptions, kind: Kind, found: _Found) -> None:
     """The first rows of tables, and what can be counted in a few megabytes of them."""
     first: Table | None = None
-    groups = Groups((), {}, None)
-    count, left, whole = 0, CHARACTERS, True
-    blank: list[int] = []
-    series: set[str] = set()
-    for _, opened in open_tables(parts, options):
+    whole = True
+    for part, opened in open_tables(parts, options):
         table = opened.table
         if first is None:
             first = table
-            found.roles = _roles(table, kind, options, found)
-            found.columns, found.encoding = table.columns, table.encoding
-            found.delimiter = table.delimiter
+            found.columns = table.columns
+            found.encoding, found.delimiter = table.encoding, table.delimiter
             found.notes += table.notes
+            found.roles = _roles_or_note(table, part, kind, options, found)
             groups = Groups(table.columns, found.roles, options.group)
+            count = _Count(found.roles, groups, found, CHARACTERS)
         same_columns(table, first, list(found.roles.values()))
-        at = {role: table.columns.index(name) for role, name in found.roles.items()}
-        names = table.classes.get(found.roles.get("label", ""), ())
-        skipped = Skipped()
-        for row, cells in table.rows(skipped=skipped):
-            if len(found.rows) < ROWS:
-                found.rows.append(tuple(map(_cut, cells)))
-            left -= 20 + sum(len(cell) for cell in cells if isinstance(cell, str | bytes))
-            if left < 0:
-                whole = False
-                break
-            count += 1
-            if "label" in at:
-                if label := written(cells[at["label"]], names):
-                    found.labels[label] += 1
-                else:
-                    blank.append(row)
-            if "sequence" in at:
-                series.add(written(cells[at["sequence"]]))
-            split = split_cell(cells[at["split"]]) if "split" in at else opened.split
-            if split:
-                found.splits[split] += 1
-            if set(groups.columns) <= set(table.columns):
-                groups.add(
-                    {name: cells[table.columns.index(name)] for name in groups.columns}, count
-                )
-        for row, why in skipped.first:
-            found.notes.append(f"{table.name}, {table.row} {row:,}: {why}")
+        whole = count.table(opened)
         if not whole:
             break
     assert first is not None
     if kind not in ("images", "sound"):
         found.groups = tuple(groups.found())
-    if blank:
-        rows = ", ".join(f"{row:,}" for row in blank[:10])
-        more = f" and {len(blank) - 10:,} more" if len(blank) > 10 else ""
+    if count.blank:
+        rows = ", ".join(f"{row:,}" for row in count.blank[:10])
+        more = f" and {len(count.blank) - 10:,} more" if len(count.blank) > 10 else ""
         found.notes.append(f"{first.name}: the label is blank in row {rows}{more}")
     if whole:
-        found.items = len(series) if kind == "sequences" and series else count
+        found.items = len(count.series) if kind == "sequences" and count.series else count.items
         return
     found.splits.clear()
     if first.length is not None and len(parts) == 1:
         found.items = first.length
-    found.notes.append(f"Classes and groups are those of the first {count:,} rows")
+    found.notes.append(f"Classes and groups are those of the first {count.items:,} rows")
 
 
 def _cut(cell: Any) -> str:
@@ -354,6 +421,7 @@ def _pairs(gathered: Gathered, options: ImportOptions, found: _Found) -> None:
     if tables:
         _table(tables, options, "pairs", found)
         return
+    found.columns = tuple(dict.fromkeys(filter(None, (side_of(part.name) for part in aligned))))
     (source, target), couples = pairs.coupled(aligned, options, gathered.name)
     found.columns = (source, target)
     found.roles = {"source": source, "target": target}
@@ -391,8 +459,7 @@ def _sequences(
 ) -> None:
     forms = [form_of(path) for path in sources]
     if forms[0] == "table":
-        parts = [Part(one_line(path.name), lambda path=path: path) for path in sources]  # type: ignore[misc]
-        _table(parts, options, "sequences", found)
+        _table(files(sources), options, "sequences", found)
     elif forms[0] == "arrays":
         _arrays(sources[0], found)
     elif forms[0] == "series":

@@ -7,6 +7,7 @@ import tarfile
 import zipfile
 from collections import Counter
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Literal
 
@@ -15,7 +16,17 @@ from engine.data import archive, npz
 from engine.data.archive import ARCHIVES, LITTER, compressed, one_line, shown
 from engine.data.lines import beginning, ending, opened, told, words
 from engine.data.options import Kind
-from engine.data.roles import LANGUAGES, SOURCES, TARGETS, TEXT, Columns, looks_paired, plain
+from engine.data.roles import (
+    LANGUAGES,
+    SEQUENCE,
+    SOURCES,
+    STEP,
+    TARGETS,
+    TEXT,
+    Columns,
+    looks_paired,
+    plain,
+)
 from engine.data.tables import ENDINGS, SNIFFED, looks_like_table, open_table
 
 Form = Literal["archive", "table", "plain", "arrays", "series"]
@@ -45,21 +56,7 @@ _MEND = (
     "Import a zip of folders with images, recordings or texts, one folder a class; a table (CSV, "
     "JSONL or Parquet); two text files aligned by line; or for sequences a CSV or NPZ file"
 )
-PICTURES = {
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp", ".tif",
-    ".tiff", ".heic", ".heif", ".avif", ".jp2", ".svg", ".psd", ".tga", ".ppm", ".pgm",
-}  # fmt: skip
-SOUNDS = {
-    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".aac", ".wma", ".aif",
-    ".aiff", ".aifc", ".au", ".amr",
-}  # fmt: skip
 TEXTS = {".txt", ".text"}
-SEQUENCE = {"sequence", "sequence_id", "seq", "series", "series_id", "case", "case_id"}
-STEP = {"step", "time", "t", "timestamp", "frame"}
-"""What columns of sequences are called besides."""
-_BY_ENDING: dict[str, Kind] = {
-    **dict.fromkeys(PICTURES, "images"), **dict.fromkeys(SOUNDS, "sound"), ".ts": "sequences",
-}  # fmt: skip
 LISTED = 500_000
 LOOKED_THROUGH = 64 * 2**20
 """Bytes of a tar."""
@@ -84,7 +81,7 @@ def form_of(source: Path) -> Form:
     else:
         with source.open("rb") as file:
             sample = file.read(SNIFFED)
-        if tarfile.is_tarfile(source):
+        if archive.is_tar(source):
             return "archive"
     if sample.startswith(b"PAR1"):
         return "table"
@@ -203,7 +200,7 @@ def kinds_of_columns(columns: Columns) -> tuple[Kind, ...]:
         return ("pairs", "text")
     if columns.cells and not any(columns.length(name) for name in columns.names):
         return ("sequences", "text")  # nothing but numbers
-    if called & SEQUENCE and called & STEP and not called & {*TEXT}:
+    if called & {*SEQUENCE} and called & {*STEP} and not called & {*TEXT}:
         return ("sequences", "text")
     return ("text", "pairs", "sequences")
 
@@ -233,12 +230,24 @@ def _texts(files: Sequence[str]) -> list[str]:
     ]  # fmt: skip
 
 
+@cache
+def _by_ending() -> dict[str, Kind]:
+    """The kinds of files, by the endings that their importers know, be it to refuse them."""
+    from engine.data import images, sound  # which know the tables of this module
+
+    return {
+        **dict.fromkeys(images.ENDINGS | images.FOREIGN, "images"),
+        **dict.fromkeys(sound.ENDINGS | sound.FOREIGN, "sound"),
+        ".ts": "sequences",
+    }
+
+
 def _kinds_in(files: Sequence[str]) -> tuple[Kind, ...]:
     """The kinds that an archive's files can be, by their endings."""
     # Images where nothing else is: that importer says what is wrong with an archive.
     count: Counter[Kind] = Counter()
     for name in files:
-        if kind := _BY_ENDING.get(ending(name)):
+        if kind := _by_ending().get(ending(name)):
             count[kind] += 1
     if count:
         return tuple(kind for kind, _ in count.most_common())
@@ -268,12 +277,15 @@ def _listed(source: Path) -> list[str]:
             # A compressed one is unpacked for it: as far as is needed to tell, and no further.
             with (
                 opened(source, source.name) as content,
-                tarfile.open(fileobj=content, mode="r|") as tar,
+                tarfile.open(fileobj=content, mode="r|", tarinfo=archive.Member) as tar,
             ):
-                while (member := tar.next()) is not None and member.offset < LOOKED_THROUGH:
+                while (member := tar.next()) is not None:
                     tar.members.clear()  # type: ignore[attr-defined]  # it would keep them all
                     if member.isfile():
                         names.append(member.name)
+                    # The next is found by reading through this one, whatever size it claims.
+                    if member.offset_data + member.size > LOOKED_THROUGH:
+                        break
     except (
         zipfile.BadZipFile,
         tarfile.TarError,

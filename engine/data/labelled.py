@@ -66,13 +66,23 @@ class Layout:
     """Each file's class; None where nothing tells classes."""
     splits: list[Split | None] = field(default_factory=list)
     transcripts: list[str] | None = None
-    groups: dict[str, list[str]] = field(default_factory=dict)
+    groups: Mapping[str, list[str]] = field(default_factory=dict)
     """Columns of the table by whose values files can be kept together."""
     columns: dict[str, str] = field(default_factory=dict)
     """Which column of the table was taken for what; its encoding and delimiter."""
     warnings: list[str] = field(default_factory=list)
     tables: list[Entry] = field(default_factory=list)
     """The tables that were read: with the files, all that the layout was made of."""
+
+    def keep(self, places: Sequence[int]) -> None:
+        """Only the files at those places."""
+        self.files = [self.files[n] for n in places]
+        self.splits = [self.splits[n] for n in places]
+        if self.labels is not None:
+            self.labels = [self.labels[n] for n in places]
+        if self.transcripts is not None:
+            self.transcripts = [self.transcripts[n] for n in places]
+        self.groups = {column: [cells[n] for n in places] for column, cells in self.groups.items()}
 
 
 def ending(entry: Entry) -> str:
@@ -90,6 +100,38 @@ def split_of(path: Sequence[str]) -> Split | None:
             if word in SPLIT_FOLDERS:
                 return SPLIT_FOLDERS[word]
     return None
+
+
+def split_cell(cell: Any) -> Split | None:
+    """The split that a cell names."""
+    return SPLIT_FOLDERS.get(cell.strip().lower()) if isinstance(cell, str) else None
+
+
+def no_split(cell: str) -> str:
+    """What is wrong with a row whose cell names no split, in words that follow the column."""
+    return f"{shown(cell, most=20)} is none of train, validation and test"
+
+
+def splits_named(
+    cells: Sequence[str], column: str, where: str, options: ImportOptions
+) -> list[Split | None] | None:
+    """The split that each cell of a column names; None at all where the column is something else.
+
+    A column that is merely called so names splits where most of its cells that aren't blank do.
+    BadInput if none does in one that was chosen for it.
+    """
+    found = [split_cell(cell) for cell in cells]
+    known = sum(split is not None for split in found)
+    if "split" not in options.columns:
+        return found if 2 * known > sum(cell != "" for cell in cells) else None
+    if not known:
+        strange = sorted({cell for cell in cells if cell})
+        raise BadInput(
+            f"{where}, column {shown(column)}: {some(strange) or 'a blank'} is no split (train, "
+            "validation or test): choose another column, or none",
+            field="columns",
+        )
+    return found
 
 
 def some(names: Sequence[str]) -> str:
@@ -318,7 +360,8 @@ class Index:
         """The files that `name` can mean: one, none, or several that it doesn't tell apart.
 
         Taken from the folder `beside` first, then from the archive's top, then as the end of a
-        path, at last as a name without its ending.
+        path, at last as a name without its ending. Where both have folders, the last of them must
+        be the same: ``s1/00.wav`` is never ``s2/00.wav``.
         """
         written = unicodedata.normalize("NFC", name.strip()).replace("\\", "/").split("/")
         parts = tuple(part for part in written if part not in ("", "."))
@@ -327,11 +370,12 @@ class Index:
         for path in (beside + parts, parts):
             if path in self.whole:
                 return [self.whole[path]]
-        alike = self.base.get(parts[-1]) or self.stem.get(parts[-1]) or []
-        if len(alike) < 2:
-            return list(alike)
-        shared = [_shared(self.files[number].path[:-1], parts[:-1]) for number in alike]
-        return [n for n, same in zip(alike, shared, strict=True) if same == max(shared)]
+        for alike in (self.base.get(parts[-1], ()), self.stem.get(parts[-1], ())):
+            shared = {n: _shared(self.files[n].path[:-1], parts[:-1]) for n in alike}
+            fit = [n for n in alike if shared[n] or not parts[:-1] or not self.files[n].path[:-1]]
+            if fit:
+                return [n for n in fit if shared[n] == max(shared.values())]
+        return []
 
 
 def _shared(one: tuple[str, ...], other: tuple[str, ...]) -> int:
@@ -488,6 +532,7 @@ def _by_table(tables: Sequence[Named], held: Held) -> Layout:
     # The split's column may turn out to be something else.
     kept = [c for c in columns if c not in roles.values() or c == roles.get("split")]
     values: dict[str, list[str]] = {column: [] for column in kept}
+    numbers: list[int] = []
     layout = Layout(
         labels=[] if "label" in roles or folders is not None else None,
         transcripts=[] if "transcript" in roles else None,
@@ -502,6 +547,7 @@ def _by_table(tables: Sequence[Named], held: Held) -> Layout:
             if (read := reading.row(named, row, said)) is None:
                 continue
             number, label, transcript = read
+            numbers.append(number)
             layout.files.append(held.found[number])
             layout.splits.append(named.split if len(tables) > 1 else None)
             if layout.labels is not None:
@@ -514,6 +560,8 @@ def _by_table(tables: Sequence[Named], held: Held) -> Layout:
             reading.note(f"{one_line(named.entry.name)}, {named.table.row} {row}: {why}")
         reading.count += len(skipped) - len(skipped.first)
     name = one_line(first.entry.name)
+    layout.groups = values
+    by_cells = _split_by_cells(layout, reading, numbers, roles, first, options)
     layout.warnings += reading.judge(held.noun, options)
     if not layout.files:
         raise BadInput(f"{held.archive}: {name} names no file: add a row for each file")
@@ -522,11 +570,9 @@ def _by_table(tables: Sequence[Named], held: Held) -> Layout:
         layout.warnings.append(f"Left out, for they aren't {held.noun}: {some(others)}")
     if missed := [e.name for n, e in enumerate(held.found) if n not in reading.seen]:
         layout.warnings.append(f"Left out, for no row of {name} names them: {some(missed)}")
-    if splits := _splits_of_cells(values, roles, name, held):
-        layout.splits = splits
-    elif len(tables) == 1:
+    if not by_cells and len(tables) == 1:
         layout.splits = _splits_of_paths([entry.path for entry in layout.files])
-    layout.groups = groups_of(values, options.group)
+    layout.groups = groups_of(layout.groups, options.group)
     form = {"encoding": first.table.encoding, "delimiter": first.table.delimiter}
     layout.columns = {str(role): column for role, column in roles.items()}
     layout.columns |= {key: said for key, said in form.items() if said}
@@ -558,25 +604,36 @@ def _told(named: Named, held: Held) -> tuple[dict[Role, str], dict[int, str] | N
     )
 
 
-def _splits_of_cells(
-    values: dict[str, list[str]], roles: dict[Role, str], name: str, held: Held
-) -> list[Split | None] | None:
-    """Each file's split by the column that names it; None where there is none, or it doesn't."""
+def _split_by_cells(
+    layout: Layout,
+    reading: _Rows,
+    numbers: Sequence[int],
+    roles: dict[Role, str],
+    named: Named,
+    options: ImportOptions,
+) -> bool:
+    """Whether a column names the files' splits; rows where it doesn't are noted and left out.
+
+    A column that is only called like one becomes one of the others.
+    """
     if "split" not in roles:
-        return None
-    cells = values[roles["split"]]
-    strange = sorted({cell for cell in cells if cell and cell.lower() not in SPLIT_FOLDERS})
-    if not strange:
-        del values[roles["split"]]
-        return [SPLIT_FOLDERS.get(cell.lower()) for cell in cells]
-    if "split" in held.options.columns:
-        raise BadInput(
-            f"{held.archive}: {name}, column {shown(roles['split'])}: {some(strange)} is no split "
-            "(train, validation or test): choose another column, or none",
-            field="columns",
-        )
-    del roles["split"]  # called like one, and something else
-    return None
+        return False
+    column = roles["split"]
+    where = f"{reading.archive}: {one_line(named.entry.name)}"
+    cells = layout.groups[column]
+    splits = splits_named(cells, column, where, options)
+    if splits is None:
+        del roles["split"]
+        return False
+    layout.groups = {other: kept for other, kept in layout.groups.items() if other != column}
+    layout.splits = splits
+    for number, split, cell in zip(numbers, splits, cells, strict=True):
+        if split is None:
+            table, row = reading.seen[number]
+            place = f"{table}, {named.table.row} {row}, column {shown(column)}"
+            reading.note(f"{place}: {no_split(cell)}")
+    layout.keep([n for n, split in enumerate(splits) if split])
+    return True
 
 
 def _same_columns(tables: Sequence[Named], archive: str) -> None:
@@ -693,7 +750,7 @@ class _Rows:
         if options.skip_broken:
             return [f"{self.count:,} rows were left out: {listed}"]
         raise BadInput(
-            f"{self.archive}: {listed}. Mend the table, add the {noun}, or import with “skip "
-            "unreadable files”, which leaves such rows out",
+            f"{self.archive}: {listed}. Mend the table, add the {noun}, or import with “leave out "
+            "what can't be read”, which leaves such rows out",
             field="skip_broken",
         )

@@ -39,6 +39,8 @@ SAMPLE, RANK, RATIO = 20_000, 10, 0.1
 """A copy is much nearer than what is usual: its distance is at most `RATIO` of the distance to the
 picture's tenth neighbour in a sample (Lowe 2004's ratio test). So handwritten ones, which all are
 near one another, are not called copies."""
+FIRST = 1000
+"""Of the sample, by which most pairs are dismissed."""
 MOST = 2_000_000
 """Pairs of pictures that are looked at, the most alike first."""
 
@@ -249,22 +251,31 @@ def candidates(codes: Keys) -> tuple[Rows, Rows]:
             near = np.flatnonzero(shared & (np.bitwise_count(differ) <= RADIUS))
             a, b = order[near], order[near + step]
             found.append(np.minimum(a, b) * count + np.maximum(a, b))
-    pairs = np.unique(np.concatenate(found))
+    pairs = np.concatenate(found)
+    pairs.sort()  # np.unique hashes, which takes ten times as long
+    pairs = pairs[np.diff(pairs, prepend=-1) > 0]
     return pairs // count, pairs % count
 
 
 def unusual(thumbs: Floats, one: Rows, other: Rows, close: Floats) -> npt.NDArray[np.bool_]:
     """Which pairs are much nearer than the neighbours that their pictures have anyway."""
-    involved, place = np.unique(np.concatenate([one, other]), return_inverse=True)
     sample = evenly(thumbs, SAMPLE)
     if len(sample) <= 2 * RANK:  # too few to say what is usual
         return np.asarray(1 - close <= RATIO / 2, np.bool_)
-    usual = np.empty(len(involved), np.float32)
-    for a, b in spans(len(involved), 4 * len(sample)):
-        likes = thumbs[involved[a:b]] @ sample.T
-        usual[a:b] = np.partition(likes, -RANK, axis=1)[:, -RANK]
-    nearest = np.maximum(usual[place[: len(one)]], usual[place[len(one) :]])
-    return np.asarray(1 - close <= RATIO * (1 - nearest), np.bool_)
+    left = np.arange(len(one))
+    # The tenth neighbour among a few is no nearer than that among all: what is usual beside those
+    # is so beside all, and most pairs are.
+    for looked_at in (evenly(sample, FIRST), sample):
+        involved, place = np.unique(np.stack([one[left], other[left]]), return_inverse=True)
+        usual = np.empty(len(involved), np.float32)
+        for a, b in spans(len(involved), 4 * len(looked_at)):
+            likes = thumbs[involved[a:b]] @ looked_at.T
+            usual[a:b] = np.partition(likes, -RANK, axis=1)[:, -RANK]
+        nearest = usual[place.reshape(2, -1)].max(axis=0)
+        left = left[1 - close[left] <= RATIO * (1 - nearest)]
+    out = np.zeros(len(one), bool)
+    out[left] = True
+    return out
 
 
 def detail(some: npt.NDArray[np.uint8], others: npt.NDArray[np.uint8]) -> Floats:

@@ -280,14 +280,14 @@ def reading(
 ) -> Iterator[Lines]:
     """A file's `Lines` while the ``with`` block lasts."""
     with io.TextIOWrapper(opened(source, name, place), encoding, newline=newline) as text:
-        yield Lines(text, name)
+        yield Lines(text, name, source)
 
 
 class Lines:
     """An iterator over a text's lines, ends included; `number` is that of the last, from 1."""
 
-    def __init__(self, text: IO[str], name: str) -> None:
-        self.text, self.name, self.number = text, name, 0
+    def __init__(self, text: io.TextIOWrapper, name: str, source: Content) -> None:
+        self.text, self.name, self.source, self.number = text, name, source, 0
         self.longest = longest_line()
         self.nul = False
         """A line had a NUL since this was last set to False."""
@@ -321,8 +321,8 @@ class Lines:
         return text
 
     def _undecodable(self, problem: UnicodeDecodeError) -> BadInput:
-        # Lines that were decoded before this block are all given out but the one that it ends.
-        row = self.number + 1 + problem.object[: problem.start].count(b"\n")
+        # What was decoded before it isn't known here, for blocks of it are lost with the error.
+        row = 1 + _rows_before(self.source, self.name, self.text.encoding)
         byte = problem.object[problem.start]
         return BadInput(
             f"{one_line(self.name)}, row {row:,}: the byte 0x{byte:02X} there isn't "
@@ -330,3 +330,18 @@ class Lines:
             "the file as UTF-8",
             field="encoding",
         )
+
+
+def _rows_before(source: Content, name: str, encoding: str) -> int:
+    """Ends of lines before the first byte that can't be decoded."""
+    bytewise = codecs.getincrementaldecoder(encoding)()
+    ends = io.IncrementalNewlineDecoder(None, translate=True)  # \r\n may lie in two blocks
+    count = 0
+    with opened(source, name) as file:
+        while block := file.read(SAMPLE):
+            try:
+                count += ends.decode(bytewise.decode(block)).count("\n")
+            except UnicodeDecodeError as problem:
+                good = problem.object[: problem.start].decode(problem.encoding, "replace")
+                return count + ends.decode(good, final=True).count("\n")
+    return count

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from engine.catalog import BadInput
-from engine.data.archive import one_line, shown
+from engine.data.archive import one_line, require_space, shown
 
 
 @dataclass(frozen=True)
@@ -84,19 +84,34 @@ class Arrays:
         order = "F" if said.fortran else "C"
         return np.frombuffer(data, said.dtype).reshape(said.shape, order=order)  # type: ignore[call-overload,no-any-return]
 
-    def blocks(self, name: str, most: int) -> Iterator[npt.NDArray[Any]]:
-        """An array's items one after another, about `most` bytes of them at a time."""
+    def blocks(self, name: str, most: int, scratch: Path) -> Iterator[npt.NDArray[Any]]:
+        """An array's items one after another, about `most` bytes of them at a time.
+
+        An array in Fortran's order, whose items aren't in one piece, is unpacked to `scratch`
+        first.
+        """
         with self.stream(name) as (said, stream):
-            if said.fortran and len(said.shape) > 1:  # its parts aren't next to each other
-                data = self.exactly(stream, said.count * said.dtype.itemsize, name)
-                yield np.frombuffer(data, said.dtype).reshape(said.shape, order="F")
-                return
             size = said.dtype.itemsize * int(np.prod(said.shape[1:], dtype=object))
             rows = max(1, most // size)
+            turned = scratch / "turned.raw" if said.fortran and len(said.shape) > 1 else None
+            if turned is not None:
+                require_space(scratch, said.shape[0] * size)
+                with turned.open("wb") as out:
+                    for start in range(0, said.shape[0] * size, most):
+                        part = min(most, said.shape[0] * size - start)
+                        out.write(self.exactly(stream, part, name))
             for start in range(0, said.shape[0], rows):
                 count = min(rows, said.shape[0] - start)
-                data = self.exactly(stream, count * size, name)
-                yield np.frombuffer(data, said.dtype).reshape(count, *said.shape[1:])
+                if turned is None:
+                    data = self.exactly(stream, count * size, name)
+                    yield np.frombuffer(data, said.dtype).reshape(count, *said.shape[1:])
+                else:
+                    # Mapped anew each time: what was looked at is let go of.
+                    whole = np.memmap(turned, said.dtype, "r", shape=said.shape, order="F")
+                    yield np.array(whole[start : start + count], order="C")
+                    del whole
+            if turned is not None:
+                turned.unlink()
 
     def labels(self, name: str) -> list[str]:
         """One label for each item, as text. BadInput where they are no labels."""
@@ -119,15 +134,20 @@ class Arrays:
             raise BadInput(
                 f"{self.file}: {name} holds {y.dtype}: labels are whole numbers or texts"
             )
-        written = [
-            one_line(v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v))
-            for v in y.tolist()
-        ]
+        written = written_out(y)
         if "" in written:
             raise BadInput(
                 f"{self.file}: {name}[{written.index('')}] is empty: every item needs a label"
             )
         return written
+
+
+def written_out(values: npt.NDArray[Any]) -> list[str]:
+    """Texts, bytes and whole numbers (N,) as texts of one line."""
+    return [
+        one_line(v.decode("utf-8", "replace") if isinstance(v, bytes) else str(v))
+        for v in values.tolist()
+    ]
 
 
 def is_npz(path: Path) -> bool:

@@ -19,21 +19,19 @@ from engine.data.lines import Lines, Place, encoding_of, ending, reading, words
 from engine.data.options import ImportOptions, Role, Step, step
 from engine.data.parts import (
     EVERY,
+    LISTED,
     Gathered,
-    Groups,
     Part,
+    Reading,
+    Row,
     Rows,
     gather,
-    open_tables,
-    same_columns,
-    split_cell,
     splits_of,
     tables_of,
-    written_as,
 )
-from engine.data.roles import SOURCES, TARGETS, Columns, pair_roles, written
+from engine.data.roles import SOURCES, TARGETS, Columns, pair_roles
 from engine.data.splits import Split
-from engine.data.tables import ENDINGS, Skipped, Table, looks_like_table
+from engine.data.tables import ENDINGS, Table, looks_like_table
 from engine.data.text import wrong_with
 
 FIRST = (*SOURCES, "en", "eng", "english")
@@ -97,53 +95,18 @@ def arranged(gathered: Gathered) -> tuple[list[Part], list[Part]]:
 def _tables(
     parts: Sequence[Part], source: RaggedWriter, target: RaggedWriter, options: ImportOptions
 ) -> Generator[Step, None, Items]:
-    rows = Rows(options)
-    said: list[str] = []
-    first: Table | None = None
-    roles: dict[Role, str] = {}
-    groups = Groups((), {}, None)
-    pace = Pace()
-    for number, (part, opened) in enumerate(open_tables(parts, options)):
-        table = opened.table
-        said += table.notes
-        if first is None:
-            first, roles = table, roles_of(table, options)
-            groups = Groups(table.columns, roles, options.group)
-        wanted = [*roles.values(), *groups.columns]
-        same_columns(table, first, wanted)
-        at = {name: table.columns.index(name) for name in wanted}
-        skipped = Skipped()
-        for row, cells in table.rows(wanted, skipped):
-            where = f"{opened.label}{table.row} {row}"
-            if row % EVERY == 0 and pace.due():
-                done = (number + table.place.share) / len(parts)
-                yield step(0.02 + 0.93 * done, f"Reading {part.name}, {table.row} {row:,}")
-            one, other = (
-                _text(table, row, roles[role], cells[at[roles[role]]])
-                for role in ("source", "target")
-            )
-            if not one.strip() or not other.strip():
-                rows.blank(where)
-                continue
-            split = opened.split
-            if "split" in roles and (split := split_cell(cells[at[roles["split"]]])) is None:
-                rows.wrong(
-                    f"{table.name}, {table.row} {row:,}, column {shown(roles['split'])}",
-                    f"{shown(written(cells[at[roles['split']]]), most=20)} is none of train, "
-                    "validation and test",
-                )
-                continue
+    tables = Reading(parts, options, roles_of)
+    for row in tables.read():
+        if isinstance(row, Step):
+            yield row
+            continue
+        one, other = _text(tables, row, "source"), _text(tables, row, "target")
+        if not one.strip() or not other.strip():
+            tables.blank(row)
+        elif tables.keep(row):
             source.add_text(one)
             target.add_text(other)
-            rows.keep(where, split)
-            groups.add({name: cells[at[name]] for name in groups.columns}, len(rows.names))
-        rows.skipped(table, skipped)
-    assert first is not None
-    said += rows.judge("pairs with an empty side")
-    return Items(
-        kind="pairs", fingerprint="", names=rows.names, splits=rows.given,
-        groups=groups.found(), columns=written_as(first, roles), warnings=said,
-    )  # fmt: skip
+    return tables.items("pairs", "pairs with an empty side")
 
 
 def roles_of(table: Table, options: ImportOptions) -> dict[Role, str]:
@@ -164,15 +127,17 @@ def roles_of(table: Table, options: ImportOptions) -> dict[Role, str]:
     return roles
 
 
-def _text(table: Table, row: int, column: str, cell: Any) -> str:
+def _text(tables: Reading, row: Row, role: Role) -> str:
+    cell = tables.cell(row, role)
     if isinstance(cell, str):
         return cell
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     if isinstance(cell, list | dict | bytes):
         raise BadInput(
-            f"{table.name}, {table.row} {row:,}, column {shown(column)}: it holds a list, an "
-            "object or binary data, and must be a text: choose another column",
+            f"{tables.table.name}, {tables.table.row} {row.number:,}, column "
+            f"{shown(tables.roles[role])}: it holds a list, an object or binary data, and must be "
+            "a text: choose another column",
             field="columns",
         )
     return str(cell)
@@ -203,18 +168,18 @@ def _aligned(
     encodings: list[str] = []
     for number, couple in enumerate(couples):
         label = f"{couple.source.name} row" if len(couples) > 1 else "row"
-        place = Place()
+        places = Place(), Place()
         with ExitStack() as stack:
             one, other = (
                 stack.enter_context(_lines(part, options, encodings, place))
-                for part in (couple.source, couple.target)
+                for part, place in zip((couple.source, couple.target), places, strict=True)
             )
             for first, second in zip(one, other, strict=False):
                 row = one.number
                 texts = first.rstrip("\r\n"), second.rstrip("\r\n")
                 if row % EVERY == 0 and pace.due():
-                    done = (number + place.share) / len(couples)
-                    yield step(0.02 + 0.93 * done, f"Reading {couple.source.name}, row {row:,}")
+                    done = (number + places[0].share) / len(couples)
+                    yield step(LISTED + 0.9 * done, f"Reading {couple.source.name}, row {row:,}")
                 wrong = [
                     (lines.name, why)
                     for lines, text in zip((one, other), texts, strict=True)
@@ -228,7 +193,7 @@ def _aligned(
                 else:
                     source.add_text(texts[0])
                     target.add_text(texts[1])
-                    rows.keep(f"{label} {row}", couple.split)
+                    rows.keep(label, row, split=couple.split)
             _equally_long(one, other)
     return Items(
         kind="pairs", fingerprint="", names=rows.names, splits=rows.given,

@@ -110,15 +110,19 @@ def _grey(image: Image.Image) -> bool:
 
 
 def _shallow(image: Image.Image) -> Image.Image:
-    """Grey with more than 8 bits, as 8 bits: by the scale of the format, not of each image."""
-    values = np.asarray(image).astype(np.float32)
-    if not np.isfinite(values).all() or values.min() < 0 or values.max() > 65_535:
-        raise NotAnImage("has grey values outside 0…65,535: save it with 8 or 16 bits")
-    if image.mode == "F" and values.max() <= 1:
-        values *= 255
-    elif image.mode not in ("I", "F") or values.max() > 255:
-        values /= 257
-    return Image.fromarray(np.rint(values).astype(np.uint8))
+    """Grey with more than 8 bits, as 8 bits, by the scale that the kind of its numbers says.
+
+    16 bits are 0…65,535 and floating point is 0…1. 32-bit whole numbers don't say what white is:
+    those up to 255 are taken as 8 bits, and others are refused rather than scaled by a guess that
+    would differ from file to file.
+    """
+    values = np.asarray(image).astype(np.float64)
+    sixteen = image.mode not in ("I", "F")
+    most, what = (1, "floating-point") if image.mode == "F" else (255, "32-bit")
+    if not sixteen and not (values.min() >= 0 and values.max() <= most):  # NaN is neither
+        raise NotAnImage(f"has {what} grey values outside 0…{most}: save it with 8 or 16 bits")
+    scale = 1 / 257 if sixteen else 255 / most
+    return Image.fromarray(np.rint(values * scale).astype(np.uint8))
 
 
 def _why(problem: Exception, data: bytes) -> str:

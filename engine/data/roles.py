@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from engine.catalog import BadInput
-from engine.data.archive import one_line
-from engine.data.labelled import SPLIT_FOLDERS, some
-from engine.data.options import Role
+from engine.data.archive import one_line, shown
+from engine.data.labelled import NAMES as FILES
+from engine.data.labelled import some, split_cell
+from engine.data.options import Kind, Role
 
 if TYPE_CHECKING:
     from engine.data.tables import Table
@@ -71,9 +72,24 @@ _OTHERS = (
 )
 OTHERS = frozenset(_OTHERS.split())
 """Columns that say something of an item, and are never its class by themselves."""
-NAMES = frozenset(
+SEQUENCE = ("sequence", "sequence_id", "seq", "series", "series_id", "case", "case_id")
+STEP = ("step", "time", "t", "timestamp", "frame")
+NAMES: Mapping[Kind, Mapping[Role, tuple[str, ...]]] = {
+    "images": {role: FILES[role] for role in ("file", "label", "split")},
+    "sound": FILES,
+    "text": {"text": TEXT, "label": LABEL, "split": SPLIT},
+    "pairs": {"split": SPLIT},  # the sides are found together, by `PAIRS`
+    # Beside measured values neither “score” nor “y” is a class.
+    "sequences": {
+        "sequence": SEQUENCE, "step": STEP,
+        "label": ("label", "class", "category", "target", "activity"), "split": SPLIT[:3],
+    },
+}  # fmt: skip
+"""What columns are called, by what they are for, the surest first."""
+USUAL = frozenset(
     itertools.chain(TEXT, LABEL, SPLIT, OTHERS, *PAIRS, ("sequence", "step", "en", "de", "fr"))
 )
+"""Names that columns often have."""
 
 
 def plain(name: str) -> str:
@@ -134,8 +150,7 @@ class Columns:
 
     def named(self, names: Sequence[str], but: Sequence[str] = ()) -> str | None:
         """The column that is called like the first of those names that one has."""
-        called = {plain(name): name for name in reversed(self.names) if name not in but}
-        return next((called[name] for name in names if name in called), None)
+        return named(self.names, names, but)
 
 
 def _is_number(text: str) -> bool:
@@ -146,24 +161,50 @@ def _is_number(text: str) -> bool:
     return True
 
 
-def chosen(columns: Columns, asked: Mapping[Role, str], roles: Sequence[Role]) -> dict[Role, str]:
-    """What a person chose of those roles; BadInput where there is no such column."""
+def named(columns: Sequence[str], names: Sequence[str], but: Sequence[str] = ()) -> str | None:
+    """The column that is called like the first of those names that one has."""
+    called = {plain(column): column for column in reversed(columns) if column not in but}
+    return next((called[name] for name in names if name in called), None)
+
+
+def chosen(
+    columns: Sequence[str], asked: Mapping[Role, str], roles: Iterable[Role], table: str
+) -> dict[Role, str]:
+    """What a person chose of those roles; BadInput where the table has no such column."""
     found: dict[Role, str] = {}
     for role in roles:
         if name := asked.get(role):
-            if name not in columns.names:
+            if name not in columns:
                 raise BadInput(
-                    f"{columns.table.name} has no column {one_line(name)!r}. "
-                    f"It has {some(columns.names)}: choose one of those",
+                    f"{table} has no column {shown(name)}. It has {some(columns)}: choose one of "
+                    "those",
                     field="columns",
                 )
             found[role] = name
     return found
 
 
+def find(
+    columns: Sequence[str],
+    asked: Mapping[Role, str],
+    names: Mapping[Role, Sequence[str]],
+    table: str,
+) -> dict[Role, str]:
+    """Which column of a table is for what: as was asked ("" is none), else by its name.
+
+    Roles are found in the order of `names` (one of `NAMES`), and no column is for two of them.
+    BadInput where the table has no column that was asked for.
+    """
+    found = chosen(columns, asked, names, table)
+    for role, known in names.items():
+        if role not in asked and (column := named(columns, known, list(found.values()))):
+            found[role] = column
+    return {role: found[role] for role in names if role in found}
+
+
 def text_roles(columns: Columns, asked: Mapping[Role, str]) -> dict[Role, str]:
     """The columns of text, label and split, where there are such. BadInput if there is no text."""
-    roles = chosen(columns, asked, ("text", "label", "split"))
+    roles = chosen(columns.names, asked, ("text", "label", "split"), columns.table.name)
     taken = list(roles.values())
     if "text" not in roles:
         named = columns.named(TEXT, taken)
@@ -194,9 +235,7 @@ def text_roles(columns: Columns, asked: Mapping[Role, str]) -> dict[Role, str]:
 
 
 def _are_splits(values: Sequence[Any]) -> bool:
-    return bool(values) and all(
-        isinstance(v, str) and v.strip().lower() in SPLIT_FOLDERS for v in values
-    )
+    return bool(values) and all(map(split_cell, values))
 
 
 def _few_values(columns: Columns, taken: Sequence[str]) -> str | None:
@@ -218,7 +257,7 @@ def _few_values(columns: Columns, taken: Sequence[str]) -> str | None:
 
 def pair_roles(columns: Columns, asked: Mapping[Role, str]) -> dict[Role, str] | None:
     """The columns of source and target; None where nothing tells them."""
-    roles = chosen(columns, asked, ("source", "target", "split"))
+    roles = chosen(columns.names, asked, ("source", "target", "split"), columns.table.name)
     if "split" not in asked:
         name = columns.named(SPLIT, list(roles.values()))
         if name and _are_splits(columns.values(name)):

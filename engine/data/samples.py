@@ -17,6 +17,7 @@ from engine.catalog import BadInput
 from engine.data.archive import Entry, Read, Unreadable, listing, natural, shown
 from engine.data.fetch import Pinned, Ready, mirrored, provide, scaled
 from engine.data.options import ImportOptions, Kind, Role, Step, step
+from engine.data.parts import drained
 from engine.home import Home
 
 Prepare = Callable[[Sequence[Path], Path], Sequence[Path]]
@@ -141,7 +142,7 @@ def _tabled(name: str, pattern: str, row: Callable[[re.Match[str]], dict[str, An
 
     def prepare(files: Sequence[Path], scratch: Path) -> Sequence[Path]:
         (file,) = files
-        source, entries = _listed(file, scratch)
+        source, entries = drained(listing(file, scratch))
         made = scratch / name
         table: list[dict[str, Any]] = []
         with source.reading() as read, zipfile.ZipFile(made, "w") as out:
@@ -160,15 +161,6 @@ def _tabled(name: str, pattern: str, row: Callable[[re.Match[str]], dict[str, An
         return [made]
 
     return prepare
-
-
-def _listed(file: Path, scratch: Path) -> tuple[Any, list[Entry]]:
-    steps = listing(file, scratch)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return end.value  # type: ignore[no-any-return]
 
 
 def _content(read: Read, entry: Entry, file: Path) -> bytes:

@@ -8,7 +8,7 @@ than a short one. The jobs' results are joined in the order of the files.
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
@@ -25,14 +25,13 @@ from engine.data.archive import (
     Source,
     Unreadable,
     listing,
-    natural,
     one_line,
     require_space,
 )
 from engine.data.arrays import Items, RaggedWriter
 from engine.data.crew import Crew, Pace, processors
-from engine.data.files import PREFIX, Digest, Trouble, digest, judge
-from engine.data.labelled import Layout, ending, lay_out, some
+from engine.data.files import PREFIX, Trouble, items, judge, look
+from engine.data.labelled import ending, lay_out
 from engine.data.limits import LIMITS
 from engine.data.options import ImportOptions, Step, step
 
@@ -42,8 +41,8 @@ if TYPE_CHECKING:
 FILES = "WAV, FLAC, OGG or MP3 files"
 ENDINGS = {".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3"}
 FOREIGN = {
-    ".m4a", ".aac", ".mp4", ".m4b", ".wma", ".amr", ".3gp", ".webm", ".aif", ".aiff", ".au", ".caf",
-    ".ape", ".wv", ".mka", ".ra", ".mid", ".midi", ".mp2", ".ac3", ".w64", ".sph",
+    ".m4a", ".aac", ".mp4", ".m4b", ".wma", ".amr", ".3gp", ".webm", ".aif", ".aiff", ".aifc",
+    ".au", ".caf", ".ape", ".wv", ".mka", ".ra", ".mid", ".midi", ".mp2", ".ac3", ".w64", ".sph",
 }  # fmt: skip
 """Recordings that aren't read here: leaving them out unsaid would lose data."""
 
@@ -96,13 +95,10 @@ def header(data: bytes, size: int) -> Header:
         frames = _frames(sound)
         if sound.format in ("WAV", "WAVEX", "RF64"):
             # Of a part of a file, libsndfile says how long the part is.
-            said = _said_bytes(data)
-            whole = size if said is None else said
-            frames = (
-                round(frames * max(whole, 1) / max(1, len(data) - 44))
-                if size > len(data)
-                else frames
-            )
+            begin, said = _samples_at(data)
+            whole = size - begin if said is None else said
+            if size > len(data):
+                frames = round(frames * max(whole, 1) / max(1, len(data) - begin))
         elif len(data) < size and sound.format == "OGG":
             frames = 0
         _not_too_long(frames, sound.samplerate)
@@ -220,16 +216,20 @@ def _too_long(seconds: float) -> str:
     )
 
 
-def _said_bytes(data: bytes) -> int | None:
-    """Bytes of samples that a WAV's header announces; None where it leaves that open."""
+def _samples_at(data: bytes) -> tuple[int, int | None]:
+    """Where the samples of a WAV begin, and how many bytes its header says they are.
+
+    None where it leaves that open. Chunks before them can hold anything, “data” too.
+    """
     place = 12
     while place + 8 <= len(data):
         name, size = data[place : place + 4], int.from_bytes(data[place + 4 : place + 8], "little")
         if name == b"data":
             # Programs that write to a pipe don't know yet, and say nothing or the most.
-            return size if 0 < size < 0xFFFFFF00 and data[:4] == b"RIFF" else None
+            known = 0 < size < 0xFFFFFF00 and data[:4] == b"RIFF"
+            return place + 8, size if known else None
         place += 8 + size + size % 2
-    return None
+    return min(place, len(data)), None
 
 
 def _cut(data: bytes, sound: soundfile.SoundFile) -> bool:
@@ -240,19 +240,11 @@ def _cut(data: bytes, sound: soundfile.SoundFile) -> bool:
         return page + 27 + len(segments) + sum(segments) > len(data)
     if not sound.format.startswith("WAV"):
         return False
-    said = _said_bytes(data)
-    return said is not None and data.find(b"data") + 8 + said > len(data) + 1
+    begin, said = _samples_at(data)
+    return said is not None and begin + said > len(data) + 1
 
 
 # --- what a process does --------------------------------------------------------------------
-
-
-class Headers(NamedTuple):
-    """Rates and seconds of the files from `first` on; zeros where there is trouble."""
-
-    first: int
-    values: list[tuple[int, float]]
-    trouble: list[Trouble]
 
 
 class Decoded(NamedTuple):
@@ -265,30 +257,22 @@ class Decoded(NamedTuple):
     trouble: list[Trouble]
 
 
-def survey(source: Source, first: int, entries: Sequence[Entry]) -> Headers:
-    """Read the headers of some files."""
-    values: list[tuple[int, float]] = []
-    trouble: list[Trouble] = []
-    with source.reading() as read:
-        for number, entry in enumerate(entries, first):
-            try:
-                found = _header(read, entry)
-                values.append((found.rate, found.frames / found.rate))
-            except (Unreadable, NotSound) as problem:
-                values.append((0, 0.0))
-                trouble.append(Trouble(number, str(problem)))
-    return Headers(first, values, trouble)
-
-
-def _header(read: Read, entry: Entry) -> Header:
+def length(read: Read, entry: Entry) -> tuple[int, float]:
+    """A recording's rate, and its seconds as far as its header tells."""
     if entry.size > LIMITS.file_bytes:
-        raise NotSound(f"is larger than {LIMITS.file_bytes // 2**20} MB: cut it into shorter ones")
+        raise Unreadable(
+            f"is larger than {LIMITS.file_bytes // 2**20} MB: cut it into shorter ones"
+        )
     try:
-        return header(read(entry, PREFIX), entry.size)
-    except NotSound:
-        if entry.size <= PREFIX:
-            raise
-        return header(read(entry, None), entry.size)
+        try:
+            found = header(read(entry, PREFIX), entry.size)
+        except NotSound:
+            if entry.size <= PREFIX:
+                raise
+            found = header(read(entry, None), entry.size)
+    except NotSound as problem:
+        raise Unreadable(str(problem)) from None
+    return found.rate, found.frames / found.rate
 
 
 def convert(
@@ -338,70 +322,29 @@ def read(
     largest = max(min(e.size, LIMITS.file_bytes) for e in files)
     size = min(processors(), 8, max(1, MEMORY // max(largest, 1)))
     with Crew(0 if small else size, log=scratch / "crew.log") as crew:
-        fingerprint, headers, trouble = yield from _look(crew, opened, layout)
-        judge(trouble, files, "recordings", options, said)
-        bad = {number for number, _ in trouble}
-        kept = [n for n in range(len(files)) if n not in bad]
-        rate = options.rate or rate_of([headers[n][0] for n in kept])
-        require_space(into, int(2.2 * rate * sum(headers[n][1] for n in kept)))
-        lengths, trouble = yield from _fill(crew, opened, files, kept, rate, into, scratch)
-    judge(trouble, files, "recordings", options, said)
-    kept = [n for n, length in zip(kept, lengths, strict=True) if length >= 0]
-    if not kept:
-        raise BadInput("None of the recordings can be read: get or make the archive again")
-    labels = layout.labels
-    if labels is not None and (lost := set(labels) - {labels[n] for n in kept}):
-        names = some(sorted(lost, key=natural))
-        said.append(f"Classes left out, for none of their recordings can be read: {names}")
+        fingerprint, headers, trouble = yield from look(
+            crew, opened, layout, length, numbers=2, each=HEADERS, noun="recordings"
+        )
+        kept = judge(trouble, files, np.arange(len(files)), "recordings", options, said)
+        rates, seconds = headers[kept].T
+        rate = options.rate or rate_of(rates.astype(np.int64).tolist())
+        require_space(into, int(2.2 * rate * seconds.sum()))
+        trouble = yield from _fill(crew, opened, files, kept.tolist(), rate, into, scratch)
+    kept = judge(trouble, files, kept, "recordings", options, said)
     if layout.transcripts is not None:
         with RaggedWriter(into, "transcripts") as out:
-            for n in kept:
+            for n in kept.tolist():
                 out.add_text(layout.transcripts[n])
-    return Items(
-        kind="sound",
-        fingerprint=fingerprint,
-        names=[files[n].name for n in kept],
-        labels=None if labels is None else [labels[n] for n in kept],
-        splits=[layout.splits[n] for n in kept],
-        groups={column: [cells[n] for n in kept] for column, cells in layout.groups.items()},
-        columns=layout.columns,
-        rate=rate,
-        transcribed=layout.transcripts is not None,
-        warnings=said,
-    )
+    return items(
+        "sound", fingerprint, layout, kept, "recordings",
+        rate=rate, transcribed=layout.transcripts is not None,
+    )  # fmt: skip
 
 
 def rate_of(rates: Sequence[int]) -> int:
     """Samples a second for recordings of such rates: their own where it is one and not high."""
     common = set(rates)
     return min(common) if len(common) == 1 and min(common) <= USUAL_RATE else USUAL_RATE
-
-
-def _look(
-    crew: Crew, source: Source, layout: Layout
-) -> Generator[Step, None, tuple[str, list[tuple[int, float]], list[Trouble]]]:
-    """The source's digest, and rate and seconds of every file."""
-    files, count = layout.files, len(layout.files)
-    headers: list[tuple[int, float]] = [(0, 0.0)] * count
-    trouble: list[Trouble] = []
-    fingerprint, done, pace = "", 0, Pace()
-    jobs: list[Callable[[], Digest | Headers]] = [partial(digest, source, files + layout.tables)]
-    jobs += [
-        partial(survey, source, first, files[first : first + HEADERS])
-        for first in range(0, count, HEADERS)
-    ]
-    with closing(crew.share(jobs)) as results:
-        for result in results:
-            if isinstance(result, Digest):
-                fingerprint = result.value
-            elif isinstance(result, Headers):
-                headers[result.first : result.first + len(result.values)] = result.values
-                trouble += result.trouble
-                done += len(result.values)
-            if pace.due():
-                text = f"Looking at {done:,} of {count:,} recordings"
-                yield step(0.1 + 0.2 * done / count, text)
-    return fingerprint, headers, trouble
 
 
 def _fill(
@@ -412,8 +355,8 @@ def _fill(
     rate: int,
     into: Path,
     scratch: Path,
-) -> Generator[Step, None, tuple[list[int], list[Trouble]]]:
-    """Decode the files of those numbers, in their order, to `waves`; each one's length."""
+) -> Generator[Step, None, list[Trouble]]:
+    """Decode the files of those numbers, in their order, to `waves`; those that can't be."""
     jobs: list[partial[Decoded]] = []
     some_files: list[tuple[int, Entry]] = []
     size = 0
@@ -425,7 +368,6 @@ def _fill(
             some_files, size = [], 0
     if some_files:
         jobs.append(partial(convert, source, len(jobs), some_files, rate, scratch))
-    lengths: list[int] = []
     trouble: list[Trouble] = []
     waiting: dict[int, Decoded] = {}
     done, pace, turn = 0, Pace(), 0
@@ -437,13 +379,12 @@ def _fill(
             while turn in waiting:  # jobs end in any order, recordings stay in theirs
                 decoded = waiting.pop(turn)
                 _join(decoded, out)
-                lengths += decoded.lengths
                 trouble += decoded.trouble
                 turn += 1
             if pace.due():
                 text = f"Decoding {done:,} of {len(numbers):,} recordings"
                 yield step(0.3 + 0.65 * done / max(len(numbers), 1), text)
-    return lengths, trouble
+    return trouble
 
 
 def _join(decoded: Decoded, out: RaggedWriter) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -89,6 +90,15 @@ def grouped(
     placed = np.array([SPLITS.index(where.get(code, "train")) for code in codes.tolist()])
     split_of = placed[np.searchsorted(codes, groups)]
     return {split: np.flatnonzero(split_of == i) for i, split in enumerate(SPLITS)}
+
+
+def numbered(values: Sequence[str]) -> Rows:
+    """A number for each text, the same for the same text.
+
+    By a dict: an array of texts would be as wide as the longest in every place.
+    """
+    known: dict[str, int] = {}
+    return np.fromiter((known.setdefault(v, len(known)) for v in values), np.int64, len(values))
 
 
 def _share(count: int, share: float) -> int:

@@ -11,6 +11,7 @@ import io
 import json
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from engine.catalog import BadInput
-from engine.data import archive, roles
+from engine.data import archive
 from engine.data.archive import compressed, one_line, shown
 from engine.data.limits import LIMITS
 from engine.data.lines import (
@@ -33,6 +34,7 @@ from engine.data.lines import (
     reading,
     too_long,
 )
+from engine.data.roles import USUAL
 
 DELIMITERS = (",", "\t", ";", "|")
 ENDINGS = {".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet"}
@@ -42,8 +44,17 @@ SNIFFED = 2**18
 """Characters of a table by which its delimiter is told."""
 LOOKED_AT = 500
 """Rows by which it is told."""
+TOGETHER = 64 * 2**20
+"""Bytes of Parquet that are decoded together, as far as its own figures tell."""
+FEW_ROWS = 16
+"""Rows that are decoded together at least: one at a time takes ten times as long."""
+MOST_VALUES = 50_000_000
+"""Of one column in one group of rows: its lists are decoded at least one whole."""
+LONG_LISTS = 16 * 2**20
+"""Bytes of lists in one batch: as Python's numbers they take up to forty times as much."""
 BATCH = 512
 """Rows of a Parquet file that are in memory at a time."""
+NUL = "it holds a NUL character, which no text has: take it out"
 
 # A cell that is too long is told by its row below; this one is for a mark that is never closed.
 csv.field_size_limit(longest_line())
@@ -247,10 +258,6 @@ class Sniffed(NamedTuple):
         return self.width > 1, not self.fails, round(self.agreeing, 1), named, tabbed, self.width
 
 
-USUAL = frozenset(roles.NAMES)
-"""Names that columns often have: a delimiter that yields one is the more likely for it."""
-
-
 def sniff(sample: str, *, whole: bool, delimiter: str | None = None) -> Sniffed:
     """How a table is written, by its beginning; `whole` says that the sample is all of it."""
     lines = list(io.StringIO(sample, newline=""))
@@ -341,14 +348,14 @@ def _csv_rows(
         if row is None:
             return
         number = reader.line_num + 1
-        if lines.nul:
-            lines.nul = False
-            skip(first, "it holds a NUL character, which no text has: take it out")
-            continue
+        nul, lines.nul = lines.nul, False
         if (len(row) != width or not row[0]) and not any(map(str.strip, row)):
             continue  # spreadsheets end tables with rows of nothing
         if header:
-            header = False
+            header = False  # what it names is known already
+            continue
+        if nul:
+            skip(first, NUL)
             continue
         if len(row) != width:
             count = f"{len(row):,} cell{'s' * (len(row) != 1)}"
@@ -451,38 +458,16 @@ def _is_json(sample: str, name: str) -> bool:
 def _jsonl(source: Content, name: str, encoding: str) -> Table:
     place = Place()
 
-    def objects(skip: Skip, upto: int | None = None) -> Iterator[tuple[int, dict[str, Any]]]:
-        with reading(source, name, encoding, newline="\n", place=place) as lines:
-            done = 0
-            for line in lines:
-                done += len(line)
-                if line.isspace() or not line:
-                    continue
-                try:
-                    found = json.loads(line)
-                except RecursionError:
-                    skip(lines.number, "its lists or objects are nested too deep to be read")
-                except ValueError as problem:
-                    skip(lines.number, f"it isn't JSON ({problem}): each line must be a whole "
-                         "object, as {\"text\": \"…\", \"label\": \"…\"}")  # fmt: skip
-                else:
-                    if isinstance(found, dict):
-                        yield lines.number, found
-                    else:
-                        skip(lines.number, "it isn't an object: each line must be one, as "
-                             "{\"text\": \"…\", \"label\": \"…\"}")  # fmt: skip
-                if upto is not None and done > upto:
-                    return
-
     seen: dict[str, bool] = {}
     structs: list[Any] = []
     missed = Skipped(1)
-    for number, found in objects(missed.add, SAMPLE):
-        seen.update(dict.fromkeys(found, True))
-        structs.append(found.get("translation"))
-        if len(seen) > LIMITS.columns:
-            raise BadInput(f"{name}, line {number:,}: there are more than {LIMITS.columns:,} "
-                           "names: give every object the same few")  # fmt: skip
+    with reading(source, name, encoding, newline="\n") as lines:
+        for number, found in _objects(lines, missed.add, SAMPLE):
+            seen.update(dict.fromkeys(found, True))
+            structs.append(found.get("translation"))
+            if len(seen) > LIMITS.columns:
+                raise BadInput(f"{name}, line {number:,}: there are more than {LIMITS.columns:,} "
+                               "names: give every object the same few")  # fmt: skip
     if not seen:
         for row, why in missed.first:
             raise BadInput(f"{name}, line {row:,}: {why}", field="skip_broken")
@@ -490,24 +475,63 @@ def _jsonl(source: Content, name: str, encoding: str) -> Table:
     languages = _languages(structs, seen)
     keys = _spread(seen, languages)
     columns = [one_line(key) or f"column {i + 1}" for i, key in enumerate(keys)]
-    seen_names: set[str] = set()
-    for column in columns:
-        if column in seen_names:
-            raise BadInput(f"{name}: two names are shown as {shown(column)}: rename one")
-        seen_names.add(column)
-    longest = LIMITS.text_characters
+    if twice := [column for column, times in Counter(columns).items() if times > 1]:
+        raise BadInput(f"{name}: two names are shown as {shown(twice[0])}: rename one")
 
     def rows(only: Sequence[str] | None, skip: Skip) -> Iterator[tuple[int, tuple[Any, ...]]]:
-        for number, found in objects(skip):
-            if languages:
-                found.update(found.pop("translation", None) or {})
-            cells = tuple(map(found.get, keys))
-            if any(isinstance(cell, str) and len(cell) > longest for cell in cells):
-                skip(number, f"a text has more than {longest:,} characters: shorten it")
-            else:
-                yield number, cells
+        with reading(source, name, encoding, newline="\n", place=place) as lines:
+            for number, found in _objects(lines, skip):
+                if languages:
+                    said = found.pop("translation", None)
+                    if said is not None and not isinstance(said, dict):
+                        skip(number, "its translation isn't an object: it must be one, as "
+                             "{\"en\": \"…\", \"de\": \"…\"}")  # fmt: skip
+                        continue
+                    found.update(said or {})
+                cells = tuple(map(found.get, keys))
+                if why := wrong_with(cells):
+                    skip(number, why)
+                else:
+                    yield number, cells
 
     return Table(tuple(columns), "jsonl", encoding, "", name, place=place, _rows=rows)
+
+
+def _objects(
+    lines: Lines, skip: Skip, upto: int | None = None
+) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects of a file, each with its line; of the first `upto` characters, where said."""
+    done = 0
+    for line in lines:
+        done += len(line)
+        if line.isspace() or not line:
+            continue
+        try:
+            found = json.loads(line)
+        except RecursionError:
+            skip(lines.number, "its lists or objects are nested too deep to be read")
+        except ValueError as problem:
+            skip(lines.number, f"it isn't JSON ({problem}): each line must be a whole "
+                 "object, as {\"text\": \"…\", \"label\": \"…\"}")  # fmt: skip
+        else:
+            if isinstance(found, dict):
+                yield lines.number, found
+            else:
+                skip(lines.number, "it isn't an object: each line must be one, as "
+                     "{\"text\": \"…\", \"label\": \"…\"}")  # fmt: skip
+        if upto is not None and done > upto:
+            return
+
+
+def wrong_with(cells: Sequence[Any]) -> str:
+    """Why a row's texts are refused; "" where they aren't."""
+    for cell in cells:
+        if isinstance(cell, str):
+            if "\0" in cell:
+                return NUL
+            if len(cell) > LIMITS.text_characters:
+                return f"a text has more than {LIMITS.text_characters:,} characters: shorten it"
+    return ""
 
 
 def _languages(structs: Sequence[Any], columns: Mapping[str, Any]) -> list[str]:
@@ -548,25 +572,20 @@ def _arrow(name: str) -> Iterator[None]:
 
 
 def _parquet(source: Content, name: str) -> Table:
-    import pyarrow.parquet
-
     if isinstance(source, Path) and compressed(source):
         raise BadInput(f"{name} is a Parquet file compressed as a whole: uncompress it")
-    size = len(source) if isinstance(source, bytes) else source.stat().st_size
-
-    def opened() -> Any:
-        # Buffered: else a whole column of a group of rows is read at once.
-        content: Any = pyarrow.BufferReader(source) if isinstance(source, bytes) else source
-        return pyarrow.parquet.ParquetFile(content, buffer_size=2**20, pre_buffer=False)
-
-    with _arrow(name), opened() as file:
+    with _arrow(name), _file(source) as file:
         schema, meta = file.schema_arrow, file.metadata
         total = sum(meta.row_group(i).total_byte_size for i in range(meta.num_row_groups))
         count = meta.num_rows
-    if total > max(archive.HONEST_BYTES, archive.MOST_RATIO * size):
+    size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    most = max(archive.HONEST_BYTES, archive.MOST_RATIO * size)
+    if total > most:
+        raise _bomb(name)
+    if _most_values(meta) > MOST_VALUES:
         raise BadInput(
-            f"{name} would unpack to more than {archive.MOST_RATIO} times its size, as no table "
-            "of data does: it is damaged or made to fill the memory"
+            f"{name} has more than {MOST_VALUES // 10**6} million values in one group of rows: "
+            "write it with smaller groups, or take the column of long lists out"
         )
     if len(schema.names) > LIMITS.columns:
         raise BadInput(
@@ -575,75 +594,147 @@ def _parquet(source: Content, name: str) -> Table:
     if not schema.names:
         raise BadInput(f"{name} has no columns")
     original = _named([one_line(column) for column in schema.names], name)
-    known = dict.fromkeys(original, True)
-    languages: list[str] = []
-    if "translation" in known:
-        kind = schema.field(original.index("translation")).type
-        if pyarrow.types.is_struct(kind):
-            keys = [kind.field(i).name for i in range(kind.num_fields)]
-            languages = [] if set(keys) & set(known) else keys
-    columns = tuple(_spread(known, languages))
+    languages = _languages_of(schema, original)
+    columns = tuple(_spread(dict.fromkeys(original, True), languages))
     place = Place()
-    longest = LIMITS.text_characters
 
     def rows(only: Sequence[str] | None, skip: Skip) -> Iterator[tuple[int, tuple[Any, ...]]]:
         wanted = [
             i for i, column in enumerate(original)
             if only is None or column in only or (languages and column == "translation")
         ]  # fmt: skip
-        number = 0
-        with _arrow(name), opened() as file:
+        number, unpacked = 0, 0
+        with _arrow(name), _file(source) as file:
             batches = file.iter_batches(
-                BATCH, columns=[schema.names[i] for i in wanted], use_threads=False
-            )
+                _rows_at_once(file.metadata), columns=[schema.names[i] for i in wanted],
+                use_threads=False,
+            )  # fmt: skip
             for batch in batches:
+                unpacked += batch.nbytes
+                if unpacked > most:
+                    raise _bomb(name)
                 lists: dict[str, Sequence[Any]] = {}
                 for column, values in zip([original[i] for i in wanted], batch, strict=True):
-                    cells = _values(values, number)
+                    cells = _cells(values, name, column, number)
                     if languages and column == "translation":
                         for key in languages:
                             lists[key] = [cell and cell.get(key) for cell in cells]
                     else:
                         lists[column] = cells
                 nothing = [None] * batch.num_rows
-                table = zip(*(lists.get(column, nothing) for column in columns), strict=True)
-                for row in table:
+                for row in zip(*(lists.get(column, nothing) for column in columns), strict=True):
                     number += 1
-                    if any(isinstance(cell, str) and len(cell) > longest for cell in row):
-                        skip(number, f"a text has more than {longest:,} characters: shorten it")
+                    if why := wrong_with(row):
+                        skip(number, why)
                     else:
                         yield number, row
                 place.share = number / max(1, count)
 
-    def _values(values: Any, before: int) -> list[Any]:
-        try:
-            found: list[Any] = values.to_pylist()
-        except UnicodeDecodeError:
-            for i in range(len(values)):
-                try:
-                    values[i].as_py()
-                except UnicodeDecodeError:
-                    raise BadInput(
-                        f"{name}, row {before + i + 1:,}: a text there isn't UTF-8: write the "
-                        "file again"
-                    ) from None
-            raise
-        return found
-
     return Table(
-        columns, "parquet", "", "", name, classes=_class_names(schema.metadata), length=count,
+        columns, "parquet", "", "", name, classes=class_names(schema.metadata), length=count,
         place=place, _rows=rows,
     )  # fmt: skip
 
 
-def _class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
-    """The names behind whole numbers, as Hugging Face's `datasets` keeps them in the schema."""
+def _file(source: Content) -> Any:
+    import pyarrow.parquet
+
+    # Buffered: else a whole column of a group of rows is read at once.
+    content: Any = pyarrow.BufferReader(source) if isinstance(source, bytes) else source
+    return pyarrow.parquet.ParquetFile(content, buffer_size=2**20, pre_buffer=False)
+
+
+def _languages_of(schema: Any, columns: Sequence[str]) -> list[str]:
+    """The languages of a column “translation” that is a struct of them."""
+    import pyarrow
+
+    if "translation" not in columns:
+        return []
+    kind = schema.field(columns.index("translation")).type
+    if not pyarrow.types.is_struct(kind):
+        return []
+    keys = [kind.field(i).name for i in range(kind.num_fields)]
+    return [] if set(keys) & set(columns) else keys
+
+
+def _bomb(name: str) -> BadInput:
+    return BadInput(
+        f"{name} would unpack to more than {archive.MOST_RATIO} times its size, as no table of "
+        "data does: it is damaged or made to fill the memory"
+    )
+
+
+def _most_values(meta: Any) -> int:
+    """Of one column in one group of rows; what lies in lists counts by itself."""
+    return max(
+        (
+            meta.row_group(group).column(column).num_values
+            for group in range(meta.num_row_groups)
+            for column in range(min(meta.num_columns, 1000))
+        ),
+        default=0,
+    )
+
+
+def _rows_at_once(meta: Any) -> int:
+    """Rows that are decoded together: few where one value may be large and stand in each of them.
+
+    A dictionary holds a value once, however often it occurs, and is itself no larger than its
+    part of the file unpacked.
+    """
+    largest = max(
+        (
+            meta.row_group(group).column(column).total_uncompressed_size
+            for group in range(meta.num_row_groups)
+            for column in range(min(meta.num_columns, 1000))
+        ),
+        default=1,
+    )
+    return int(min(BATCH, max(FEW_ROWS, TOGETHER // max(largest, 1))))
+
+
+def _cells(values: Any, name: str, column: str, before: int) -> list[Any]:
+    """A column's cells in a batch; `before` is the number of the row before the first."""
+    import pyarrow
+
+    if (
+        pyarrow.types.is_nested(values.type)
+        and values.nbytes > LONG_LISTS
+        and not (pyarrow.types.is_struct(values.type))
+    ):
+        raise BadInput(
+            f"{name}, row {before + 1:,}, column {shown(column)}: lists of more than "
+            f"{LONG_LISTS // 2**20} MB in {len(values)} rows: take the column out"
+        )
     try:
-        features = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
-        return {
-            one_line(column): tuple(map(str, said["names"]))
-            for column, said in features.items()
-            if isinstance(said, dict) and said.get("_type") == "ClassLabel" and said.get("names")
-        }
+        found: list[Any] = values.to_pylist()
+    except UnicodeDecodeError:
+        for i in range(len(values)):
+            try:
+                values[i].as_py()
+            except UnicodeDecodeError:
+                raise BadInput(
+                    f"{name}, row {before + i + 1:,}: a text there isn't UTF-8: write the "
+                    "file again"
+                ) from None
+        raise
+    return found
+
+
+def features(metadata: Mapping[bytes, bytes] | None) -> dict[str, dict[str, Any]]:
+    """What Hugging Face's `datasets` keeps of each column in a schema's metadata."""
+    try:
+        found = json.loads((metadata or {})[b"huggingface"])["info"]["features"]
+        return {str(name): said for name, said in found.items() if isinstance(said, dict)}
     except (KeyError, ValueError, TypeError, AttributeError, RecursionError):
         return {}
+
+
+def class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
+    """The names behind whole numbers, by column."""
+    return {
+        one_line(column): tuple(map(str, said["names"]))
+        for column, said in features(metadata).items()
+        if said.get("_type") == "ClassLabel" and said.get("names")
+        and isinstance(said["names"], list)
+    }  # fmt: skip

@@ -8,7 +8,6 @@ from collections.abc import Generator, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from engine.catalog import BadInput
 from engine.data import labelled
@@ -22,21 +21,19 @@ from engine.data.lines import Lines, Place, encoding_of, ending, reading, told, 
 from engine.data.options import ImportOptions, Role, Step, step
 from engine.data.parts import (
     EVERY,
+    LISTED,
     Gathered,
-    Groups,
     Part,
+    Reading,
+    Row,
     Rows,
     gather,
-    open_tables,
-    same_columns,
-    split_cell,
     splits_of,
     tables_of,
-    written_as,
 )
 from engine.data.roles import Columns, text_roles, written
 from engine.data.splits import Split
-from engine.data.tables import ENDINGS, Skipped, Table, looks_like_table
+from engine.data.tables import ENDINGS, NUL, Table, looks_like_table
 
 SHORTEST, LONGEST = 1000, 2000
 """Characters of the passages that a text without items is cut to."""
@@ -44,8 +41,6 @@ FEWEST = 20
 """Passages that a short text is cut to at least: they are shorter then."""
 BLOCK = 2**16
 SENTENCE = re.compile(r"[.!?…][\"'”’)\]]*\s+|[。！？]+[」』”’）]*")
-
-NUL = "it holds a NUL character, which no text has: take it out"
 
 
 def read(
@@ -152,63 +147,22 @@ def _plain(parts: list[Part]) -> Arranged:
 def _tables(
     parts: Sequence[Part], out: RaggedWriter, options: ImportOptions
 ) -> Generator[Step, None, Items]:
-    rows = Rows(options)
-    labels: list[str] = []
-    said: list[str] = []
-    first: Table | None = None
-    roles: dict[Role, str] = {}
-    groups = Groups((), {}, None)
-    pace = Pace()
-    for number, (part, opened) in enumerate(open_tables(parts, options)):
-        table = opened.table
-        said += table.notes
-        if first is None:
-            first = table
-            roles = roles_of(table, options)
-            if "label" not in roles and "label" not in options.columns:
-                said.append(f"{table.name} has no other column than the texts: they have no labels")
-            groups = Groups(table.columns, roles, options.group)
-        same_columns(table, first, [*roles.values(), *groups.columns])
-        at = {name: table.columns.index(name) for name in [*roles.values(), *groups.columns]}
-        classes = table.classes.get(roles.get("label", ""), ())
-        skipped = Skipped()
-        for row, cells in table.rows([*roles.values(), *groups.columns], skipped):
-            where = f"{opened.label}{table.row} {row}"
-            found = _cells(table, row, {role: cells[at[name]] for role, name in roles.items()})
-            if row % EVERY == 0 and pace.due():
-                done = (number + table.place.share) / len(parts)
-                yield step(0.02 + 0.93 * done, f"Reading {part.name}, {table.row} {row:,}")
-            if not found.text.strip():
-                rows.blank(where)
-                continue
-            label = ""
-            if "label" in roles and not (label := written(found.label, classes)):
-                rows.wrong(
-                    f"{table.name}, {table.row} {row:,}, column {shown(roles['label'])}",
-                    "it is blank, and every text needs its label",
-                )
-                continue
-            split = opened.split
-            if "split" in roles and (split := split_cell(found.split)) is None:
-                rows.wrong(
-                    f"{table.name}, {table.row} {row:,}, column {shown(roles['split'])}",
-                    f"{shown(written(found.split), most=20)} is none of train, validation and test",
-                )
-                continue
-            out.add_text(found.text)
-            rows.keep(where, split)
-            if "label" in roles:
-                labels.append(label)
-            groups.add({name: cells[at[name]] for name in groups.columns}, len(rows.names))
-        rows.skipped(table, skipped)
-    assert first is not None
-    said += rows.judge("empty texts")
-    return Items(
-        kind="text", fingerprint="", names=rows.names,
-        labels=labels if "label" in roles else None, splits=rows.given, groups=groups.found(),
-        columns=written_as(first, roles),
-        warnings=said,
-    )  # fmt: skip
+    tables = Reading(parts, options, roles_of)
+    for row in tables.read():
+        if isinstance(row, Step):
+            yield row
+            continue
+        text, label = _cells(tables, row)
+        if not text.strip():
+            tables.blank(row)
+        elif label == "":
+            tables.wrong(row, "label", "it is blank, and every text needs its label")
+        elif tables.keep(row, label):
+            out.add_text(text)
+    if "label" not in tables.roles and "label" not in options.columns:
+        name = tables.first.name if tables.first else ""
+        tables.said.append(f"{name} has no other column than the texts: they have no labels")
+    return tables.items("text", "empty texts")
 
 
 def roles_of(table: Table, options: ImportOptions) -> dict[Role, str]:
@@ -224,28 +178,24 @@ def roles_of(table: Table, options: ImportOptions) -> dict[Role, str]:
     return roles
 
 
-@dataclass(frozen=True, slots=True)
-class _Cells:
-    text: str
-    label: Any
-    split: Any
-
-
-def _cells(table: Table, row: int, found: dict[Role, Any]) -> _Cells:
-    """A row's cells. BadInput where they are lists or objects."""
-    for role in ("text", "label"):
-        cell = found.get(role)
+def _cells(tables: Reading, row: Row) -> tuple[str, str | None]:
+    """A row's text and label, None where no column is for labels. BadInput where they are lists
+    or objects."""
+    text, label = tables.cell(row, "text"), tables.cell(row, "label")
+    for role, cell in (("text", text), ("label", label)):
         if isinstance(cell, list | dict | bytes):
             what = {list: "a list", dict: "an object", bytes: "binary data"}[type(cell)]
             raise BadInput(
-                f"{table.name}, {table.row} {row:,}: its {role} is {what}, and must be "
-                f"{'one label' if role == 'label' else 'a text'}: choose another column",
+                f"{tables.table.name}, {tables.table.row} {row.number:,}: its {role} is {what}, "
+                f"and must be {'one label' if role == 'label' else 'a text'}: choose another "
+                "column",
                 field="columns",
             )
-    text = found["text"]
     if not isinstance(text, str):
         text = "" if text is None or (isinstance(text, float) and math.isnan(text)) else str(text)
-    return _Cells(text, found.get("label"), found.get("split"))
+    if "label" not in tables.roles:
+        return text, None
+    return text, written(label, tables.table.classes.get(tables.roles["label"], ()))
 
 
 # --- class folders --------------------------------------------------------------------------
@@ -262,13 +212,12 @@ def _folders(
     if options.columns.get("label") == "":
         layout.labels = None
     rows = Rows(options)
-    labels: list[str] = []
     pace = Pace()
     with gathered.source.reading() as read:
         for number, entry in enumerate(layout.files):
             if number % 50 == 0 and pace.due():
                 text = f"Reading {number:,} of {len(layout.files):,} texts"
-                yield step(0.05 + 0.9 * number / len(layout.files), text)
+                yield step(LISTED + 0.9 * number / len(layout.files), text)
             name = shown(entry.name)
             if entry.size > 4 * LIMITS.text_characters:  # before it is read
                 rows.wrong(name, f"it has more than {LIMITS.text_characters:,} characters")
@@ -284,12 +233,11 @@ def _folders(
                 rows.blank(name)
             else:
                 out.add_text(text)
-                rows.keep(entry.name, layout.splits[number])
-                if layout.labels is not None:
-                    labels.append(layout.labels[number])
+                label = layout.labels[number] if layout.labels is not None else None
+                rows.keep(entry.name, split=layout.splits[number], label=label)
     return Items(
         kind="text", fingerprint="", names=rows.names,
-        labels=None if layout.labels is None else labels, splits=rows.given,
+        labels=None if layout.labels is None else rows.labels, splits=rows.given,
         warnings=[*layout.warnings, *rows.judge("empty texts")],
     )  # fmt: skip
 
@@ -318,7 +266,6 @@ def _classes(
     found: Arranged, out: RaggedWriter, options: ImportOptions
 ) -> Generator[Step, None, Items]:
     rows = Rows(options)
-    labels: list[str] = []
     unlabelled = options.columns.get("label") == ""
     encoding = ""
     pace = Pace()
@@ -327,21 +274,19 @@ def _classes(
         encoding = encoding_of(content, part.name, options.encoding)
         with reading(content, part.name, encoding, place=place) as lines:
             for line in lines:
-                text, where = line.rstrip("\r\n"), f"{part.name} row {lines.number}"
+                text, word = line.rstrip("\r\n"), f"{part.name} row"
                 if why := wrong_with(text):
                     rows.wrong(f"{part.name}, row {lines.number:,}", why)
                 elif not text.strip():
-                    rows.blank(where)
+                    rows.blank(f"{word} {lines.number}")
                 else:
                     out.add_text(text)
-                    rows.keep(where, split)
-                    if not unlabelled:
-                        labels.append(label)
+                    rows.keep(word, lines.number, split=split, label=label)
                 if lines.number % EVERY == 0 and pace.due():
                     done = (found.parts.index(part) + place.share) / len(found.parts)
-                    yield step(0.02 + 0.93 * done, f"Reading {part.name}, row {lines.number:,}")
+                    yield step(LISTED + 0.9 * done, f"Reading {part.name}, row {lines.number:,}")
     return Items(
-        kind="text", fingerprint="", names=rows.names, labels=None if unlabelled else labels,
+        kind="text", fingerprint="", names=rows.names, labels=None if unlabelled else rows.labels,
         splits=rows.given, columns={"encoding": encoding}, warnings=rows.judge("empty lines"),
     )  # fmt: skip
 
@@ -374,11 +319,11 @@ def _passages(
             for text in passages(lines):
                 if text.strip():
                     out.add_text(text)
-                    rows.keep(f"{label} {row}", split)
+                    rows.keep(label, row, split=split)
                 row += text.count("\n")
                 if len(rows.names) % EVERY == 0 and pace.due():
                     done = (number + place.share) / len(found.parts)
-                    yield step(0.02 + 0.93 * done, f"Cutting {part.name}, row {row:,}")
+                    yield step(LISTED + 0.9 * done, f"Cutting {part.name}, row {row:,}")
     count = len(rows.names)
     if count < 3:
         raise BadInput(f"{name} holds too little text to learn from: give at least a page")

@@ -23,13 +23,19 @@ from engine.home import replacing
 
 def upgraded(folder: Path) -> Path:
     """The folder, in today's layout whatever it was. BadInput when it is damaged."""
+    if old := _first_layout(folder):
+        _upgrade(folder, old)
+    return folder
+
+
+def _first_layout(folder: Path) -> dict[str, Any] | None:
+    """The manifest, if it is of the first layout."""
     try:
         said = json.loads((folder / "manifest.json").read_text("utf-8"))
     except (OSError, ValueError):
-        return folder  # whoever opens it says what is wrong
-    if isinstance(said, dict) and said.get("version") == 1 and "layout" not in said:
-        _upgrade(folder, said)
-    return folder
+        return None  # whoever opens it says what is wrong
+    old = isinstance(said, dict) and said.get("version") == 1 and "layout" not in said
+    return said if old else None
 
 
 def _upgrade(folder: Path, old: dict[str, Any]) -> None:
@@ -54,7 +60,7 @@ def _upgrade(folder: Path, old: dict[str, Any]) -> None:
             beside = Path(mkdtemp(dir=folder / "versions", prefix=".new-"))
             beside.rmdir()
             write_version(
-                beside, 1, content=manifest.fingerprint, parent=None,
+                beside, 1, content=manifest.content, parent=None,
                 made=(folder / "manifest.json").stat().st_mtime, change="Imported",
                 classes=old["classes"], labels=labels, splits=splits, rule=rule,
             )  # fmt: skip
@@ -67,4 +73,7 @@ def _upgrade(folder: Path, old: dict[str, Any]) -> None:
         for name in ("labels.npy", "offsets.npy"):
             (folder / name).unlink(missing_ok=True)
     except (OSError, EOFError, ValueError, LookupError, TypeError, BadInput):
+        # Another process may have done it meanwhile: what it took away was needed here.
+        if not _first_layout(folder):
+            return
         raise damaged(folder, "manifest.json") from None

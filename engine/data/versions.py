@@ -22,11 +22,10 @@ from engine.data.arrays import (
     Stored,
     Version,
     numbers,
-    read_version,
     version_folder,
     write_version,
 )
-from engine.data.splits import SPLITS, Rows, Rule, Split, grouped, stratified
+from engine.data.splits import SPLITS, Rows, Rule, Split, grouped, numbered, stratified
 from engine.home import sync
 
 RowNumbers = tuple[Annotated[int, Field(ge=0, lt=2**63)], ...]
@@ -102,14 +101,15 @@ def change_of(said: Any) -> Change:
         raise BadInput(f"This is no change of a dataset: {where}: {first['msg']}") from None
 
 
-def change(folder: Path, wanted: Change, *, parent: int) -> Version:
+def change(folder: Path, wanted: Change, *, parent: int, why: str = "") -> Version:
     """Make the version that follows from `parent` by that change; it is on the disk, or nothing is.
 
-    BadInput says why it can't be made.
+    `why` is said before what was done. BadInput says why it can't be made.
     """
     before = Stored(folder, parent)
     state = State(before)
     said = state.apply(wanted)
+    said = f"{why}: {said}" if why else said
     if not (state.splits >= 0).any():
         raise BadInput("Nothing would be left of the dataset: leave out less")
     state.drop_empty_classes()
@@ -130,7 +130,7 @@ def _write(folder: Path, before: Stored, state: State, said: str) -> Version:
             number = max(numbers(folder)) + 1
             shutil.rmtree(beside)
             made = write_version(
-                beside, number, content=before.manifest.fingerprint,
+                beside, number, content=before.manifest.content,
                 parent=before.version.number, made=time.time(), change=said,
                 classes=state.classes, labels=state.labels, splits=state.splits, rule=state.rule,
             )  # fmt: skip
@@ -158,6 +158,9 @@ class State:
     """Labels, classes and splits while they are changed."""
 
     def __init__(self, stored: Stored) -> None:
+        self._take(stored)
+
+    def _take(self, stored: Stored) -> None:
         self.stored = stored
         self.classes = list(stored.classes)
         self.labels: Rows | None = None if stored.labels is None else np.array(stored.labels)
@@ -175,8 +178,8 @@ class State:
                 which = self._items(rows)
                 if self.labels is not None and (self.labels[which] == UNKNOWN).any():
                     raise BadInput(
-                        "The class of these items is gone: label them first, or go back to a "
-                        "version that has it"
+                        "The class of these items is gone: label them as one of the classes "
+                        "there are, or go back to a version that has theirs"
                     )
                 self.splits[which] = SPLITS.index(split)
                 return f"{_items(len(which))} moved to {split}"
@@ -185,6 +188,11 @@ class State:
                 code = self._class(label)
                 assert self.labels is not None
                 self.labels[which] = code
+                if not (self.splits[self.labels == code] >= 0).any():
+                    raise BadInput(
+                        f"{shown(self.classes[code])} would have no item that isn't left out: "
+                        "label them as one of the classes there are, and move them to a split"
+                    )
                 return f"{_items(len(which))} labelled {shown(self.classes[code])}"
             case Merge():
                 return self._merge(wanted)
@@ -240,8 +248,7 @@ class State:
         return f"Split {how}: {shares}"
 
     def _restore(self, number: int) -> str:
-        then = Stored(self.stored.folder, number)
-        self.__init__(then)  # type: ignore[misc]
+        self._take(Stored(self.stored.folder, number))
         return f"As in version {number}"
 
     def drop_empty_classes(self) -> None:
@@ -250,7 +257,8 @@ class State:
             return
         used = np.unique(self.labels[self.splits >= 0]).tolist()
         order = sorted(used, key=lambda code: natural(self.classes[code]))
-        place = np.full(len(self.classes), UNKNOWN, np.int64)  # of items that are left out
+        # One place more: what is unknown (−1) stays so.
+        place = np.full(len(self.classes) + 1, UNKNOWN, np.int64)
         place[order] = np.arange(len(order))
         self.labels = place[self.labels]
         self.classes = [self.classes[code] for code in order]
@@ -266,16 +274,11 @@ def divided(stored: Stored, rows: Rows, labels: Rows | None, rule: Rule) -> dict
             )
         case "grouped":
             values = stored.group(rule.column)
-            _, codes = np.unique([values[row] for row in rows.tolist()], return_inverse=True)
+            codes = numbered([values[row] for row in rows.tolist()])
             return grouped(codes, **shares)  # type: ignore[arg-type]
         case "random":
             codes = np.zeros(len(rows), np.int64) if labels is None else labels[rows]
             return stratified(codes, **shares)  # type: ignore[arg-type]
-
-
-def history(folder: Path) -> list[Version]:
-    """Every version, the first one first."""
-    return [read_version(folder, number) for number in numbers(folder)]
 
 
 def _items(count: int) -> str:

@@ -60,8 +60,7 @@ class ImportedSequences(
     """Labelled sequences of numbers, of any length."""
 
     def items(self, stored: Stored) -> Sequences:
-        values = stored.ragged("values")
-        return Sequences(values.flat, values.offsets)
+        return Sequences(stored.ragged("values"))
 
 
 class ImportedText(Imported, label="Imported texts", provides={"text", "label"}, hidden=True):

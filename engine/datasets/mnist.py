@@ -62,7 +62,7 @@ class MnistRows(
     def open(self, home: Home) -> Data:
         pixels, labels = digits(home)
         return Data(
-            items=Sequences(
+            items=Sequences.of(
                 (pixels.reshape(-1, 28) / 255).astype(np.float32),
                 np.arange(0, 28 * len(pixels) + 1, 28, dtype=np.int64),
             ),

@@ -31,6 +31,10 @@ LONGEST_NAME = 120
 MOST_ITEMS = 200
 """On one page of the viewer."""
 KINDS = ("images", "text", "pairs", "sound", "sequences")
+HALVES = re.compile("[\ud800-\udfff]")
+"""Surrogates: JSON reads two as one character and leaves one alone as it is."""
+LONGEST_ID = 200
+"""Of a dataset of the hub, with its configuration."""
 HUB = re.compile(r"hub:\w[\w.-]*(/\w[\w.-]*)?(@\w[\w.,+-]*)?", re.ASCII)
 """A dataset of the Hugging Face hub, with or without one of its configurations."""
 
@@ -161,17 +165,18 @@ class Datasets:
         """Fetch one of the offers, or a dataset of the hub; the new dataset's id."""
         origin = body.get("origin")
         offered = {offer["origin"]: str(offer["label"]) for offer in self.anneal.offers}
-        if not isinstance(origin, str) or (origin not in offered and not HUB.fullmatch(origin)):
+        if not isinstance(origin, str) or (origin not in offered and not _on_the_hub(origin)):
             raise Refusal(text("datasets.no_origin"))
-        name = _name(body) or offered.get(origin, "")
+        name, options = _name(body) or offered.get(origin, ""), _options(body)
         with asking():
-            number = self.anneal.importer.get(origin, name=name, options=_options(body))
+            number = self.anneal.importer.get(origin, name=name, options=options)
         return {"dataset": number}
 
     def retry(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         """Import once more what failed, with other options; the new dataset's id."""
+        options = _options(body)
         with asking():
-            number = self.anneal.importer.retry(int(request.path_params["id"]), _options(body))
+            number = self.anneal.importer.retry(int(request.path_params["id"]), options)
         return {"dataset": number}
 
     def remove(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
@@ -193,14 +198,15 @@ class Datasets:
                 "created": row.created if row else None}  # fmt: skip
 
     async def items(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
-        """A page of its items: of a split, of a class, or those named."""
+        """A page of its items: of a split, of a class, or those that a finding is about."""
         option, _ = await self._option(body)
-        split, label, rows = body.get("split"), body.get("label"), body.get("rows")
-        whole = rows is None or (isinstance(rows, list) and all(map(_whole, rows)))
-        if not isinstance(split, str | None) or not (label is None or _whole(label)) or not whole:
+        split, label, finding = (body.get(name) for name in ("split", "label", "finding"))
+        texts = isinstance(split, str | None) and isinstance(finding, str | None)
+        if not texts or not (label is None or _whole(label)):
             raise Refusal(text("server.malformed"))
+        _check_text([split, finding])
         return await self._ask(
-            request, "items", data=_data(option, body), split=split, label=label, rows=rows,
+            request, "items", data=_data(option, body), split=split, label=label, finding=finding,
             offset=_number(body.get("offset", 0)),
             count=min(_number(body.get("count", 24)), MOST_ITEMS),
         )  # fmt: skip
@@ -218,6 +224,7 @@ class Datasets:
         wanted = {name: body[name] for name in ("change", "finding") if body.get(name) is not None}
         if len(wanted) != 1:
             raise Refusal(text("server.malformed"))
+        _check_change(wanted)
         async with self.changing:
             with asking():
                 row = await run_in_threadpool(self.anneal.history.dataset, number)
@@ -294,6 +301,7 @@ def _options(body: Mapping[str, Any]) -> dict[str, Any]:
     options = body.get("options") or {}
     if not isinstance(options, dict):
         raise Refusal(text("server.malformed"))
+    _check_text(options)
     return options
 
 
@@ -301,7 +309,34 @@ def _name(body: Mapping[str, Any]) -> str:
     name = body.get("name") or ""
     if not isinstance(name, str):
         raise Refusal(text("server.malformed"))
+    _check_text(name)
     return " ".join(name.split())[:LONGEST_NAME]
+
+
+def _on_the_hub(origin: str) -> bool:
+    return len(origin.removeprefix("hub:")) <= LONGEST_ID and bool(HUB.fullmatch(origin))
+
+
+def _check_text(value: object) -> None:
+    """Refusal when a text in it can't be written: JSON can say half of a character."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str() as said if HALVES.search(said):
+                raise Refusal(text("server.no_text"))
+            case dict() as said:
+                waiting += [*said, *said.values()]
+            case list() as said:
+                waiting += said
+
+
+def _check_change(wanted: Mapping[str, Any]) -> None:
+    """Refusal when it holds texts that are none, or rows that are no numbers."""
+    _check_text(dict(wanted))
+    change = wanted.get("change")
+    rows = change.get("rows", []) if isinstance(change, dict) else []
+    if not isinstance(rows, list) or not all(map(_whole, rows)):
+        raise Refusal(text("server.malformed"))
 
 
 def _whole(value: object) -> bool:

@@ -1,5 +1,6 @@
 // Files in: uploaded, looked into, corrected, imported.
 
+import { ACCEPTED, chosen, dropped, packedAs, sorted } from "./choosing.js";
 import { attempt, button, count, say, segments, unique } from "./page.js";
 import { ask, bytes, el, text } from "./shell.js";
 
@@ -31,14 +32,50 @@ const DELIMITERS = [
   [" ", "space"],
 ];
 const SPLITS = ["train", "validation", "test"];
-const ACCEPTED =
-  ".zip,.tar,.tgz,.gz,.bz2,.xz,.csv,.tsv,.txt,.jsonl,.ndjson,.json,.parquet,.npz,.ts,.en,.de,.fr";
+/** What the server takes for an option that isn't given. */
+const USUAL = {
+  size: null,
+  rate: null,
+  encoding: null,
+  delimiter: null,
+  columns: {},
+  group: null,
+  split: "given",
+  seed: 0,
+  validation: 0.1,
+  test: 0.1,
+  skip_broken: false,
+};
+/** Where on the form an option is set. */
+const CONTROLS = {
+  columns: "[id^=import-role-]",
+  group: "#import-group",
+  split: ".an-splitting button",
+  encoding: "#import-encoding",
+  delimiter: "#import-delimiter",
+  size: "#import-size",
+  rate: "#import-rate",
+  skip_broken: ".an-check input",
+};
+
+/** The words of the form for an option that has to change; null where the form has none. */
+export function controlOf(field) {
+  if (!(field in CONTROLS)) return null;
+  const words = {
+    columns: "bring.columns",
+    group: "data.split.column",
+    split: "bring.split",
+    encoding: "bring.encoding",
+    delimiter: "bring.delimiter",
+  };
+  return text(words[field] ?? `datasets.${field}`);
+}
 
 /**
  * The way in for files. `begun(id)` is called when their import has begun.
  *
- * Gives the element, `send(files, name, done)` for files that the page has made itself, and
- * `retry(item)` for an import that failed and has kept its files.
+ * Gives the element, `drop(transfer)` for what is dropped, `send(files, name, done)` for files that
+ * the page has made itself, and `retry(item)` for an import that failed and can be tried again.
  */
 export function bringIn({ limit, begun }) {
   /** Where the files are: `{token}` of an upload, `{dataset}` of a failed import. */
@@ -48,6 +85,14 @@ export function bringIn({ limit, begun }) {
   let found = null;
   let asked = null;
   let afterwards = () => {};
+  /** Why the import failed that is tried again: it stays until something is changed. */
+  let why = "";
+  /** Something is packed or sent. */
+  let busy = false;
+  /** What the page has made itself is here only, until it is imported. */
+  let homemade = false;
+  /** Names of this upload's files. */
+  const names = new Set();
 
   // --- choosing and sending ------------------------------------------------------------------
 
@@ -64,6 +109,11 @@ export function bringIn({ limit, begun }) {
     el("span", { class: "an-help" }, text("bring.accepted")),
     file,
   );
+  const folder = el("input", { type: "file", class: "an-visually-hidden", webkitdirectory: true });
+  const folders = el("label", { class: "an-button an-folder" }, text("bring.folder"), folder);
+  // A telephone's browser has no folders.
+  folders.hidden = !("webkitdirectory" in folder);
+  const choosing = el("div", { class: "an-choice" }, drop, folders);
   const problem = el("p", { class: "an-problem", role: "alert", hidden: true });
   const bar = el("i");
   const words = el("span", { class: "an-help", role: "status" });
@@ -88,7 +138,7 @@ export function bringIn({ limit, begun }) {
     ),
   );
   const looked = el("form", { class: "an-looked", novalidate: true, hidden: true });
-  const element = el("div", { class: "an-bring" }, drop, kinds, progress, problem, looked);
+  const element = el("div", { class: "an-bring" }, choosing, kinds, progress, problem, looked);
 
   function complain(sentence = "") {
     problem.textContent = sentence;
@@ -96,23 +146,92 @@ export function bringIn({ limit, begun }) {
     if (sentence) problem.scrollIntoView({ block: "nearest" });
   }
 
-  file.addEventListener("change", () => {
-    if (file.files.length) send([...file.files]);
-    file.value = "";
-  });
+  for (const input of [file, folder]) {
+    input.addEventListener("change", () => {
+      if (input.files.length) take(chosen(input.files));
+      input.value = "";
+    });
+  }
+
+  /** What a person has dropped on the page; to be called while the event lasts. */
+  async function dropOf(transfer) {
+    const files = dropped(transfer);
+    complain();
+    try {
+      await take(await files);
+    } catch (trouble) {
+      unreadable(trouble);
+    }
+  }
+
+  /** A file or folder that the browser may not read, or that is gone; a fault of ours is thrown. */
+  function unreadable(trouble) {
+    if (!(trouble instanceof DOMException)) throw trouble;
+    complain(text("bring.unreadable"));
+  }
+
+  /** Packs what belongs together, and sends all of it. */
+  async function take(files) {
+    const { whole, pack, name } = sorted(files);
+    if (!whole.length && !pack.length) {
+      complain(text("bring.nothing"));
+      return;
+    }
+    if (!pack.length) {
+      await send(whole);
+      return;
+    }
+    if (tooLarge(files.map((one) => one.file))) return;
+    let stopped = false;
+    stop.onclick = () => {
+      stopped = true;
+    };
+    underWay();
+    try {
+      const shown = (done) => {
+        bar.style.width = `${(100 * done) / pack.length}%`;
+        say(words, text("bring.packing", { done: count(done), total: count(pack.length) }));
+      };
+      const made = await packedAs(free(name), pack, shown, () => stopped);
+      if (made) await send([...whole, made]);
+      else await startOver();
+    } catch (trouble) {
+      await startOver();
+      unreadable(trouble);
+    }
+  }
+
+  /** A name that no zip of this upload has. */
+  function free(name) {
+    let other = name;
+    for (let n = 2; names.has(`${other}.zip`); n += 1) other = `${name} ${n}`;
+    return other;
+  }
+
+  function tooLarge(files) {
+    const over = files.reduce((sum, one) => sum + one.size, 0) > limit();
+    if (over) complain(text("upload.too_large", { limit: bytes(limit()) }));
+    return over;
+  }
+
+  function underWay() {
+    complain();
+    busy = true;
+    choosing.hidden = kinds.hidden = true;
+    looked.hidden = true;
+    progress.hidden = false;
+    stop.hidden = false;
+  }
 
   /** Uploads the files; those of an upload that waits are joined by them. */
   async function send(files, name = null, done = () => {}) {
     complain();
-    if (!files.length) return;
+    if (!files.length || tooLarge(files)) return;
     const total = files.reduce((sum, one) => sum + one.size, 0);
-    if (total > limit()) {
-      complain(text("upload.too_large", { limit: bytes(limit()) }));
-      return;
-    }
     if (source?.dataset || name) await startOver();
     if (name) nameField.value = name;
     else nameField.placeholder ||= files[0].name.replace(/\.[^.]*$/, "");
+    homemade ||= Boolean(name);
     afterwards = done;
     let sent = 0;
     let stopped = false;
@@ -121,10 +240,7 @@ export function bringIn({ limit, begun }) {
       stopped = true;
       current?.abort();
     };
-    drop.hidden = kinds.hidden = true;
-    looked.hidden = true;
-    progress.hidden = false;
-    stop.hidden = false;
+    underWay();
     try {
       for (const one of files) {
         const before = sent;
@@ -137,6 +253,7 @@ export function bringIn({ limit, begun }) {
         const request = put(one, source?.token, shown);
         current = request;
         source = { token: await request.answer };
+        names.add(one.name);
         sent += one.size;
         if (stopped) break;
       }
@@ -144,6 +261,7 @@ export function bringIn({ limit, begun }) {
       if (!stopped) complain(trouble.message);
       stopped = true;
     }
+    busy = false;
     progress.hidden = true;
     if (stopped) await startOver({ keep: true });
     else await inspect();
@@ -180,15 +298,21 @@ export function bringIn({ limit, begun }) {
     const before = source;
     source = kind = found = null;
     told = {};
+    why = "";
+    busy = homemade = false;
+    names.clear();
     asked?.abort();
     nameField.value = nameField.placeholder = "";
     looked.hidden = true;
     progress.hidden = true;
-    drop.hidden = kinds.hidden = false;
+    choosing.hidden = kinds.hidden = false;
     if (!keep) complain();
     if (before?.token) await attempt(() => ask("/api/uploads/drop", { body: before }));
   }
 
+  window.addEventListener("beforeunload", (event) => {
+    if (element.isConnected && (busy || source?.token)) event.preventDefault();
+  });
   window.addEventListener("pagehide", () => {
     if (!source?.token) return;
     fetch("/api/uploads/drop", {
@@ -199,17 +323,25 @@ export function bringIn({ limit, begun }) {
     });
   });
 
-  /** Opens the settings of an import that failed. */
+  /** Opens the form of an import that failed, as it was. */
   async function retry(item) {
     await startOver();
     source = { dataset: item.id };
-    kind = item.retry.kind ?? null;
+    kind = item.retry.kind || null;
+    const usual = (name, value) => JSON.stringify(value) === JSON.stringify(USUAL[name]);
     const given = Object.entries(item.retry.options);
-    told = Object.fromEntries(given.filter(([, value]) => value !== null && value !== false));
+    told = Object.fromEntries(given.filter(([name, value]) => !usual(name, value)));
     nameField.value = item.name;
-    drop.hidden = kinds.hidden = true;
-    complain(item.reason);
-    await inspect();
+    choosing.hidden = kinds.hidden = true;
+    why = item.reason;
+    complain(why);
+    if (item.retry.files) await inspect();
+    else {
+      // What is fetched isn't here: its columns are named, not chosen.
+      found = { ...blank(), unseen: true };
+      draw();
+    }
+    looked.querySelector(CONTROLS[item.retry.field])?.focus({ preventScroll: true });
   }
 
   // --- looking into them ---------------------------------------------------------------------
@@ -218,7 +350,7 @@ export function bringIn({ limit, begun }) {
     asked?.abort();
     asked = new AbortController();
     const mine = asked;
-    drop.hidden = kinds.hidden = true;
+    choosing.hidden = kinds.hidden = true;
     looked.classList.add("stale");
     if (looked.hidden) {
       progress.hidden = false;
@@ -231,7 +363,7 @@ export function bringIn({ limit, begun }) {
       const answer = await ask("/api/datasets/inspect", { body, signal: mine.signal });
       if (mine !== asked) return;
       if (answer.problem) complain(answer.problem.text);
-      else complain();
+      else complain(why);
       found = answer.problem
         ? {
             ...blank(),
@@ -281,9 +413,14 @@ export function bringIn({ limit, begun }) {
     "aria-describedby": "import-name-help",
   });
   const go = el("button", { type: "submit", class: "an-button primary" }, text("datasets.import"));
-  const more = el("input", { type: "file", multiple: true, class: "an-visually-hidden" });
+  const more = el("input", {
+    type: "file",
+    accept: ACCEPTED,
+    multiple: true,
+    class: "an-visually-hidden",
+  });
   more.addEventListener("change", () => {
-    if (more.files.length) send([...more.files]);
+    if (more.files.length) take(chosen(more.files));
     more.value = "";
   });
   const addMore = el("label", { class: "an-button" }, text("bring.more"), more);
@@ -323,7 +460,9 @@ export function bringIn({ limit, begun }) {
   function tellIt(values) {
     told = { ...told, ...values };
     for (const [name, value] of Object.entries(values)) if (value === null) delete told[name];
-    inspect();
+    why = "";
+    if (found.unseen) draw();
+    else inspect();
   }
 
   function draw() {
@@ -337,15 +476,18 @@ export function bringIn({ limit, begun }) {
       );
     looked.replaceChildren(
       ...[
+        homemade ? el("p", { class: "an-notice" }, text("bring.not_yet")) : null,
         part("found", summary(), reading(), notes()),
         found.columns.length ? part("columns", choosable() ? roles() : null, table()) : null,
-        !found.columns.length && found.failed === "columns" ? part("columns", named()) : null,
+        !found.columns.length && (found.failed === "columns" || found.unseen)
+          ? part("columns", named())
+          : null,
         part("split", splitting()),
         part("rest", rest()),
         actions,
       ].filter(Boolean),
     );
-    addMore.hidden = Boolean(source?.dataset);
+    addMore.hidden = Boolean(source?.dataset) || homemade;
     looked.hidden = false;
     go.disabled = Boolean(found.failed);
     if (focused) looked.querySelector(`#${CSS.escape(focused)}`)?.focus({ preventScroll: true });
@@ -359,6 +501,7 @@ export function bringIn({ limit, begun }) {
     ];
     if (found.class_count) facts.push(text("form.classes", { count: count(found.class_count) }));
     if (found.failed) return el("p", { class: "an-muted" }, text("bring.failed"));
+    if (found.unseen) return el("p", { class: "an-muted" }, text("bring.unseen"));
     const names = found.classes.length
       ? `${found.classes.join(" · ")}${found.class_count > found.classes.length ? " …" : ""}`
       : "";
@@ -391,7 +534,7 @@ export function bringIn({ limit, begun }) {
     });
     kindChoice.disabled = Boolean(source?.dataset);
     const fields = [labelled("import-kind", text("bring.kind"), kindChoice)];
-    const asText = found.encoding || found.failed;
+    const asText = found.encoding || found.failed || found.unseen;
     if (asText) {
       const known = found.encoding && !ENCODINGS.includes(found.encoding) ? [found.encoding] : [];
       const encodings = [...known, ...ENCODINGS].map((one) => [one, one.toUpperCase()]);
@@ -404,7 +547,7 @@ export function bringIn({ limit, begun }) {
         ),
       );
     }
-    if (found.delimiter || (found.failed && asText)) {
+    if (found.delimiter || found.failed || found.unseen) {
       const delimiters = DELIMITERS.map(([one, name]) => [one, text(`bring.delimiter.${name}`)]);
       if (!found.delimiter) delimiters.unshift(["", text("bring.by_itself")]);
       else if (!DELIMITERS.some(([one]) => one === found.delimiter)) {
@@ -503,15 +646,17 @@ export function bringIn({ limit, begun }) {
   }
 
   function splitting() {
+    const groups = [...found.groups];
+    if (told.group && !groups.includes(told.group)) groups.push(told.group);
     const given = SPLITS.filter((split) => found.splits[split]);
     const byFile = given.length > 1 && told.split !== "random";
     const how = told.group ? "group" : byFile ? "given" : "random";
     const ways = [["random", text("bring.split.random")]];
     if (given.length > 1 || told.split) ways.unshift(["given", text("bring.split.given")]);
-    if (found.groups.length) ways.push(["group", text("bring.split.group")]);
+    if (groups.length) ways.push(["group", text("bring.split.group")]);
     const set = (way) => {
       if (way === "given") tellIt({ split: null, group: null });
-      else tellIt({ split: "random", group: way === "group" ? found.groups[0] : null });
+      else tellIt({ split: "random", group: way === "group" ? groups[0] : null });
     };
     const sizes = given.map(
       (split) => `${text(`datasets.${split}_split`)} ${count(found.splits[split])}`,
@@ -528,7 +673,7 @@ export function bringIn({ limit, begun }) {
       numeric("seed", { min: 0, step: 1, usual: 0 }),
     ];
     if (how === "group") {
-      const columns = found.groups.map((one) => [one, one]);
+      const columns = groups.map((one) => [one, one]);
       numbers.unshift(
         labelled(
           "import-group",
@@ -557,7 +702,7 @@ export function bringIn({ limit, begun }) {
     const id = unique("skip");
     const skip = el("input", { type: "checkbox", id, checked: Boolean(told.skip_broken) });
     skip.addEventListener("change", () => {
-      if (found.failed) tellIt({ skip_broken: skip.checked || null });
+      if (found.failed && !found.unseen) tellIt({ skip_broken: skip.checked || null });
       else if (skip.checked) told.skip_broken = true;
       else delete told.skip_broken;
     });
@@ -590,7 +735,9 @@ export function bringIn({ limit, begun }) {
     go.disabled = true;
     complain();
     try {
-      const body = { ...source, name: nameField.value.trim(), kind, options: told };
+      // What was set for the try before is set back by saying so.
+      const options = source.dataset ? { ...USUAL, ...told } : told;
+      const body = { ...source, name: nameField.value.trim(), kind, options };
       const path = source.dataset ? `/api/datasets/${source.dataset}/retry` : "/api/datasets";
       const { dataset } = await ask(path, { body });
       source = null; // its files are the import's now
@@ -603,5 +750,5 @@ export function bringIn({ limit, begun }) {
     }
   });
 
-  return { element, send, retry };
+  return { element, drop: dropOf, send, retry };
 }

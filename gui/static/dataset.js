@@ -61,6 +61,8 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
       const answer = await ask("/api/datasets/details", { body, signal: mine.signal });
       if (mine !== looking) return;
       found = answer;
+      // Another version has other findings.
+      if (again && view.finding) view = atFirst();
       draw();
     } catch (trouble) {
       if (trouble.name === "AbortError" || mine !== looking) return;
@@ -85,12 +87,15 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
   const isOld = () => found.today !== null && found.version !== found.today;
   const editable = () => found.id !== null && !readonly() && !isOld();
 
-  /** Makes a version, shows it, and offers the way back. */
-  async function change(wanted) {
+  /** Makes a version, shows it, and offers the way back; `refused(sentence)` says why it can't. */
+  async function change(wanted, refused = null) {
     const { id, version, name } = found;
     shown.classList.add("stale");
     const made = await attempt(() =>
-      ask(`/api/datasets/${id}/change`, { body: { version, ...wanted } }),
+      ask(`/api/datasets/${id}/change`, { body: { version, ...wanted } }).catch((problem) => {
+        if (!refused || problem.status === undefined) throw problem;
+        refused(problem.message);
+      }),
     );
     shown.classList.remove("stale");
     if (!made) return false;
@@ -126,6 +131,7 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
     shown.replaceChildren(
       ...[
         head(),
+        later(),
         old(),
         facts(),
         doctor(),
@@ -165,6 +171,12 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
     );
     return row;
   }
+
+  /** Why “Train on this” is grey. */
+  const later = () =>
+    (found.tasks ?? []).length
+      ? null
+      : el("p", { class: "an-notice an-later" }, text("data.no_model.words"));
 
   async function removeIfAgreed() {
     const { id, name } = found;
@@ -300,12 +312,8 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
       actions.append(el("a", { class: "an-button", href: `/?${query}` }, one.button));
     }
     if (one.rows.length) {
-      const words =
-        one.count > one.rows.length
-          ? text("doctor.first", { shown: one.rows.length, count: count(one.count) })
-          : text(one.count === 1 ? "doctor.items.one" : "doctor.items", {
-              count: count(one.count),
-            });
+      const several = one.count === 1 ? "doctor.items.one" : "doctor.items";
+      const words = text(several, { count: count(one.count) });
       actions.append(
         button(
           words,
@@ -439,6 +447,13 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
     return { form, say };
   }
 
+  /** A column that has worked before, or that the check-up says works; which others do isn't known. */
+  function suggested(groups, before) {
+    if (groups.includes(before.column)) return before.column;
+    const mended = (found.findings ?? []).filter((one) => one.mend === "change");
+    return groups.find((name) => mended.some((one) => one.code === `groups:${name}`)) ?? "";
+  }
+
   function splitDialog() {
     const before = found.rule ?? {};
     const groups = found.groups ?? [];
@@ -446,10 +461,11 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
     let how = groups.length && before.how === "grouped" ? "grouped" : "random";
     const column = select(
       text("data.split.column"),
-      groups.map((name) => [name, name]),
-      groups.includes(before.column) ? before.column : groups[0],
+      [["", text("data.split.choose")], ...groups.map((name) => [name, name])],
+      suggested(groups, before),
       () => {},
     );
+    const problem = el("p", { class: "an-problem", role: "alert", hidden: true });
     const field = (name, attributes) => {
       const id = unique("split");
       const input = el("input", {
@@ -483,14 +499,18 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
       (value) => {
         how = value;
         column.hidden = how !== "grouped";
+        column.required = how === "grouped";
+        problem.hidden = true;
       },
     );
     choose.hidden = !groups.length;
     column.hidden = how !== "grouped";
+    column.required = how === "grouped";
     const close = () => {
       dialog.close();
       dialog.remove();
     };
+    const go = el("button", { type: "submit", class: "an-button primary" }, text("data.split.go"));
     const form = el(
       "form",
       { method: "dialog" },
@@ -499,16 +519,12 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
       choose,
       column,
       el("div", { class: "an-three" }, first, second, third),
-      el(
-        "div",
-        { class: "an-dialog-actions" },
-        button(text("dialog.back"), close),
-        el("button", { type: "submit", class: "an-button primary" }, text("data.split.go")),
-      ),
+      problem,
+      el("div", { class: "an-dialog-actions" }, button(text("dialog.back"), close), go),
     );
     const dialog = el("dialog", { class: "an-dialog an-page", "aria-labelledby": title }, form);
     dialog.addEventListener("cancel", close);
-    form.addEventListener("submit", (event) => {
+    form.addEventListener("submit", async (event) => {
       event.preventDefault();
       const rule = {
         how,
@@ -517,8 +533,14 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
         validation: Number(validation.value),
         test: Number(test.value),
       };
-      close();
-      change({ change: { do: "split", rule } });
+      problem.hidden = true;
+      go.disabled = true;
+      const refused = (sentence) => {
+        problem.textContent = sentence;
+        problem.hidden = false;
+      };
+      if (await change({ change: { do: "split", rule } }, refused)) close();
+      go.disabled = false;
     });
     document.body.append(dialog);
     dialog.showModal();

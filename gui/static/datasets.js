@@ -1,6 +1,6 @@
 // The Datasets page: the list, the ways to bring one in, and the page of the one that is chosen.
 
-import { bringIn } from "./bringin.js";
+import { bringIn, controlOf } from "./bringin.js";
 import { capture } from "./capture.js";
 import { datasetPage } from "./dataset.js";
 import { gallery } from "./offers.js";
@@ -90,19 +90,45 @@ export function mount(page) {
 
   function failed(item) {
     const actions = el("div", { class: "an-entry-actions" });
-    if (item.retry?.field === "skip_broken")
-      actions.append(action("retry.skip", () => again(item, { skip_broken: true })));
-    else if (item.retry?.files) actions.append(action("retry.settings", () => mend(item)));
+    const control = item.retry && controlOf(item.retry.field);
+    const skip = item.retry?.field === "skip_broken";
+    if (skip) actions.append(action("retry.skip", () => again(item, { skip_broken: true })));
+    else if (item.retry && !control) actions.append(action("retry.again", () => again(item, {})));
+    if (item.retry) actions.append(action("retry.settings", () => mend(item)));
     actions.append(action("dismiss", () => remove(item.id)));
     const entry = el(
       "div",
       { class: "an-entry" },
       title(item),
-      el("p", { class: "an-failed" }, item.reason),
+      ...reasonOf(item),
+      control && !skip
+        ? el("p", { class: "an-help" }, text("datasets.retry.control", { control }))
+        : null,
       actions,
     );
     entry.querySelector(".an-entry-top").append(pill(item.state));
     return entry;
+  }
+
+  /** Its first lines, and the others when they are asked for. */
+  function reasonOf(item) {
+    const words = el("p", { class: "an-failed" }, item.reason);
+    const more = button(text("datasets.more"), () => open(!words.classList.contains("whole")), {
+      kind: "quiet",
+    });
+    more.classList.add("an-more");
+    more.hidden = true;
+    const open = (whole) => {
+      words.classList.toggle("whole", whole);
+      more.textContent = text(whole ? "datasets.less" : "datasets.more");
+      more.setAttribute("aria-expanded", String(whole));
+    };
+    new ResizeObserver(() => {
+      const whole = words.classList.contains("whole");
+      if (!whole) more.hidden = words.scrollHeight <= words.clientHeight + 1;
+    }).observe(words);
+    open(false);
+    return [words, more];
   }
 
   const pill = (state) =>
@@ -174,7 +200,10 @@ export function mount(page) {
     for (const item of listed) {
       if (!awaited.has(item.id) || item.state === "importing") continue;
       awaited.delete(item.id);
-      if (item.state === "failed") tell(`${item.name}: ${item.reason}`, "error");
+      if (item.state === "failed") {
+        const offer = { words: text("datasets.retry.settings"), act: () => mend(item) };
+        tell(`${item.name}: ${item.reason}`, "error", item.retry ? offer : null);
+      }
       else if (way !== "record") look(item.key);
       else tell(text("datasets.arrived", { name: item.name }), "info", opening(item));
     }
@@ -323,9 +352,9 @@ export function mount(page) {
   root.addEventListener("drop", (event) => {
     event.preventDefault();
     root.classList.remove("over");
-    if (!event.dataTransfer.files.length || readonly) return;
+    if (!event.dataTransfer.types.includes("Files") || readonly) return;
     bring("files");
-    files.send([...event.dataTransfer.files]);
+    files.drop(event.dataTransfer);
   });
 
   // --- the frame -----------------------------------------------------------------------------

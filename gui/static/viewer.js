@@ -1,7 +1,7 @@
 // A dataset's items, a page at a time: filtered, chosen, and changed.
 
 import { decoded, looks } from "./items.js";
-import { attempt, button, count, segments, select, tell } from "./page.js";
+import { attempt, button, count, segments, select, tell, unique } from "./page.js";
 import { ask, el, text } from "./shell.js";
 
 export const SPLITS = ["train", "validation", "test"];
@@ -9,6 +9,8 @@ const LEFT_OUT = "left_out";
 const PAGE = { images: 48, sequences: 24, text: 25, pairs: 20, sound: 12 };
 const ALL = "";
 const MOST_OFFERED = 500;
+/** Side in pixels up to which a picture's pixels are shown as squares. */
+const SMALL = 128;
 
 /** What is looked at; kept by the page while its dataset changes. */
 export const atFirst = () => ({ few: true, split: ALL, label: null, finding: null, offset: 0 });
@@ -71,8 +73,8 @@ export function viewer({ found, view, data, change }) {
       return;
     }
     const label = view.label ? found.classes.indexOf(view.label) : null;
-    const rows = view.finding ? view.finding.rows : null;
-    const body = { ...data(), split: view.split || null, label, rows, offset: view.offset };
+    const finding = view.finding?.code ?? null;
+    const body = { ...data(), split: view.split || null, label, finding, offset: view.offset };
     list.classList.add("stale");
     const page = await attempt(() =>
       ask("/api/datasets/items", { body: { ...body, count: size }, signal: mine.signal }).catch(
@@ -105,7 +107,7 @@ export function viewer({ found, view, data, change }) {
     const splits = SPLITS.map((split) => [split, text(`datasets.${split}_split`)]);
     if (found.left_out) splits.push([LEFT_OUT, text("viewer.left_out")]);
     const parts = [
-      segments(text("viewer.split"), [[ALL, text("viewer.all")], ...splits], view.split, (split) =>
+      segments(text("viewer.split"), [[ALL, text("viewer.all")], ...splits], few() ? null : view.split, (split) =>
         set({ split, few: false }),
       ),
     ];
@@ -134,8 +136,8 @@ export function viewer({ found, view, data, change }) {
   function show() {
     list.classList.remove("stale");
     list.replaceChildren(...items.map(card));
-    const shownBoxes = boxes();
-    if (shownBoxes.length) shownBoxes[0].tabIndex = 0;
+    const all = stops();
+    if (all.length) all[0].tabIndex = 0;
     if (!items.length) list.append(el("li", { class: "an-muted" }, text("viewer.none")));
     const first = view.offset + 1;
     range.textContent = few()
@@ -158,10 +160,30 @@ export function viewer({ found, view, data, change }) {
     const foot = el("div", { class: "an-item-foot" }, dot, label);
     const row = el(
       "li",
-      { class: "an-item", "data-row": item.row },
+      { class: "an-item", "data-row": item.row, title: item.name },
       looks(kind, item, tools),
       foot,
+      el(
+        "button",
+        {
+          type: "button",
+          class: "an-enlarge",
+          tabindex: -1,
+          "aria-label": text("viewer.enlarge", { name: item.name }),
+          title: text("viewer.enlarge.title"),
+          onclick: () => enlarge(item, place),
+        },
+        "⤢",
+      ),
     );
+    row.addEventListener("dblclick", (event) => {
+      if (!event.target.closest("button, input")) enlarge(item, place);
+    });
+    row.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.target.type !== "checkbox") return;
+      event.preventDefault();
+      enlarge(item, place);
+    });
     if (change) {
       const name = text("viewer.choose", { name: item.name, label: item.label, split: place });
       const box = el("input", { type: "checkbox", tabindex: -1, "aria-label": name });
@@ -176,7 +198,54 @@ export function viewer({ found, view, data, change }) {
     return row;
   }
 
+  /** One item as large as there is room, with all that is known of it. */
+  function enlarge(item, place) {
+    const title = unique("item");
+    const close = () => {
+      dialog.close();
+      dialog.remove();
+    };
+    const facts = [
+      ["name", item.name],
+      ["label", item.label],
+      ["split", place],
+      ["row", String(item.row)],
+    ].filter(([, value]) => value);
+    const dialog = el(
+      "dialog",
+      { class: "an-dialog an-page an-large", "aria-labelledby": title, "data-kind": kind },
+      el("h2", { id: title }, item.label || item.name),
+      el("div", { class: "an-large-look" }, looks(kind, item, tools)),
+      el(
+        "dl",
+        {},
+        facts.flatMap(([name, value]) => [
+          el("dt", {}, text(`viewer.fact.${name}`)),
+          el("dd", {}, value),
+        ]),
+      ),
+      el("div", { class: "an-dialog-actions" }, button(text("dialog.close"), close)),
+    );
+    dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      close();
+    });
+    dialog.addEventListener("click", (event) => {
+      if (event.target === dialog) close(); // beside it
+    });
+    const picture = dialog.querySelector(".an-picture");
+    picture?.decode().then(
+      () => picture.classList.toggle("smooth", picture.naturalWidth > SMALL),
+      () => {}, // it isn't shown either
+    );
+    document.body.append(dialog);
+    dialog.showModal();
+  }
+
   const boxes = () => [...list.querySelectorAll("input[type=checkbox]")];
+
+  /** Where the keyboard stops: one in each item. */
+  const stops = () => (change ? boxes() : [...list.querySelectorAll(".an-enlarge")]);
 
   // --- choosing ------------------------------------------------------------------------------
 
@@ -209,7 +278,7 @@ export function viewer({ found, view, data, change }) {
   }
 
   function focus(index) {
-    const all = boxes();
+    const all = stops();
     const to = all[Math.max(0, Math.min(index, all.length - 1))];
     for (const box of all) box.tabIndex = box === to ? 0 : -1;
     to?.focus({ preventScroll: false });
@@ -221,7 +290,7 @@ export function viewer({ found, view, data, change }) {
   }
 
   list.addEventListener("keydown", (event) => {
-    const all = boxes();
+    const all = stops();
     const at = all.indexOf(document.activeElement);
     if (at < 0) return;
     const tops = [...list.children].map((row) => row.offsetTop);
@@ -230,11 +299,11 @@ export function viewer({ found, view, data, change }) {
     if (by) {
       event.preventDefault();
       focus(at + by);
-      if (event.shiftKey) {
+      if (event.shiftKey && change) {
         last ??= items[at].row;
         toggle(items[Math.max(0, Math.min(at + by, items.length - 1))].row, true);
       }
-    } else if (event.key === "a" && (event.ctrlKey || event.metaKey)) {
+    } else if (change && event.key === "a" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
       for (const item of items) chosen.add(item.row);
       mark();

@@ -58,7 +58,9 @@ class Program:
 
     def stop(self, how: signal.Signals = signal.SIGINT) -> None:
         if self.process is not None:
-            self.process.send_signal(how)
+            for _ in range(3):  # people press Ctrl-C more than once
+                self.process.send_signal(how)
+                time.sleep(0.02)
             self.process.wait(60)
             self.process.stderr.close()  # type: ignore[union-attr]
             self.process = None

@@ -18,7 +18,7 @@ def pictures(count: int = 40, shift: int = 0, flip: bool = False) -> Images:
 
 def sequences(lengths: list[int]) -> Sequences:
     values = np.random.default_rng(0).normal(size=(sum(lengths), 2)).astype(np.float32)
-    return Sequences(values, np.concatenate([[0], np.cumsum(lengths)]))
+    return Sequences.of(values, np.concatenate([[0], np.cumsum(lengths)]))
 
 
 def data(items: Images | Sequences) -> Data:

@@ -238,3 +238,41 @@ def test_a_change_makes_a_version_and_the_one_before_stays(history, home, tmp_pa
         revise(home, row.id, 2, {"do": "merge", "classes": ["bad"], "into": "x"})
     with pytest.raises(BadInput, match="no change of a dataset"):
         revise(home, row.id, 2, {"do": "explode"})
+
+
+def test_a_killed_import_can_be_tried_again_and_dismissed_without_a_trace(
+    intake, history, home, slow_zip, uploaded
+):
+    path = uploaded(slow_zip.read_bytes(), "noise.zip")
+    number = intake.start([path], name="noise")
+    until(lambda: under_way(history, number))
+    os.kill(history.dataset(number).pid, signal.SIGKILL)
+
+    def buried() -> bool:
+        bury(history, home)
+        return history.dataset(number).state == "failed"
+
+    until(buried, within=20)
+    assert "try it again" in history.dataset(number).reason
+    assert path.exists()
+    again = intake.retry(number, {})
+    until(lambda: under_way(history, again))
+    intake.remove(again)  # cancelled
+    assert not path.parent.exists()
+    assert left(home) == []
+
+
+def test_an_order_may_be_longer_than_a_command_line(intake, history, home, uploaded):
+    paths = [uploaded(f"a text of class {i % 2}, number {i}\n" * 3, f"{'长' * 60}-{i}.txt")
+             for i in range(900)]  # fmt: skip
+    number = intake.start(paths, name="many")
+    until(lambda: history.dataset(number).state != "importing")
+    assert "Argument list" not in history.dataset(number).reason
+    until(lambda: not paths[0].parent.exists(), within=20)
+
+
+def test_what_cant_be_started_leaves_no_row(history, home, uploaded):
+    broken = Intake(history, home, ["/nowhere/python"])
+    with pytest.raises(OSError, match="nowhere"):
+        broken.start([uploaded(table())], name="x")
+    assert history.datasets() == []

@@ -21,7 +21,6 @@ from engine.data.imports import Items, finish
 from engine.data.options import ImportOptions
 from engine.desk import Desk
 from engine.home import Home
-from engine.look import letters, script
 from engine.session import open_choice
 
 CARDS = {
@@ -137,8 +136,12 @@ def test_items_are_found_by_split_class_and_number(desk, brought):
     assert {item["split"] for item in tested["items"]} == {"test"}
     page = desk.items(data=data, offset=25, count=10)
     assert [item["row"] for item in page["items"]] == [25, 26, 27, 28, 29]
-    named = desk.items(data=data, rows=[3, 1, 99, -1])
-    assert [item["row"] for item in named["items"]] == [3, 1]
+    found = desk.details(data=data)["findings"]
+    (groups,) = [one for one in found if one["code"].startswith("groups")]
+    about = desk.items(data=data, finding=groups["code"], count=100)
+    assert about["total"] == groups["count"]
+    assert [item["row"] for item in about["items"]][:24] == groups["rows"]
+    assert desk.items(data=data, finding="nothing")["total"] == 0
     with pytest.raises(BadInput, match="no split"):
         desk.items(data=data, split="exam")
 
@@ -151,7 +154,7 @@ def test_a_recording_can_be_listened_to_sample_by_sample(desk, brought, home):
     assert np.array_equal(samples, Stored(home.dataset(1)).ragged("waves")[3])
     with pytest.raises(BadInput, match="no such recording"):
         desk.sound(data=data, row=30)
-    shown = desk.items(data=data, rows=[3])["items"][0]
+    shown = desk.items(data=data, offset=3, count=1)["items"][0]
     assert shown["transcript"] == "number 3"
     assert Image.open(io.BytesIO(b64decode(shown["spectrogram"]))).height > 50
 
@@ -165,7 +168,7 @@ def test_a_change_is_made_from_the_page_and_left_out_items_can_be_seen(desk, bro
     assert desk.details(data=after)["items"] == 28
     assert [i["row"] for i in desk.items(data=after, split="left_out")["items"]] == [4, 7]
     assert desk.details(data=data)["items"] == 30  # the old version stays
-    with pytest.raises(BadInput, match="mended already"):
+    with pytest.raises(BadInput, match="There is no finding"):
         desk.change(dataset=1, version=2, finding="nothing")
 
 
@@ -174,12 +177,3 @@ def test_without_labels_there_is_nothing_to_classify(desk, brought, catalog):
     assert [task["task"] for task in said["tasks"]] == ["Reconstruction"]
     labelled = desk.details(data=brought("images"))
     assert "Classification" in [task["task"] for task in labelled["tasks"]]
-
-
-def test_letters_count_characters_of_any_script_not_bytes(tmp_path):
-    ragged(tmp_path, "text", WORDS)
-    text = np.load(tmp_path / "text.npy"), np.load(tmp_path / "text.offsets.npy")
-    from engine.data.arrays import Ragged
-
-    assert letters(Ragged(*text)).tolist() == [len(words) for words in WORDS]
-    assert [script(c) for c in "aд早"] == ["Latin", "Cyrillic", "Cjk"]

@@ -173,8 +173,9 @@ class FakeAnswers:
         return found
 
     def items(self, data: dict[str, Any], split: str | None, label: int | None,
-              rows: list[int] | None, offset: int, count: int) -> dict[str, Any]:  # fmt: skip
+              finding: str | None, offset: int, count: int) -> dict[str, Any]:  # fmt: skip
         state = self.state(data["settings"].get("id"), data["settings"].get("version"))
+        rows = next((one["rows"] for one in state.findings() if one["code"] == finding), None)
         chosen = [
             row for row in (range(len(state.labels)) if rows is None else rows)
             if (split is None or (state.splits[row] or "left_out") == split)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import pytest
 
 from engine.catalog import BadInput
 from gui.shell import Anneal, Served
-from gui.uploads import FORGOTTEN, Uploads
+from gui.uploads import FORGOTTEN, Uploads, amount
 from tests.gui import fakes
 
 BYTES = {"Content-Type": "application/octet-stream"}
@@ -207,6 +208,74 @@ def test_an_upload_that_is_cut_off_leaves_nothing(site: Served, anneal: Anneal) 
     assert not [f for f in (anneal.home / "tmp" / "uploads").iterdir() if not any(f.iterdir())]
 
 
+def begun(site: Served, token: str, *, file: str = "b.zip") -> socket.socket:
+    """A page that has sent two of a file's four bytes."""
+    page = socket.create_connection(("127.0.0.1", site.port), timeout=5)
+    page.sendall(b"PUT /api/uploads?file=%s&token=%s HTTP/1.1\r\nHost: localhost\r\n"
+                 b"Content-Length: 4\r\nContent-Type: application/octet-stream\r\n"
+                 b"Connection: close\r\n\r\nha"
+                 % (file.encode(), token.encode()))  # fmt: skip
+    return page
+
+
+def coming(anneal: Anneal, token: str) -> list[Path]:
+    return list((anneal.home / "tmp" / "uploads" / token).glob(".*.part"))
+
+
+def test_nothing_is_begun_while_a_file_is_still_coming_in(
+    site: Served, ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter
+) -> None:
+    token = token_of(ask, "a.zip", b"one")
+    with begun(site, token) as page:
+        fakes.until(lambda: bool(coming(anneal, token)))
+        for path in ("/api/datasets", "/api/datasets/inspect"):
+            reply = ask.post(path, json={"token": token})
+            assert reply.status_code == 409
+            assert "still coming in" in reply.json()["error"]
+        assert not importer.started
+        assert put(ask, "b.zip", b"x", token).status_code == 409  # nor another of its name
+        page.sendall(b"lf")
+        assert b" 200 " in page.recv(4096).splitlines()[0]
+    assert not coming(anneal, token)
+    assert ask.post("/api/datasets", json={"token": token}).status_code == 200
+    paths, _, _, received = importer.started[0]
+    assert [path.name for path in paths] == ["a.zip", "b.zip"]
+    assert received == [b"one", b"half"]
+
+
+def test_a_drop_ends_the_upload_that_is_still_coming_in(
+    site: Served, ask: httpx.Client, anneal: Anneal
+) -> None:
+    before = uploaded(anneal.home)
+    token = token_of(ask)
+    with begun(site, token) as page:
+        fakes.until(lambda: bool(coming(anneal, token)))
+        assert ask.post("/api/uploads/drop", json={"token": token}).status_code == 200
+        page.sendall(b"lf")
+        reply = page.makefile("rb").read()
+    assert b" 409 " in reply.splitlines()[0]
+    assert b"was cancelled" in reply
+    fakes.until(lambda: uploaded(anneal.home) == before)
+    assert not (anneal.home / "tmp" / "uploads" / token).exists()
+
+
+def test_a_part_of_a_server_that_was_killed_holds_nothing_up(
+    ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter
+) -> None:
+    token = token_of(ask, "a.zip", b"one")
+    (anneal.home / "tmp" / "uploads" / token / ".left.part").write_bytes(b"ha")
+    assert ask.post("/api/datasets", json={"token": token}).status_code == 200
+    assert [path.name for path in importer.started[0][0][0].parent.iterdir()] == ["a.zip"]
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [(0, "0 kB"), (10, "1 kB"), (400_000, "391 kB"), (2**20, "1 MB"), (3 << 30, "3,072 MB")],
+)
+def test_no_size_is_said_as_nothing(count: int, said: str) -> None:
+    assert amount(count) == said
+
+
 def test_a_dropped_upload_is_gone(ask: httpx.Client, anneal: Anneal) -> None:
     before = uploaded(anneal.home)
     token = token_of(ask)
@@ -269,6 +338,35 @@ def test_what_no_page_sends_starts_nothing(
     sent = {"token": token_of(ask), **body}
     assert ask.post("/api/datasets", json=sent).status_code == 400
     assert not importer.started
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"name": "\ud800"}, {"options": {"encoding": "\ud800"}},
+     {"options": {"columns": {"text": "a\udfffb"}}}, {"options": {"\ud800": 1}},
+     {"options": {"split": ["\ud800"]}}],
+)  # fmt: skip
+def test_a_text_that_can_not_be_written_is_refused_at_the_door(
+    ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter, answers: fakes.FakeAnswers,
+    body: dict[str, Any],
+) -> None:  # fmt: skip
+    # Plain JSON: what a client writes has the half as an escape.
+    sent = json.dumps({"token": token_of(ask), "origin": "sample:tiny", **body})
+    number = dataset(anneal)
+    paths = ["/api/datasets", "/api/datasets/get"]
+    if "options" in body:
+        paths += ["/api/datasets/inspect", f"/api/datasets/{number}/retry"]
+    for path in paths:
+        reply = ask.post(path, content=sent, headers={"Content-Type": "application/json"})
+        assert (reply.status_code, "half of a character" in reply.json()["error"]) == (400, True)
+    assert [*importer.started, *importer.fetched, *importer.retried, *answers.asked] == []
+
+
+def test_a_character_of_two_halves_is_one(ask: httpx.Client, importer: fakes.FakeImporter) -> None:
+    sent = json.dumps({"token": token_of(ask), "name": "\N{CAT FACE}"})
+    assert "\\ud83d" in sent
+    ask.post("/api/datasets", content=sent, headers={"Content-Type": "application/json"})
+    assert importer.started[0][1] == "\N{CAT FACE}"
 
 
 def test_a_refused_import_keeps_the_upload_for_another_try(
@@ -342,7 +440,7 @@ def test_a_dataset_of_the_hub_is_named(
     "origin",
     ["", None, 3, "sample:other", "/etc/passwd", "file:///etc/passwd", "http://evil.example/x",
      "hub:../../etc", "hub:../etc", "hub:a/..", "hub:a/b/c", "hub:a b", "hub:", "hub:a/b@../c",
-     "hub:a\n", ["hub:a"]],
+     "hub:a\n", ["hub:a"], "hub:" + "a" * 201, "hub:a/b@" + "c" * 197],
 )  # fmt: skip
 def test_nothing_else_is_fetched(
     ask: httpx.Client, importer: fakes.FakeImporter, origin: object
@@ -369,8 +467,8 @@ def test_details_are_only_of_what_is_on_the_list(
 
 @pytest.mark.parametrize(
     "body",
-    [{"split": 3}, {"label": "cat"}, {"label": -1}, {"rows": "all"}, {"rows": [1, "2"]},
-     {"rows": [-1]}, {"offset": -1}, {"offset": "1"}, {"count": None}, {"version": "1"}],
+    [{"split": 3}, {"label": "cat"}, {"label": -1}, {"finding": 3}, {"finding": ["a"]},
+     {"offset": -1}, {"offset": "1"}, {"count": None}, {"version": "1"}],
 )  # fmt: skip
 def test_items_are_asked_for_in_numbers(
     ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter, answers: fakes.FakeAnswers,
@@ -412,7 +510,10 @@ def test_a_change_makes_a_version_that_the_history_knows(
 @pytest.mark.parametrize(
     "body",
     [{}, {"version": 1}, {"version": "1", "finding": "x"}, {"version": None, "finding": "x"},
-     {"version": 1, "finding": "x", "change": {"do": "restore", "version": 1}}],
+     {"version": 1, "finding": "x", "change": {"do": "restore", "version": 1}},
+     {"version": 1, "change": {"do": "exclude", "rows": [True]}},
+     {"version": 1, "change": {"do": "exclude", "rows": [0, -1]}},
+     {"version": 1, "change": {"do": "exclude", "rows": "all"}}],
 )  # fmt: skip
 def test_what_is_no_change_changes_nothing(
     ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter, answers: fakes.FakeAnswers,
@@ -423,6 +524,21 @@ def test_what_is_no_change_changes_nothing(
     assert not answers.asked
     assert ask.post("/api/datasets/999/change", json=body | {"version": 1, "finding": "x"}
                     ).status_code in (400, 404)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [{"finding": "\ud800"}, {"change": {"do": "relabel", "rows": [0], "label": "\ud800"}}],
+)
+def test_a_change_to_a_text_that_can_not_be_written_is_refused(
+    ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter, answers: fakes.FakeAnswers,
+    wanted: dict[str, Any],
+) -> None:  # fmt: skip
+    sent = json.dumps({"version": 1, **wanted})
+    reply = ask.post(f"/api/datasets/{dataset(anneal)}/change", content=sent,
+                     headers={"Content-Type": "application/json"})  # fmt: skip
+    assert (reply.status_code, "half of a character" in reply.json()["error"]) == (400, True)
+    assert not answers.asked
 
 
 def test_a_change_that_is_refused_is_a_sentence(

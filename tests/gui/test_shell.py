@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from starlette.types import Message
 
 from engine.catalog import BadInput
 from gui import assets
@@ -64,6 +66,27 @@ def test_another_name_for_this_machine_is_turned_away(ask: httpx.Client) -> None
 def test_another_sites_page_can_change_nothing(ask: httpx.Client, path: str) -> None:
     reply = ask.post(path, headers={**HERE, "Origin": "http://evil.example"}, content="{}")
     assert reply.status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["http://[", "null", "", "[", "http://[::1"])
+def test_an_origin_that_is_no_address_is_another_site(ask: httpx.Client, origin: str) -> None:
+    for method, path in (("GET", "/api/form"), ("POST", "/api/train"), ("PUT", "/api/uploads")):
+        reply = ask.request(method, path, headers={**HERE, "Origin": origin}, content="{}")
+        assert (reply.status_code, reply.text) == (403, "Not from this site")
+
+
+def test_a_host_that_is_no_address_is_no_name_of_this_machine() -> None:
+    sent: list[Message] = []
+
+    async def nothing(*_: object) -> None:
+        raise AssertionError("it was let in")
+
+    async def keep(message: Message) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "headers": [(b"host", b"[")]}
+    asyncio.run(KnownName(nothing)(scope, nothing, keep))
+    assert sent[0]["status"] == 400
 
 
 def test_a_form_on_another_site_can_not_post(ask: httpx.Client) -> None:

@@ -59,10 +59,12 @@ def made(
         groups=groups or {}, shape=shape, rate=1000 if kind == "sound" else None,
         transcribed=transcripts is not None,
     )  # fmt: skip
-    write_items(folder, said, source="test", options=ImportOptions(), origin="", licence="")
+    manifest = write_items(
+        folder, said, source="test", options=ImportOptions(), origin="", licence=""
+    )
     classes = sorted(set(labels or ()), key=natural)
     write(
-        version_folder(folder, 1), 1, content=said.fingerprint, parent=None, made=0.0,
+        version_folder(folder, 1), 1, content=manifest.content, parent=None, made=0.0,
         change="Imported", classes=classes, rule=rule,
         labels=None if labels is None else np.array([classes.index(name) for name in labels]),
         splits=np.array(["tve".find(letter) for letter in splits or "t" * count], np.int8),

@@ -23,6 +23,13 @@ class Site:
     moved: dict[str, str] = field(default_factory=dict)
     breaks: dict[str, list[int]] = field(default_factory=dict)
     """After how many bytes each of the next connections ends."""
+    stalls: dict[str, int] = field(default_factory=dict)
+    """After how many bytes of the file no more come, though the connection stays."""
+    endless: set[str] = field(default_factory=set)
+    """What has no length and goes on for as long as anybody listens."""
+    heads: dict[str, dict[str, str]] = field(default_factory=dict)
+    """What is said of a file beside what is always said."""
+    silence: threading.Event = field(default_factory=threading.Event)
     hold: threading.Event | None = None
     """Waited for when half of a file has gone out."""
     tags: bool = True
@@ -61,7 +68,7 @@ class _Handler(BaseHTTPRequestHandler):
     def _give(self, content: bytes) -> None:
         site = self.site
         tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
-        headers = {"etag": tag} if site.tags else {}
+        headers = site.heads.get(self.path, {}) | ({"etag": tag} if site.tags else {})
         if site.tags and self.headers.get("if-none-match") == tag:
             self._say(304, headers)
             return
@@ -73,10 +80,17 @@ class _Handler(BaseHTTPRequestHandler):
                 self._say(416, {"content-range": f"bytes */{len(content)}"})
                 return
             headers["content-range"] = f"bytes {begin}-{len(content) - 1}/{len(content)}"
+        if self.path in site.endless:
+            self._go_on()
+            return
         self._say(206 if begin else 200, headers, len(content) - begin)
         owed = content[begin:]
         if site.breaks.get(self.path):
             self.wfile.write(owed[: site.breaks[self.path].pop(0)])
+            self.close_connection = True
+        elif self.path in site.stalls:
+            self.wfile.write(owed[: max(site.stalls[self.path] - begin, 0)])
+            site.silence.wait(30)
             self.close_connection = True
         elif site.hold:
             self.wfile.write(owed[: len(owed) // 2])
@@ -84,6 +98,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(owed[len(owed) // 2 :])
         else:
             self.wfile.write(owed)
+
+    def _go_on(self) -> None:
+        self.send_response(200)
+        self.send_header("transfer-encoding", "chunked")
+        self.end_headers()
+        while True:
+            self.wfile.write(b"10000\r\n" + bytes(2**16) + b"\r\n")
 
     def log_message(self, *args: object) -> None:
         """Nothing: the tests look at `Site.asked`."""
@@ -108,6 +129,7 @@ def serving() -> Iterator[Site]:
         try:
             yield site
         finally:
+            site.silence.set()
             if site.hold:
                 site.hold.set()
             server.shutdown()

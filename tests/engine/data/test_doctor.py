@@ -7,6 +7,7 @@ import itertools
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
@@ -15,8 +16,9 @@ import pytest
 from folders import made
 from PIL import Image
 
-from engine.data import likeness
+from engine.data import checks, likeness
 from engine.data.doctor import Finding, Setting, examine, keep, kept
+from engine.data.findings import Subject
 from engine.data.splits import Rule
 from engine.data.versions import change
 
@@ -486,3 +488,59 @@ def test_sixty_thousand_pictures_take_seconds(dataset):
 def test_it_needs_no_torch():
     code = "import sys; import engine.data.doctor; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_single_copy_among_thousands_is_only_worth_knowing(dataset):
+    items = texts(1500)
+    items[1] = items[0]
+    stored = dataset("text", items, splits="t" * 1300 + "v" * 100 + "e" * 100)
+    assert said(stored)["duplicates"].harm == "notice"
+    items[3] = items[2]
+    stored = dataset("text", items, splits="t" * 1300 + "v" * 100 + "e" * 100)
+    assert said(stored)["duplicates"].harm == "harms"
+    items[3], items[1], items[1401] = "three", "one", items[1400]
+    stored = dataset("text", items, splits="t" * 1300 + "v" * 100 + "e" * 100)
+    assert said(stored)["duplicates"].harm == "harms"
+
+
+def test_one_class_of_what_is_transcribed_is_no_obstacle(dataset):
+    waves = np.random.default_rng(0).integers(-9000, 9000, (60, 100), np.int16)
+    stored = dataset("sound", waves, labels=["a"] * 60, transcripts=texts(60),
+                     splits="t" * 50 + "v" * 5 + "e" * 5)  # fmt: skip
+    assert said(stored)["one_class"].harm == "notice"
+
+
+def test_one_long_value_does_not_widen_all_the_others(dataset):
+    count = 20_000
+    values = [f"s{i % 499}" for i in range(count)]
+    values[7] = "x" * 2000
+    stored = dataset("text", ["a text"] * count, groups={"speaker": values},
+                     splits=("t" * 8 + "ve") * (count // 10))  # fmt: skip
+    subject = Subject(stored)
+    tracemalloc.start()
+    (found,) = checks.groups(subject)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.text.startswith("499 of 500 values of “speaker” are in train")
+    assert peak < count * 500
+
+
+def test_pairs_are_dismissed_by_a_few_neighbours_as_by_all(monkeypatch):
+    items = photographs(400)
+    items[300:] = np.clip(items[0].astype(int) + np.random.default_rng(1).integers(
+        -40, 40, (100, 32, 32, 3)), 0, 255)  # fmt: skip
+    items[200] = packed_again(items[1])
+    monkeypatch.setattr(likeness, "FIRST", 30)
+    few = likeness.near_images(items, np.arange(len(items)))
+    monkeypatch.setattr(likeness, "FIRST", 1000)
+    assert few.tolist() == likeness.near_images(items, np.arange(len(items))).tolist() == [[1, 200]]
+
+
+def test_labels_that_differ_in_writing_alone_dont_contradict_each_other(tmp_path):
+    stored = made(
+        tmp_path / "d", "text", ["the same text"] * 2 + [f"text number {i}" for i in range(38)],
+        labels=["Good", "good", *["good", "bad"] * 19],
+    )  # fmt: skip
+    codes = [finding.code for finding in examine(stored)]
+    assert "spellings" in codes
+    assert "contradictions" not in codes

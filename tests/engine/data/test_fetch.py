@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import hashlib
+import os
 import random
 import signal
 import socket
@@ -217,7 +219,11 @@ def test_without_a_network_it_says_what_to_put_where(
     )
 
 
-@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/y", "data.bin", "http:///x"])
+@pytest.mark.parametrize(
+    "url",
+    ["file:///etc/passwd", "ftp://x/y", "data.bin", "http:///x", "http://[", "http://x:99999999/",
+     "http://\ud800/", "http://a\nb/", "http://x/" + "y" * 70_000],
+)  # fmt: skip
 def test_only_the_web_is_asked(tmp_path: Path, url: str) -> None:
     assert "isn't an address" in refusal(url, tmp_path / "x")
 
@@ -240,7 +246,10 @@ def test_redirects_are_followed_and_the_token_stays_with_its_host(
 def test_a_redirect_in_a_circle_or_off_the_web_ends(site: Site, tmp_path: Path) -> None:
     site.moved["/round"] = "/round"
     assert "without end" in refusal(site.address + "/round", tmp_path / "x")
-    site.moved["/off"] = "file:///etc/passwd"
+    for off in ("file:///etc/passwd", "http://127.0.0.1:99999999/x"):
+        site.moved["/off"] = off
+        assert "which isn't safe" in refusal(site.address + "/off", tmp_path / "x")
+    site.moved["/off"] = "http://["
     refusal(site.address + "/off", tmp_path / "x")
 
 
@@ -260,6 +269,81 @@ def test_a_full_disk_is_said_and_its_room_given_back(
     free = archive.shutil.disk_usage(tmp_path)._replace(free=10)
     monkeypatch.setattr(archive.shutil, "disk_usage", lambda folder: free)
     assert "make room" in refusal(site.address + "/data.bin", to)
+
+
+def test_a_body_that_stops_is_given_up_in_a_bounded_time(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "PATIENCE", 0.3)
+    monkeypatch.setattr(fetch, "STALLED", 0.8)
+    site.stalls["/data.bin"] = 400_000
+    for tags in (True, False):  # whether the part can be gone on from, or comes anew each time
+        site.tags = tags
+        began = time.monotonic()
+        text = refusal(site.address + "/data.bin", tmp_path / "data.bin")
+        assert text.startswith("The connection to 127.0.0.1 breaks again and again")
+        assert time.monotonic() - began < 2
+
+
+def test_by_itself_it_gives_up_within_a_minute() -> None:
+    assert fetch.PATIENCE < fetch.STALLED <= 60
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "deflate, gzip", "odd"])
+def test_a_body_that_is_compressed_on_the_way_is_refused(
+    site: Site, tmp_path: Path, coding: str
+) -> None:
+    site.put("/bomb", gzip.compress(bytes(10_000_000)))
+    site.heads["/bomb"] = {"content-encoding": coding}
+    text = refusal(site.address + "/bomb", tmp_path / "bomb")
+    assert f"127.0.0.1 sends bomb compressed (“{coding}”), which it was asked not to" in text
+    assert site.asked[-1][1]["accept-encoding"] == "identity"
+    assert leftovers(tmp_path / "bomb") == []
+
+
+def test_a_pinned_archive_whose_compression_is_named_comes_as_it_is(
+    site: Site, tmp_path: Path
+) -> None:
+    site.heads["/data.bin"] = {"content-encoding": "gzip"}
+    get(site.address + "/data.bin", tmp_path / "data.bin", sha256=SHA256)
+
+
+def test_no_more_is_taken_than_may_come(site: Site, tmp_path: Path) -> None:
+    site.endless.add("/data.bin")
+    text = refusal(site.address + "/data.bin", tmp_path / "data.bin", most=2**20)
+    assert "127.0.0.1 sends more than 1 MB for data.bin" in text
+    assert leftovers(tmp_path / "data.bin") == []
+
+
+@pytest.mark.parametrize(
+    ("host", "is_inside"),
+    [("127.0.0.1", True), ("::1", True), ("10.1.2.3", True), ("192.168.1.1", True),
+     ("169.254.169.254", True), ("0.0.0.0", True), ("fe80::1", True), ("fd00::1", True),
+     ("::ffff:127.0.0.1", True), ("2130706433", True), ("0x7f.1", True), ("localhost", True),
+     ("8.8.8.8", False), ("2606:4700:4700::1111", False), ("nobody.invalid", False),
+     ("x" * 300, False)],
+)  # fmt: skip
+def test_which_hosts_are_in_this_computers_own_network(host: str, is_inside: bool) -> None:
+    assert fetch.inside(host) == is_inside
+
+
+def test_no_redirect_leads_from_outside_into_the_own_network(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # “localhost” stands for a host of the public network.
+    looked_up = fetch.inside
+    monkeypatch.setattr(fetch, "inside", lambda host: host != "localhost" and looked_up(host))
+    outside = site.address.replace("127.0.0.1", "localhost")
+    for there in (site.address + "/data.bin", "http://169.254.169.254/latest", "http://[::1]/x"):
+        site.moved["/away"] = there
+        text = refusal(outside + "/away", tmp_path / "x")
+        assert text.startswith("localhost sends on to “")
+        assert "is in this computer's own network and isn't asked" in text
+    assert [path for path, _ in site.asked] == ["/away"] * 3
+    text = refusal(site.address + "/data.bin", tmp_path / "x", listed=outside)
+    assert "own network" in text
+    site.moved["/away"] = "/data.bin"
+    get(outside + "/away", tmp_path / "there" / "data.bin", listed=outside)
 
 
 FETCHING = """
@@ -326,6 +410,29 @@ def test_a_mirror_is_used_where_it_lies(site: Site, tmp_path: Path) -> None:
         provided(file, home, mirror)
     lies.unlink()
     assert provided(file, home, mirror) == home.cache / "downloads" / "set" / "data.bin"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder", "device", "empty"])
+def test_what_is_no_file_in_a_mirror_is_refused(site: Site, tmp_path: Path, kind: str) -> None:
+    file = Pinned("set/data.bin", site.address + "/data.bin")  # without a size or a hash
+    lies = tmp_path / "mirror" / "set" / "data.bin"
+    lies.parent.mkdir(parents=True)
+    match kind:
+        case "pipe":
+            os.mkfifo(lies)
+        case "folder":
+            lies.mkdir()
+        case "device":
+            lies.symlink_to("/dev/zero")
+        case _:
+            lies.touch()
+    with pytest.raises(BadInput) as caught:
+        provided(file, Home.find(tmp_path / "home"), tmp_path / "mirror")
+    what = "is empty: get it again" if kind == "empty" else "is no file: put the file there"
+    assert str(caught.value) == (
+        f"{lies} {what}, or take it out of the folder named by ANNEAL_MIRROR"
+    )
+    assert site.asked == []
 
 
 def test_another_address_is_asked_where_the_first_has_it_not(site: Site, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -193,6 +194,93 @@ def test_without_a_network_it_says_what_to_put_where(
     ) in str(caught.value)
 
 
+LYING = "/api/datasets/films/lies/parquet"
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"[" * 100_000, b'{"a": ' * 100_000, b"\xff", b"[1]", b'{"default": 3}',
+     b'{"default": {"train": "x"}}', b'{"default": {"train": [3]}}', b"1" * 10_000],
+)  # fmt: skip
+def test_a_listing_that_is_none_is_a_sentence(site: Site, tmp_path: Path, said: bytes) -> None:
+    site.put(LYING, said)
+    with pytest.raises(BadInput, match="doesn't answer as the Hugging Face hub does"):
+        install("films/lies", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://[", "http://x:99999999/", "http://\ud800/", "file:///etc/passwd", "", "//x/y",
+     "https://" + "x" * 70_000],
+)  # fmt: skip
+def test_an_address_in_the_listing_that_is_none_is_a_sentence(
+    site: Site, tmp_path: Path, url: str
+) -> None:
+    site.put(LYING, {"default": {"train": [url]}})
+    with pytest.raises(BadInput, match="isn't an address that begins with https") as caught:
+        install("films/lies", tmp_path)
+    assert len(str(caught.value).encode()) < 300  # and can be written
+
+
+def test_names_in_the_listing_that_are_no_text_are_a_sentence(site: Site, tmp_path: Path) -> None:
+    url = site.put("/x.parquet", reviews(0, 40))
+    site.put(LYING, {"\ud800" + "x" * 9999: {"train": [url]}, "b": {"train": [url]}})
+    with pytest.raises(BadInput, match="has several configurations") as caught:
+        install("films/lies", tmp_path)
+    assert len(str(caught.value).encode()) < 400
+    site.put(LYING, {"default": {"train": [url], "\ud800": [url]}})
+    assert any(
+        "neither train" in said for said in install("films/lies", tmp_path).manifest.warnings
+    )
+
+
+def test_a_listing_without_end_is_refused(site: Site, tmp_path: Path) -> None:
+    site.put(LYING, {})
+    site.endless.add(LYING)
+    with pytest.raises(BadInput, match="sends more than 4 MB for lies"):
+        install("films/lies", tmp_path)
+
+
+def test_a_listing_leads_nowhere_into_the_own_network(
+    site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # “localhost” stands for a host of the public network.
+    looked_up = fetch.inside
+    monkeypatch.setattr(fetch, "inside", lambda host: host != "localhost" and looked_up(host))
+    monkeypatch.setenv("HF_ENDPOINT", site.address.replace("127.0.0.1", "localhost"))
+    site.put(LYING, {"default": {"train": [site.put("/secret", reviews(0, 40))]}})
+    with pytest.raises(BadInput, match=r"localhost sends on to “127\.0\.0\.1”, which is in this"):
+        install("films/lies", tmp_path)
+    assert [path for path, _ in site.asked] == [LYING]
+
+
+@pytest.mark.parametrize("content", [b"", b"PAR1", b"<html>busy</html>", b"PAR1" + b"x" * 50])
+def test_what_comes_and_is_no_parquet_file_is_said_and_not_kept(
+    site: Site, tmp_path: Path, content: bytes
+) -> None:
+    publish(site, "films/reviews", {"default": {"train": [content]}})
+    with pytest.raises(BadInput, match=r"for train/0\.parquet of films/reviews is no Parquet file"):
+        install("films/reviews", tmp_path)
+    cache = tmp_path / "home" / "cache"
+    assert [path.name for path in cache.rglob("*") if path.is_file()] == ["0.parquet.lock"]
+    publish(site, "films/reviews", {"default": {"train": [reviews(0, 40)]}})
+    assert len(install("films/reviews", tmp_path)) == 40
+
+
+@pytest.mark.parametrize(("kind", "said"), [("pipe", "is no file"), ("empty", "is empty"),
+                                            ("page", "is no Parquet file")])  # fmt: skip
+def test_what_is_no_file_in_a_mirror_is_refused(tmp_path: Path, kind: str, said: str) -> None:
+    lies = tmp_path / "mirror" / "hub" / "films" / "reviews" / "default" / "train" / "0.parquet"
+    lies.parent.mkdir(parents=True)
+    if kind == "pipe":
+        os.mkfifo(lies)
+    else:
+        lies.write_bytes(b"" if kind == "empty" else b"<html>busy</html>")
+    with pytest.raises(BadInput, match=rf"0\.parquet {said}: "):
+        install("films/reviews", tmp_path, mirror=tmp_path / "mirror")
+    assert lies.exists()
+
+
 def test_a_mirror_needs_no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     folder = tmp_path / "mirror" / "hub" / "films" / "reviews" / "default"
@@ -216,3 +304,25 @@ def test_names_of_folders_from_the_hub_are_not_trusted(site: Site, tmp_path: Pat
     publish(site, "films/bad", {"default": {"../../train": [reviews(0, 9)]}})
     with pytest.raises(BadInput, match=r"can't be the name of a folder"):
         install("films/bad", tmp_path)
+
+
+def test_a_split_that_is_called_just_so_goes_first(site: Site, tmp_path: Path) -> None:
+    publish(site, "films/chat", {"default": {
+        "train": [reviews(0, 30)], "train_gen": [reviews(30, 30)], "test": [reviews(60, 20)],
+    }})  # fmt: skip
+    stored = install("films/chat", tmp_path)
+    assert len(stored) == 50
+    assert any(said.endswith("test: train_gen") for said in stored.manifest.warnings)
+
+
+def test_of_several_splits_for_the_same_none_is_taken(site: Site, tmp_path: Path) -> None:
+    splits = {"train_sft": [reviews(0, 30)], "test_sft": [reviews(30, 20)]}
+    publish(site, "films/one", {"default": splits})
+    assert len(install("films/one", tmp_path).rows("test")) == 20
+    publish(site, "films/two", {"default": splits | {"train_gen": [reviews(50, 30)]}})
+    with pytest.raises(BadInput) as caught:
+        install("films/two", tmp_path / "other")
+    assert str(caught.value) == (
+        "films/two has several splits for train: train_sft, train_gen. Download the files of "
+        f"those that you want from {site.address}/datasets/films/two and import them"
+    )

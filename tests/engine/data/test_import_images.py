@@ -195,6 +195,15 @@ def test_many_sizes_become_the_square_nearest_to_the_middle_one(pack, take, shor
     assert take(pack(files))[0].shape == (side, side, 3)
 
 
+def test_the_sizes_that_pictures_had_are_kept_in_their_order(pack, take):
+    files = {f"{c}/{i}.png": picture(i, size=(10 + i, 40)) for c in "ab" for i in range(4)}
+    whole = picture(9, size=(64, 64), file_format="JPEG")
+    path = pack(files | {"a/1a.jpg": whole[: len(whole) // 2], "a/0a.png": b"no image"})
+    data, _ = take(path, skip_broken=True)
+    assert data.sizes.tolist() == [[40, 10 + int(name[2])] for name in data.names]
+    assert take(pack(class_folders("a", "b")))[0].sizes is None
+
+
 def test_large_images_of_one_size_are_made_small(pack, take):
     assert take(pack(class_folders("a", "b", each=3, size=(300, 300))))[0].shape == (128, 128, 3)
 
@@ -261,8 +270,20 @@ def test_deep_greys_keep_their_scale():
     ):
         content = encoded(values, "TIFF")
         assert pixels.decode(content, 1, 3, 1).ravel().tolist() == expected
-    with pytest.raises(pixels.NotAnImage, match="8 or 16 bits"):
-        pixels.decode(encoded(np.array([[1e9]], np.float32), "TIFF"), 1, 1, 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "sentence"),
+    [
+        (np.array([[0, 256]], np.int32), "32-bit grey values outside 0…255"),
+        (np.array([[-1, 200]], np.int32), "32-bit grey values outside 0…255"),
+        (np.array([[0, 1.5]], np.float32), "floating-point grey values outside 0…1"),
+        (np.array([[0, np.nan]], np.float32), "floating-point grey values outside 0…1"),
+    ],
+)
+def test_greys_whose_scale_nothing_tells_are_refused(values, sentence):
+    with pytest.raises(pixels.NotAnImage, match=sentence + ": save it with 8 or 16 bits"):
+        pixels.decode(encoded(values, "TIFF"), 1, 2, 1)
 
 
 def test_an_animation_gives_its_first_frame():
@@ -291,7 +312,7 @@ def test_unreadable_images_are_named_with_their_mend(pack, take):
         take(broken(pack))
     assert "5 of 18 images can't be read" in str(problem.value)  # the sixth only shows decoding
     for part in ("“cat/empty.png” is empty", "“dog/text.jpg” is not a JPEG", "HEIC", "Git LFS",
-                 "skip unreadable files"):  # fmt: skip
+                 "leave out what can't be read"):  # fmt: skip
         assert part in str(problem.value)
     assert problem.value.field == "skip_broken"
 

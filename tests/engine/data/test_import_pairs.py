@@ -15,8 +15,11 @@ import pytest
 
 from engine.catalog import BadInput
 from engine.data import archive
+from engine.data import pairs as pairs_of
 from engine.data.arrays import Stored
+from engine.data.crew import Pace
 from engine.data.kinds import kind_of
+from engine.data.options import ImportOptions
 from engine.data.splits import SPLITS
 
 ENGLISH = [f"the dog number {i} barks" for i in range(20)]
@@ -252,3 +255,13 @@ def test_compressed_files_that_grow_or_break_off_are_refused(write, take, monkey
 def test_archives_without_pairs_are_refused(pack, take, files, sentence):
     with pytest.raises(BadInput, match=sentence):
         take(pack(files), kind="pairs")
+
+
+def test_progress_never_goes_back_where_one_side_is_longer(write, tmp_path, monkeypatch):
+    monkeypatch.setattr(Pace, "due", lambda self: True)
+    one = write([f"{i}" for i in range(3000)], "train.en")
+    other = write([f"{i} " + "lang " * 200 for i in range(3000)], "train.de.gz")
+    (tmp_path / "into").mkdir()
+    steps = list(pairs_of.read([one, other], tmp_path / "into", tmp_path, ImportOptions()))
+    assert len(steps) > 10
+    assert [said.done for said in steps] == sorted(said.done for said in steps)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import io
+import tracemalloc
 import zipfile
 from collections.abc import Callable
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from engine.catalog import BadInput
-from engine.data import sequences
+from engine.data import sequences, series
+from engine.data.options import ImportOptions
 
 
 @pytest.fixture
@@ -112,7 +115,7 @@ def test_steps_need_not_be_whole_or_without_gaps(table, take):
 
 def test_pieces_of_a_large_table_join(table, take, monkeypatch):
     whole, _ = take(table(csv(rows(60))))
-    monkeypatch.setattr(sequences, "CHUNK", 7)
+    monkeypatch.setattr(series, "CHUNK", 7)
     pieces, _ = take(table(csv(rows(60))))
     one, other = whole.ragged("values"), pieces.ragged("values")
     np.testing.assert_array_equal(one.flat, other.flat)
@@ -224,6 +227,70 @@ def test_sequences_with_holes_can_be_left_out(table, take):
     for item, name in enumerate(data.names):
         expected = [[float(r[2]), float(r[3])] for r in rows() if r[0] == name]
         np.testing.assert_array_equal(data.ragged("values")[item], np.float32(expected))
+
+
+@pytest.mark.parametrize("cell", ["", "hold-out"])
+def test_a_sequence_that_names_no_split_is_refused_or_left_out(table, take, cell):
+    named = {"s5": "test", "s7": cell}
+    cells = [[*row, named.get(row[0], "train")] for row in rows(24)]
+    path = table(csv(cells, "sequence,step,x,y,label,split"))
+    number = 2 + [row[0] for row in cells].index("s7")
+    sentence = f"row {number}, column “split”: “{cell}” is none of train, validation and test"
+    with pytest.raises(BadInput, match=sentence) as problem:
+        take(path)
+    assert problem.value.field == "skip_broken"
+    data, said = take(path, skip_broken=True)
+    assert set(data.names) == {row[0] for row in cells} - {"s7"}
+    assert any(sentence in warning for warning in said.warnings)
+
+
+def test_a_split_that_changes_within_a_sequence_is_told_as_such(table, take):
+    cells = [[*row, "train"] for row in rows(24)]
+    cells[1][5] = "test"
+    with pytest.raises(BadInput, match=r"row 3, column “split”: it differs .* has one split"):
+        take(table(csv(cells, "sequence,step,x,y,label,split")))
+
+
+@pytest.mark.parametrize("wrong", [["s3", "1", "1"], ["", "1", "1", "2", "class 1"]])
+def test_a_step_of_no_known_sequence_takes_its_neighbours_along(table, take, wrong):
+    cells = rows()
+    at = [row[0] for row in cells].index("s3") + 1
+    broken = [*cells[:at], wrong, *cells[at + 1 :]]  # within s3
+    with pytest.raises(BadInput, match=f"row {at + 2}") as problem:
+        take(table(csv(broken)))
+    assert problem.value.field == "skip_broken"
+    data, said = take(table(csv(broken)), skip_broken=True)
+    # s3 has two steps: the next row is one of s4.
+    assert set(data.names) == {row[0] for row in cells} - {"s3", "s4"}
+    assert any(f"row {at + 2}: " in w and "2 sequences were left out" in w for w in said.warnings)
+    assert any("1 rows don't tell which sequence" in w for w in said.warnings)
+
+
+@pytest.mark.parametrize(("mixed", "most"), [(False, 2), (True, 60)])
+def test_a_row_costs_little_memory(table, tmp_path, monkeypatch, mixed, most):
+    monkeypatch.setattr(series, "CHUNK", 500)
+    count, zeros = 50_000, "0" * 40  # half of it is more than is looked at before it is read
+    cells = [f"s{i // 1000},{i},{i % 7},{zeros},c{i // 1000 % 2}" for i in range(count)]
+    if mixed:
+        cells = [cells[i] for i in np.random.default_rng(0).permutation(count)]
+    path = table("\n".join(["sequence,step,x,y,label", *cells]) + "\n")
+    del cells
+
+    def peak(rows: int) -> int:
+        head = tmp_path / "head.csv"
+        with path.open() as lines:
+            head.write_text("".join(islice(lines, rows + 1)))
+        scratch = tmp_path / str(rows)
+        scratch.mkdir()
+        tracemalloc.start()
+        try:
+            for _ in sequences.read([head], scratch, scratch, ImportOptions()):
+                pass
+            return tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert peak(count) - peak(count // 2) < most * count / 2
 
 
 def test_one_step_is_a_sequence(table, take):
@@ -345,6 +412,19 @@ def test_other_arrays_are_groups(arrays, take):
     assert data.group("patient")[4] == "1"
 
 
+def test_groups_of_bytes_are_texts_and_what_is_no_group_is_told(arrays, take):
+    who = np.array([b"p0", b"p1", b"p2"] * 4)
+    data, said = take(arrays(x=X, y=Y, patient=who, x_test=X), group="patient")
+    assert data.group("patient")[4] == "p1"
+    assert any("“x_test”" in warning for warning in said.warnings)
+
+
+def test_fortrans_order_is_read_in_parts(arrays, take, monkeypatch):
+    monkeypatch.setattr("engine.data.step_arrays.BLOCK", 200)
+    data, _ = take(arrays(x=np.asfortranarray(X), y=Y))
+    np.testing.assert_array_equal(data.ragged("values").flat, X.reshape(-1, 3))
+
+
 class Trap:
     sprung = False
 
@@ -372,7 +452,7 @@ def test_an_array_shorter_than_its_header_says_is_refused(tmp_path, take):
         with zipfile.ZipFile(tmp_path / "x.npz", "w") as out:
             out.writestr("x.npy", head.getvalue() + bytes(100))
             out.writestr("y.npy", y.getvalue())
-        with pytest.raises(BadInput, match=r"shorter than it says|more on the disk"):
+        with pytest.raises(BadInput, match=r"shorter than it says|1,000,000,000 sequences in x"):
             take(tmp_path / "x.npz")
 
 
@@ -482,6 +562,18 @@ def test_a_case_that_is_wrong_is_found_and_can_be_left_out(table, take, case, se
     data, said = take(path, skip_broken=True)
     assert data.names == tuple(str(i + 1) for i in range(12) if i != 3)
     assert any("line 13" in warning for warning in said.warnings)
+
+
+@pytest.mark.parametrize(
+    "case", ["(0,1),2,(2,3)", "(0,1,5),(1,2)", "(0,1),(2,3", "(0,1)(1,2)", "(0,1),,(1,2)", "1,2"]
+)
+def test_anything_but_pairs_of_time_and_value_is_refused(table, take, case):
+    head = "@timestamps true\n@univariate true\n@classLabel true a b\n@data\n"
+    lines = [f"(0,{i}),(1,{i}):{'ab'[i % 2]}" for i in range(8)]
+    lines[2] = case + ":a"
+    with pytest.raises(BadInput, match=r"line 7: dimension 1: .* is no pair of a time") as problem:
+        take(table(ts(lines, head), "a.ts"))
+    assert problem.value.field == "skip_broken"
 
 
 @pytest.mark.parametrize(

@@ -269,6 +269,20 @@ def test_a_header_that_lies_about_the_length_is_not_believed(pack, take):
         take(pack(folders("a", "b") | {"a/liar.flac": bytes(short)}))
 
 
+def test_a_chunk_may_hold_the_word_data(pack, take):
+    plain = recorded(wave())
+    comment = b"data\xff\xff\xff\x7f"
+    note = b"LIST" + (20).to_bytes(4, "little") + b"INFOICMT\x08\0\0\0" + comment
+    noted = plain[:36] + note + plain[36:]
+    noted = noted[:4] + (len(noted) - 8).to_bytes(4, "little") + noted[8:]
+    data, _ = take(pack(folders("a", "b") | {"a/noted.wav": noted}))
+    np.testing.assert_array_equal(data.ragged("waves")[data.names.index("a/noted.wav")], wave())
+    # The length of a recording beyond the beginning that is read of it is known all the same.
+    long = recorded(wave(seconds=10))
+    noted = long[:36] + b"LIST" + (30_000).to_bytes(4, "little") + bytes(30_000) + long[36:]
+    assert sound.header(noted[:60_000], len(noted)).frames == 80_000
+
+
 def test_a_file_that_goes_on_and_on_is_stopped(monkeypatch):
     monkeypatch.setattr(sound, "_not_too_long", lambda frames, rate: None)  # its header said less
     limits = sound.LIMITS.model_copy(update={"sound_seconds": 1})

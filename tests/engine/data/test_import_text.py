@@ -8,6 +8,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import tracemalloc
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -21,6 +22,7 @@ import pytest
 from engine.catalog import BadInput
 from engine.data import text
 from engine.data.arrays import Stored
+from engine.data.crew import Pace
 from engine.data.kinds import kind_of
 from engine.data.limits import Limits
 from engine.data.options import ImportOptions
@@ -131,7 +133,7 @@ def test_what_a_person_chose_goes_first(write, take):
     content = "a,b,text\n" + "".join(f"one text {i},{i % 2},{i % 3}\n" for i in range(12))
     data, _ = take(write(content), columns={"text": "a", "label": "text"})
     assert data.classes == ("0", "1", "2")
-    with pytest.raises(BadInput, match=r"no column 'c'\. It has “a”, “b”, “text”") as problem:
+    with pytest.raises(BadInput, match=r"no column “c”\. It has “a”, “b”, “text”") as problem:
         take(write(content), columns={"label": "c"})
     assert problem.value.field == "columns"
 
@@ -480,3 +482,42 @@ def test_options_are_remembered(write, take):
     data, _ = take(write(reviews()), columns={"label": "label"}, seed=3)
     expected: Any = ImportOptions(columns={"label": "label"}, seed=3)
     assert data.manifest.options == expected
+
+
+# --- what it costs, and how far it is -------------------------------------------------------
+
+
+def test_a_row_takes_few_bytes_however_long_one_value_is(write, monkeypatch):
+    rows = "".join(f"a text {i},{'ab'[i % 2]},{'x' * 190 if i == 7 else i % 90}\n"
+                   for i in range(20_000))  # fmt: skip
+    source = write("text,label,speaker\n" + rows)
+    (source.parent / "into").mkdir()
+    tracemalloc.start()
+    for said in text.read([source], source.parent / "into", source.parent, ImportOptions()):
+        assert said
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20_000 * 130 + 4_000_000  # the latter to find out what the columns are
+
+
+@pytest.mark.parametrize("name", ["t.tar.gz", "two"])
+def test_progress_never_goes_back(write, tmp_path, monkeypatch, name):
+    monkeypatch.setattr(Pace, "due", lambda self: True)
+    write(reviews(3000), "train.csv")
+    write(reviews(900), "test.csv")
+    sources = [tmp_path / "train.csv", tmp_path / "test.csv"]
+    if name != "two":
+        with tarfile.open(tmp_path / name, "w:gz") as out:
+            for path in sources:
+                out.add(path, path.name)
+        sources = [tmp_path / name]
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "into").mkdir()
+    steps = list(text.read(sources, tmp_path / "into", tmp_path / "scratch", ImportOptions()))
+    assert len(steps) > 10
+    assert [said.done for said in steps] == sorted(said.done for said in steps)
+
+
+def test_a_number_beside_the_split_in_a_file_s_name_is_no_other_name(write, take):
+    data, _ = take([write(reviews(12), "train2.csv"), write(reviews(9), "test2.csv")])
+    assert (len(data.rows("test")), len(data)) == (9, 21)

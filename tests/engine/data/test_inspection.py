@@ -14,7 +14,7 @@ import pytest
 from conftest import class_folders, picture
 
 from engine.catalog import BadInput
-from engine.data import inspection
+from engine.data import inspection, roles
 from engine.data.inspection import inspect
 from engine.data.kinds import kind_of
 from engine.data.options import ImportOptions
@@ -234,3 +234,72 @@ def test_an_archive_beside_other_files_is_refused(pack, write):
 def test_an_inspection_is_json(write):
     said = inspect([write(reviews(6))]).model_dump(mode="json")
     assert json.loads(json.dumps(said)) == said
+
+
+# --- where columns must be chosen, they are seen --------------------------------------------
+
+
+def test_a_table_without_header_is_previewed_as_it_is_imported(pack):
+    table = "".join(f"{i}.png,{'ab'[i % 2]}\n" for i in range(6))
+    files = {f"{i}.png": picture(i) for i in range(6)} | {"labels.csv": table.encode()}
+    options = ImportOptions(columns={"file": "column 1", "label": "column 2"})
+    found = inspect([pack(files)], "images", options)
+    assert found.columns == ("column 1", "column 2")
+    assert found.rows[0] == ("0.png", "a")
+    assert (found.items, found.classes) == (6, ("a", "b"))
+
+
+def test_columns_are_shown_where_the_import_asks_for_them(pack, write):
+    table = "picture,weight,height\n" + "".join(f"{i}.png,{i}.5,{i}.25\n" for i in range(6))
+    files = {f"{i}.png": picture(i) for i in range(6)} | {"labels.csv": table.encode()}
+    found = inspect([pack(files)])
+    assert found.columns == ("picture", "weight", "height")
+    assert found.rows[1] == ("1.png", "1.5", "1.25")
+    assert any("choose the column" in note for note in found.notes)
+    gone = ImportOptions(columns={"label": "gone"})
+    found = inspect([pack(files)], "images", gone)
+    assert found.columns == ("picture", "weight", "height")
+    assert any("no column “gone”" in note for note in found.notes)
+    found = inspect([write("a,b,c\n1,2,3\n4,5,6\n", "t.csv")], "sequences")
+    assert (found.columns, found.rows[0]) == (("a", "b", "c"), ("1", "2", "3"))
+    assert any("sequence, step, label is missing" in note for note in found.notes)
+    texts = [write("one\ntwo\n", f"train.{language}") for language in ("en", "de", "fr")]
+    found = inspect(texts, "pairs")
+    assert set(found.columns) == {"en", "de", "fr"}
+    assert any("choose which is the source" in note for note in found.notes)
+
+
+def test_tables_that_hold_pictures_have_the_roles_of_their_import(tmp_path):
+    cells = [{"bytes": picture(i), "path": f"{i}.png"} for i in range(4)]
+    table = pa.table({"img": cells, "category": ["a", "b", "a", "b"], "note": ["x"] * 4})
+    (tmp_path / "folder").mkdir()
+    for split in ("train", "test"):
+        pq.write_table(table, tmp_path / "folder" / f"{split}.parquet")
+    for sources in ([tmp_path / "folder" / "train.parquet"], [tmp_path / "folder"]):
+        found = inspect(sources, "images")
+        assert found.roles == {"file": "img", "label": "category"}
+        assert found.classes == ("a", "b")
+    assert found.splits == {"train": 4, "test": 4}
+
+
+@pytest.mark.parametrize(("ending", "kind"), [(".caf", "sound"), (".mp2", "sound"),
+                                              (".jxl", "images")])  # fmt: skip
+def test_what_an_importer_knows_to_refuse_is_of_its_kind(pack, ending, kind):
+    assert kind_of(pack({f"a/{i}{ending}": b"content" for i in range(3)})) == kind
+
+
+# --- columns by their names -----------------------------------------------------------------
+
+
+def test_columns_are_found_as_asked_then_by_their_names():
+    def found(columns: str, **asked: str) -> dict[str, str]:
+        return dict(roles.find(columns.split(), asked, roles.NAMES["sound"], "t.csv"))  # type: ignore[arg-type]
+
+    assert found("Path Sentence Class") == {"file": "Path", "label": "Class",
+                                            "transcript": "Sentence"}  # fmt: skip
+    assert found("path class", label="") == {"file": "path"}
+    assert found("path class text", label="text") == {"file": "path", "label": "text"}
+    assert found("file path") == {"file": "file"}
+    with pytest.raises(BadInput, match=r"t.csv has no column “x”. It has “a”, “b”") as said:
+        found("a b", label="x")
+    assert said.value.field == "columns"

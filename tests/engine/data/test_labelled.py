@@ -13,6 +13,7 @@ from conftest import class_folders, encoded, picture
 from PIL import Image
 
 from engine.catalog import BadInput
+from engine.data.imports import bring_in
 
 FLAT = {f"{i}.png": picture(i) for i in range(12)}
 
@@ -88,6 +89,25 @@ def test_the_folder_tells_files_of_one_name_apart(pack, take):
         take(pack(files | {"labels.csv": table("file,label", "0.png,up")}))
 
 
+def test_a_file_of_another_folder_is_never_taken_for_the_one_that_is_named(pack, take):
+    rows = [f"s1/{name},{label}" for name, label in EXPECTED.items()]
+    there = {f"s2/{name}": content for name, content in FLAT.items()}
+    for files in (there, there | {"s1/3.png": picture(99)}):
+        path = pack(files | {"labels.csv": table("file,label", *rows)})
+        with pytest.raises(BadInput, match=r"row 2: there is no file “s1/0.png”"):
+            take(path)
+    data, _ = take(path, skip_broken=True)
+    assert data.names == ("s1/3.png",)
+
+
+@pytest.mark.parametrize("written", ["/home/me/pets/s1/{}", "s1/{}", "{}"])
+def test_a_path_of_another_machine_is_found_by_its_last_folder(pack, take, written):
+    rows = [f"{written.format(name)},{label}" for name, label in EXPECTED.items()]
+    files = {f"data/s1/{name}": content for name, content in FLAT.items()}
+    data, _ = take(pack(files | {"data/labels.csv": table("file,label", *rows)}))
+    assert {name.split("/")[-1]: label for name, label in labelled(data).items()} == EXPECTED
+
+
 def test_a_column_called_set_may_be_something_else(pack, take):
     rows = [f"{name},{label},{i % 3}" for i, (name, label) in enumerate(EXPECTED.items())]
     path = pack(FLAT | {"labels.csv": table("file,label,set", *rows)})
@@ -116,6 +136,23 @@ def test_splits_come_from_a_column_from_two_tables_or_from_folders(pack, take):
         assert data.version.rule.how == "given"
         tested = {data.names[row].split("/")[-1] for row in data.rows("test")}
         assert tested == {name for name in split if split[name] == "test"}
+
+
+@pytest.mark.parametrize("cell", ["", "hold-out"])
+def test_a_row_that_names_no_split_is_refused_or_left_out_with_a_word(pack, take, tmp_path, cell):
+    split = ["test"] * 4 + ["train"] * 7 + [cell]
+    rows = [f"{n},{k},{s}" for (n, k), s in zip(EXPECTED.items(), split, strict=True)]
+    zipped = pack(FLAT | {"labels.csv": table("file,label,split", *rows)})
+    cells = parquet(tmp_path / "a.parquet", list(FLAT.values()), label=[0, 1] * 6, split=split)
+    for path, where in ((zipped, "labels.csv, row 13"), (cells, "a.parquet, row 12")):
+        sentence = f"{where}, column “split”: “{cell}” is none of train, validation and test"
+        with pytest.raises(BadInput, match=sentence) as problem:
+            take(path)
+        assert problem.value.field == "skip_broken"
+        data, said = take(path, skip_broken=True)
+        assert len(data) == 11
+        assert len(data.rows("test")) == 4
+        assert any(sentence in warning for warning in said.warnings)
 
 
 def test_other_columns_group_the_items(pack, take):
@@ -264,11 +301,49 @@ def test_several_tables_are_one_dataset_with_splits(tmp_path, take, form):
     assert len(data) == len(set(data.names)) == 36
 
 
+def test_a_column_that_only_one_table_has_is_not_to_group_by(tmp_path, take):
+    pictures = list(FLAT.values())
+    train = parquet(tmp_path / "train.parquet", pictures, label=[0, 1] * 6, owner=["a", "b"] * 6)
+    test = parquet(tmp_path / "test.parquet", pictures, label=[0, 1] * 6)
+    for paths in ([train, test], [test, train]):
+        data, _ = take(paths)
+        assert len(data) == 24
+        assert data.manifest.groups == ()
+    _, said = take([train, test])
+    assert any("test.parquet has no such column: “owner”" in w for w in said.warnings)
+
+
+def test_a_column_called_set_in_such_a_table_may_be_something_else(tmp_path, take):
+    cells = {"label": [0, 1] * 6, "set": ["a", "b", "c"] * 4}
+    path = parquet(tmp_path / "a.parquet", list(FLAT.values()), **cells)
+    data, _ = take(path)
+    assert data.manifest.groups == ("set",)
+    with pytest.raises(BadInput, match="column “set”: “a”, “b”, “c” is no split") as problem:
+        take(path, columns={"split": "set"})
+    assert problem.value.field == "columns"
+
+
+def test_progress_in_such_a_table_never_goes_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("engine.data.crew.WAIT", 0)
+    path = parquet(tmp_path / "a.parquet", list(FLAT.values()), label=[0, 1] * 6)
+    *steps, _ = bring_in(path, tmp_path / "1")
+    shares = [step.done for step in steps]
+    assert shares == sorted(shares)
+
+
+def test_sizes_are_kept_where_pictures_of_a_table_had_several(tmp_path, take):
+    pictures = [picture(i, size=(10 + i, 20)) for i in range(6)]
+    pictures[2] = b"no image"
+    path = parquet(tmp_path / "a.parquet", pictures, label=[0, 1] * 3)
+    data, _ = take(path, skip_broken=True)
+    assert data.sizes.tolist() == [[20, 10], [20, 11], [20, 13], [20, 14], [20, 15]]
+
+
 def test_what_is_wrong_in_such_a_table_is_named(tmp_path, take):
     pictures = list(FLAT.values())
     pictures[3] = b"no image"
     path = parquet(tmp_path / "a.parquet", pictures, label=[0, 1] * 5 + [0, -1])
-    with pytest.raises(BadInput, match=r"a.parquet, row 12, column “label”: it has no label"):
+    with pytest.raises(BadInput, match=r"a.parquet, row 12, column “label”: it has no label .−1"):
         take(path)
     data, said = take(path, skip_broken=True)
     assert len(data) == 10
@@ -311,9 +386,41 @@ def test_arrays_named_after_splits_are_kept_so(tmp_path, take):
     assert np.array_equal(data.images[data.rows("test")], PIXELS[8:])
 
 
+def test_plain_arrays_beside_a_test_are_for_training(tmp_path, take):
+    path = tmp_path / "a.npz"
+    np.savez(path, x=PIXELS[:8], y=[0, 1] * 4, x_test=PIXELS[8:], y_test=[0, 1] * 2, x_val=PIXELS)
+    data, said = take(path, kind="images")
+    assert data.version.rule.how == "given"
+    assert np.array_equal(data.images[data.rows("test")], PIXELS[8:])
+    trained = sorted([*data.rows("train"), *data.rows("validation")])
+    assert np.array_equal(data.images[trained], PIXELS[:8])
+    assert any("“x_val”" in warning for warning in said.warnings)  # it has no labels
+
+
+def test_arrays_in_fortrans_order_are_the_same_arrays(tmp_path, take, monkeypatch):
+    monkeypatch.setattr("engine.data.images.BLOCK", 1000)
+    np.savez(tmp_path / "a.npz", x=np.asfortranarray(PIXELS), y=[0, 1] * 6)
+    assert np.array_equal(take(tmp_path / "a.npz", kind="images")[0].images, PIXELS)
+
+
+def test_arrays_of_several_sizes_keep_them(tmp_path, take):
+    wide = np.concatenate([PIXELS, PIXELS], axis=2)[:4]
+    path = tmp_path / "a.npz"
+    np.savez(path, x_train=PIXELS[:8], y_train=[0, 1] * 4, x_test=wide, y_test=[0, 1] * 2)
+    assert take(path)[0].sizes.tolist() == [[10, 9]] * 8 + [[20, 9]] * 4
+
+
 @pytest.mark.parametrize(
     ("content", "sentence"),
     [
+        (
+            {"x": PIXELS, "y": np.arange(12), "x_train": PIXELS, "y_train": np.arange(12)},
+            "holds both x and x_train, and one alone can be for train",
+        ),
+        (
+            {"x": PIXELS, "y": np.arange(12), "images": PIXELS, "labels": np.arange(12)},
+            "holds both x and images",
+        ),
         ({"x": PIXELS.astype(np.float32), "y": np.arange(12)}, "x is float32 of shape"),
         ({"x": PIXELS[:, :, :, :2], "y": np.arange(12)}, "x has 2 channels"),
         ({"x": PIXELS, "y": np.arange(11)}, "12 images in x and 11 labels in y"),

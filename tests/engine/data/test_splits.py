@@ -7,6 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 from engine.catalog import BadInput
+from engine.data.arrays import Items, RaggedWriter, Stored
+from engine.data.imports import finish
+from engine.data.options import ImportOptions
 from engine.data.splits import FEWEST, SPLITS, Rule, grouped, stratified
 
 SHARES = [0.05, 0.1, 0.25, 0.4]
@@ -110,3 +113,56 @@ def test_too_few_groups_are_said():
 def test_a_rule_out_of_range_is_none(wrong):
     with pytest.raises(ValidationError):
         Rule(**wrong)
+
+
+# --- the split that a source names ----------------------------------------------------------
+
+
+def _items(folder, **more):
+    count = 12
+    return Items(
+        kind="text", fingerprint="f", names=[str(i) for i in range(count)],
+        labels=["ab"[i % 2] for i in range(count)], **more,
+    )  # fmt: skip
+
+
+def _finished(folder, items, **options):
+    with RaggedWriter(folder, "text") as out:
+        for name in items.names:
+            out.add_text(f"text {name}")
+    said = ImportOptions(**options)
+    list(finish(items, folder, source="t.csv", options=said, origin="", licence=""))
+    return Stored(folder)
+
+
+GIVEN = ["train"] * 8 + ["validation"] * 2 + ["test"] * 2
+
+
+def test_groups_that_a_given_split_tears_apart_are_refused(tmp_path):
+    items = _items(tmp_path, splits=GIVEN, groups={"speaker": ["x", "y"] * 6})
+    with pytest.raises(BadInput, match="“x” of “speaker” is in several parts") as problem:
+        _finished(tmp_path, items, group="speaker")
+    assert problem.value.field == "split"
+
+
+def test_groups_within_a_given_split_are_kept(tmp_path):
+    items = _items(tmp_path, splits=GIVEN, groups={"speaker": GIVEN})
+    assert _finished(tmp_path, items, group="speaker").version.rule.how == "given"
+
+
+def test_a_given_split_can_be_set_aside_for_groups(tmp_path):
+    groups = [str(i // 3) for i in range(12)]
+    items = _items(tmp_path, splits=GIVEN, groups={"speaker": groups})
+    stored = _finished(tmp_path, items, group="speaker", split="random")
+    assert stored.version.rule.how == "grouped"
+    for name in set(groups):
+        assert len({int(s) for s, g in zip(stored.splits, groups, strict=True) if g == name}) == 1
+
+
+def test_other_options_of_the_same_file_are_another_version(tmp_path):
+    prints = set()
+    for number, size in enumerate((None, 16)):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        prints.add(_finished(folder, _items(folder), size=size).version.fingerprint)
+    assert len(prints) == 2

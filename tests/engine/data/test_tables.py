@@ -325,3 +325,53 @@ def test_rows_that_cannot_be_read_are_skipped_where_that_is_asked_for():
 def test_a_stray_zero_does_not_make_it_utf_16():
     assert told(b"text,label\nabc\0def,b\n") == "utf-8"
     assert lines.told("a,b\n".encode("utf-16-le")) == "utf-16-le"
+
+
+# --- what a row holds that it shouldn't -----------------------------------------------------
+
+
+def test_a_translation_that_is_no_object_is_a_broken_line(monkeypatch):
+    monkeypatch.setattr(tables, "SAMPLE", 10)
+    lines = ['{"translation": {"en": "a", "de": "b"}}', '{"translation": "oops"}',
+             '{"translation": null}', '{"translation": {"en": "c", "de": "d"}}']  # fmt: skip
+    table = open_table("\n".join(lines).encode(), "t.jsonl")
+    with pytest.raises(BadInput, match=r"t.jsonl, line 2: its translation isn't an object") as said:
+        list(table.rows())
+    assert said.value.field == "skip_broken"
+    skipped = Skipped()
+    assert [row for _, row in table.rows(skipped=skipped)] == [
+        ("a", "b"), (None, None), ("c", "d")
+    ]  # fmt: skip
+    assert len(skipped) == 1
+
+
+def test_a_nul_is_refused_in_every_format(tmp_path):
+    rows = [{"text": "good", "label": "a"}, {"text": "b\0d", "label": "a"}]
+    jsonl = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "t.parquet")
+    for source in (b"text,label\ngood,a\nb\0d,a\n", jsonl, tmp_path / "t.parquet"):
+        name = {bytes: "t.jsonl" if source == jsonl else "t.csv"}.get(type(source), "t.parquet")
+        with pytest.raises(BadInput, match="it holds a NUL character"):
+            list(open_table(source, name).rows())
+        skipped = Skipped()
+        assert [row for _, row in open_table(source, name).rows(skipped=skipped)] == [("good", "a")]
+        assert len(skipped) == 1
+
+
+def test_a_nul_in_the_header_costs_no_item():
+    skipped = Skipped()
+    table = open_table(b"te\0xt,label\none,a\ntwo,b\n", "t.csv")
+    assert [row for _, row in table.rows(skipped=skipped)] == [("one", "a"), ("two", "b")]
+    assert not skipped
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("row", [2, 3000, 60_000])
+def test_a_byte_that_cannot_be_decoded_is_told_by_its_row(encoding, end, row):
+    lines = ["text,label"] + ["намного лучше,да"] * 70_000
+    before = (end.join(lines[: row - 1]) + end + "х").encode(encoding)
+    after = (end + end.join(lines[row:])).encode(encoding.replace("16", "16-le"))
+    content = before + (b"\xff" if encoding == "utf-8" else b"\0\xdc") + after
+    with pytest.raises(BadInput, match=f"t.csv, row {row:,}: the byte 0x.. there isn't"):
+        list(open_table(content, "t.csv", encoding=encoding).rows())

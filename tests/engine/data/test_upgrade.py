@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from engine.catalog import BadInput
+from engine.data import upgrade
 from engine.data.arrays import Stored
 from engine.data.upgrade import upgraded
 
@@ -60,6 +61,13 @@ def test_an_upgrade_that_was_killed_goes_on(old, monkeypatch):
     upgraded(old)
     (old / "manifest.json").write_bytes(manifest)  # killed before its last file
     np.save(old / "labels.npy", np.array([0, 1, 0, 1, 0, 1]))
+    assert len(Stored(upgraded(old))) == 6
+
+
+def test_of_two_at_once_neither_says_damaged(old):
+    manifest = json.loads((old / "manifest.json").read_text())
+    upgraded(old)
+    upgrade._upgrade(old, manifest)  # it had read the manifest before
     assert len(Stored(upgraded(old))) == 6
 
 

@@ -15,7 +15,7 @@ from folders import made
 
 from engine.catalog import BadInput
 from engine.data import versions
-from engine.data.arrays import LEFT_OUT, UNKNOWN, Stored
+from engine.data.arrays import LEFT_OUT, UNKNOWN, Stored, numbers, read_version
 from engine.data.splits import SPLITS, Rule
 from engine.data.versions import (
     Divide,
@@ -27,7 +27,6 @@ from engine.data.versions import (
     Restore,
     change,
     change_of,
-    history,
 )
 
 LABELS = ["cat", "dog", "owl 2", "owl 10"]
@@ -114,6 +113,21 @@ def test_an_emptied_class_is_gone_and_the_others_stay_in_natural_order(folder):
     assert named(stored)[2:4] == ["owl 2", "owl 10"]
 
 
+def test_a_class_that_is_gone_stays_gone_through_any_number_of_versions(folder):
+    stored = make(folder, Exclude(rows=tuple(range(1, 16, 4))))  # every dog
+    for row in (0, 4):
+        stored = make(folder, Exclude(rows=(row,)), stored.version.number)
+        assert {named(stored)[dog] for dog in range(1, 16, 4)} == {""}
+        with pytest.raises(BadInput, match="class of these items is gone"):
+            change(folder, Move(rows=(1,), split="train"), parent=stored.version.number)
+
+
+def test_a_new_class_needs_an_item_that_is_used(folder):
+    stored = make(folder, Exclude(rows=(1, 5)))
+    with pytest.raises(BadInput, match="“fox” would have no item"):
+        change(folder, Relabel(rows=(1, 5), label="fox"), parent=stored.version.number)
+
+
 def test_an_item_whose_class_is_gone_is_labelled_before_it_comes_back(folder):
     make(folder, Exclude(rows=(1, 5, 9, 13)))
     with pytest.raises(BadInput, match="class of these items is gone"):
@@ -193,7 +207,7 @@ def test_each_version_knows_where_it_comes_from(folder):
     change(folder, Exclude(rows=(0,)), parent=1)
     change(folder, Exclude(rows=(1,)), parent=1)
     change(folder, Exclude(rows=(2,)), parent=2)
-    past = history(folder)
+    past = [read_version(folder, number) for number in numbers(folder)]
     assert [(one.number, one.parent) for one in past] == [(1, None), (2, 1), (3, 1), (4, 2)]
     assert Stored(folder).version.number == 4
     assert np.flatnonzero(Stored(folder).splits == LEFT_OUT).tolist() == [0, 2]
