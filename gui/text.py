@@ -493,6 +493,7 @@ STRINGS: dict[str, str] = {
     "ago.days": "{count} days ago",
     "dialog.keep": "Keep",
     "dialog.back": "Back",
+    "dialog.close": "Close",
     "dismiss": "Dismiss",
     "state.queued": "Queued",
     "state.preparing": "Preparing",

@@ -9,13 +9,15 @@ from __future__ import annotations
 import hashlib
 import statistics
 import warnings
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from engine.catalog import BadInput
@@ -79,6 +81,8 @@ FOREIGN = {
 """Images that can't be decoded here: leaving them out unsaid would lose data."""
 FEW_FILES, FEW_BYTES = 400, 8 * 2**20
 """Below both, decoding takes less time than starting processes for it."""
+HEAVY = 16_000_000
+"""Pixels of a picture from which on it is decoded alone: it takes up to 12 bytes for each."""
 BLOCK = 4 * 2**20
 """Bytes of pixels that one job decodes: often enough for progress, seldom enough to be cheap."""
 HEADERS = 1000
@@ -188,7 +192,8 @@ def _bring(
         require_space(into, len(kept) * int(np.prod(shape)))
         file = into / "images.npy"
         place = Place(file, empty_array(file, np.uint8, (len(kept), *shape)), shape)
-        trouble = yield from _fill(crew, source, layout, kept, place)
+        heavy = headers[kept, 0] * headers[kept, 1] > HEAVY
+        trouble = yield from _fill(crew, source, layout, kept, place, heavy)
     if trouble:
         good = judge(trouble, files, kept, "images", options, said)
         _close_up(place, np.isin(kept, good))
@@ -198,24 +203,39 @@ def _bring(
 
 
 def _fill(
-    crew: Crew, source: Source, layout: Layout, numbers: Rows, place: Place
+    crew: Crew,
+    source: Source,
+    layout: Layout,
+    numbers: Rows,
+    place: Place,
+    heavy: npt.NDArray[np.bool_],
 ) -> Generator[Step, None, list[Trouble]]:
-    """Decode the files of those numbers to the array's rows; those that can't be."""
+    """Decode the files of those numbers to the array's rows; those that can't be.
+
+    The `heavy` among them are decoded one at a time, whatever number of processes there is.
+    """
     rows = max(1, BLOCK // int(np.prod(place.shape)))
-    jobs = []
-    for row in range(0, len(numbers), rows):
-        files = [(number, layout.files[number]) for number in numbers[row : row + rows].tolist()]
-        jobs.append(partial(decode, source, place, row, files))
+    together: list[Callable[[], Decoded]] = []
+    alone: list[Callable[[], Decoded]] = []
+    # A job's rows follow one another: they end where a heavy one begins.
+    single = np.flatnonzero(heavy)
+    edges = {0, len(numbers), *single.tolist(), *(single + 1).tolist()}
+    for start, stop in pairwise(sorted(edges)):
+        for row in range(start, stop, rows):
+            some = numbers[row : min(row + rows, stop)].tolist()
+            job = partial(decode, source, place, row, [(n, layout.files[n]) for n in some])
+            (alone if heavy[row] else together).append(job)
     trouble: list[Trouble] = []
     done, pace = 0, Pace()
-    with closing(crew.share(jobs)) as results:
-        for result in results:
-            if result is not None:
-                done += result.files
-                trouble += result.trouble
-            if pace.due():
-                text = f"Decoding {done:,} of {len(numbers):,} images"
-                yield step(0.3 + 0.65 * done / len(numbers), text)
+    for jobs in (together, *([job] for job in alone)):
+        with closing(crew.share(jobs)) as results:
+            for result in results:
+                if result is not None:
+                    done += result.files
+                    trouble += result.trouble
+                if pace.due():
+                    text = f"Decoding {done:,} of {len(numbers):,} images"
+                    yield step(0.3 + 0.65 * done / len(numbers), text)
     return trouble
 
 

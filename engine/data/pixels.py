@@ -77,8 +77,12 @@ def fit(image: Image.Image, height: int, width: int, channels: int) -> Pixels:
     if image.mode in _DEEP:
         image = _shallow(image)
     elif image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+        # Over black, what shows is the colour times its opacity: the premultiplied form.
+        image = (image if image.mode == "RGBA" else image.convert("RGBA")).convert("RGBa")
+        # Made smaller first: each step over a whole large picture takes its memory once more.
+        if (factor := min(image.width // (4 * width), image.height // (4 * height))) > 1:
+            image = image.reduce(factor)
+        image = Image.merge("RGB", image.split()[:3])
     mode = "L" if channels == 1 else "RGB"
     if image.mode != mode:
         image = image.convert(mode)

@@ -113,7 +113,7 @@ export function bringIn({ limit, begun }) {
   const folders = el("label", { class: "an-button an-folder" }, text("bring.folder"), folder);
   // A telephone's browser has no folders.
   folders.hidden = !("webkitdirectory" in folder);
-  const choosing = el("div", { class: "an-choice" }, drop, folders);
+  const choosing = el("div", { class: "an-choosing" }, drop, folders);
   const problem = el("p", { class: "an-problem", role: "alert", hidden: true });
   const bar = el("i");
   const words = el("span", { class: "an-help", role: "status" });
@@ -172,6 +172,7 @@ export function bringIn({ limit, begun }) {
 
   /** Packs what belongs together, and sends all of it. */
   async function take(files) {
+    if (busy) return;
     const { whole, pack, name } = sorted(files);
     if (!whole.length && !pack.length) {
       complain(text("bring.nothing"));
@@ -226,7 +227,14 @@ export function bringIn({ limit, begun }) {
   /** Uploads the files; those of an upload that waits are joined by them. */
   async function send(files, name = null, done = () => {}) {
     complain();
-    if (!files.length || tooLarge(files)) return;
+    if (!files.length) return;
+    if (tooLarge(files)) {
+      busy = false;
+      progress.hidden = true;
+      choosing.hidden = kinds.hidden = Boolean(source);
+      looked.hidden = !source;
+      return;
+    }
     const total = files.reduce((sum, one) => sum + one.size, 0);
     if (source?.dataset || name) await startOver();
     if (name) nameField.value = name;

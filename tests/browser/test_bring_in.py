@@ -160,7 +160,7 @@ def test_sounds_recorded_on_the_page_become_a_dataset(program: Program, open_pag
             take.nth(number).click()
             expect(clips).to_have_count(count)
             expect(page.get_by_text("Recording …")).to_be_hidden()
-    page.get_by_role("button", name="Make the dataset").click()
+    page.get_by_role("button", name="Next: check and import").click()
     go = page.get_by_role("button", name="Import", exact=True)
     expect(go).to_be_enabled(timeout=PATIENCE)
     page.locator("#import-name").fill("My voice")

@@ -181,15 +181,18 @@ def test_starting_over_leaves_nothing(page: Page, anneal: Anneal, reviews: Path)
     expect(page.get_by_role("button", name="Import", exact=True)).to_be_visible()
     assert leftovers(anneal)
     page.get_by_role("button", name="Start over").click()
-    expect(page.get_by_text("Drop files here")).to_be_visible()
+    expect(page.get_by_text("Drop files or a folder here")).to_be_visible()
     fakes.until(lambda: not leftovers(anneal))
 
 
 def test_leaving_the_page_leaves_nothing(page: Page, anneal: Anneal, reviews: Path) -> None:
     upload(page, reviews)
     expect(page.get_by_role("button", name="Import", exact=True)).to_be_visible()
+    asked: list[str] = []
+    page.on("dialog", lambda dialog: (asked.append(dialog.type), dialog.accept()))
     page.goto("about:blank")
     fakes.until(lambda: not leftovers(anneal))
+    assert asked == ["beforeunload"]
 
 
 def test_an_upload_can_be_cancelled(page: Page, anneal: Anneal, tmp_path: Path) -> None:
@@ -202,7 +205,7 @@ def test_an_upload_can_be_cancelled(page: Page, anneal: Anneal, tmp_path: Path) 
     upload(page, file)
     expect(page.get_by_text("Uploading:")).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
-    expect(page.get_by_text("Drop files here")).to_be_visible()
+    expect(page.get_by_text("Drop files or a folder here")).to_be_visible()
     expect(page.get_by_role("alert")).to_be_hidden()
     fakes.until(lambda: not leftovers(anneal))
 
@@ -339,7 +342,7 @@ def record(page: Page, what: str) -> None:
 
 def made(page: Page, importer: fakes.FakeImporter) -> dict[str, bytes]:
     """The files of the zip that the page has made, once its import has begun."""
-    page.get_by_role("button", name="Make the dataset").click()
+    page.get_by_role("button", name="Next: check and import").click()
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.locator("li", has_text="Importing")).to_be_visible()
     with zipfile.ZipFile(io.BytesIO(importer.started[0][3][0])) as archive:
@@ -354,7 +357,7 @@ def test_drawings_become_a_dataset(page: Page, importer: fakes.FakeImporter) -> 
     assert canvas is not None
     take = page.locator(".an-record")
     expect(take.first).to_be_disabled()
-    go = page.get_by_role("button", name="Make the dataset")
+    go = page.get_by_role("button", name="Next: check and import")
     for number in [0, 0, 0, 0, 1, 1]:
         page.mouse.move(canvas["x"] + 60, canvas["y"] + 60)
         page.mouse.down()
