@@ -214,9 +214,7 @@ STRINGS: dict[str, str] = {
         "read. Choose them again."
     ),
     "bring.not_yet": "Not a dataset yet: press “Import” below.",
-    "bring.unseen": (
-        "The import fetches it again. What is left as it is, it finds out by itself."
-    ),
+    "bring.unseen": ("The import fetches it again. What is left as it is, it finds out by itself."),
     "bring.what": "What can be brought in",
     "bring.what.images": (
         "A folder, zip or tar with a folder for each class (also inside train, validation and "

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from engine.catalog import BadInput, Frozen
-from engine.data import embedded, images, npz, pairs, sound, steps, text
+from engine.data import embedded, images, npz, pairs, sound, steps, text, wide
 from engine.data.archive import compressed, listing, natural, one_line, shown
 from engine.data.kinds import TEXTS, form_of, kinds_of, side_of
 from engine.data.labelled import Layout, arrange, lay_out, split_cell
@@ -33,6 +34,7 @@ from engine.data.parts import (
     tables_of,
 )
 from engine.data.roles import NAMES, Columns, find, pair_roles, text_roles, written
+from engine.data.stepped import wide_roles, wide_values, without_header
 from engine.data.tables import Skipped, Table, asked_header, open_table
 
 ROWS = 5
@@ -235,6 +237,8 @@ def _roles(table: Table, part: Part, kind: Kind, options: ImportOptions) -> dict
     if kind == "pairs":
         return pairs.roles_of(table, options)
     if kind == "sequences":
+        if (found := wide_roles(Columns(table), options.columns)) is not None:
+            return found
         places = steps._roles(table, options)
         return {role: table.columns[place] for role, place in places.items()}
     path = part.get()
@@ -279,6 +283,12 @@ class _Count:
     items: int = 0
     blank: list[int] = field(default_factory=list)
     series: set[str] = field(default_factory=set)
+    numbers: Sequence[str] = ()
+    """Of sequences: the columns in which no cell may be empty."""
+    wide: bool = False
+    """Whether each row is a sequence, which empty cells may end."""
+    holed: set[str] = field(default_factory=set)
+    """Sequences in which one is."""
 
     def table(self, opened: Opened) -> bool:
         """Count the rows of the next table; whether that was all of it."""
@@ -286,6 +296,7 @@ class _Count:
         places = {name: place for place, name in enumerate(table.columns)}
         at = {role: places[name] for role, name in self.roles.items()}
         names = table.classes.get(self.roles.get("label", ""), ())
+        numbers = [places[name] for name in self.numbers]
         skipped = Skipped()
         whole = True
         for row, cells in table.rows(skipped=skipped):
@@ -303,6 +314,9 @@ class _Count:
                     self.blank.append(row)
             if "sequence" in at:
                 self.series.add(written(cells[at["sequence"]]))
+            holes = [not written(cells[place]) for place in numbers]
+            if any(holes) and not (self.wide and holes == sorted(holes) and not all(holes)):
+                self.holed.add(written(cells[at["sequence"]]) if "sequence" in at else str(row))
             split = split_cell(cells[at["split"]]) if "split" in at else opened.split
             if split:
                 found.splits[split] += 1
@@ -327,6 +341,8 @@ def _table(parts: Sequence[Part], options: ImportOptions, kind: Kind, found: _Fo
             found.roles = _roles_or_note(table, part, kind, options, found)
             groups = Groups(table.columns, found.roles, options.group)
             count = _Count(found.roles, groups, found, CHARACTERS)
+            if kind == "sequences":
+                _steps(table, options, count)
         same_columns(table, first, list(found.roles.values()))
         whole = count.table(opened)
         if not whole:
@@ -338,6 +354,12 @@ def _table(parts: Sequence[Part], options: ImportOptions, kind: Kind, found: _Fo
         rows = ", ".join(f"{row:,}" for row in count.blank[:10])
         more = f" and {len(count.blank) - 10:,} more" if len(count.blank) > 10 else ""
         found.notes.append(f"{first.name}: the label is blank in row {rows}{more}")
+    if count.holed:
+        total = len(count.series) if "sequence" in found.roles else count.items
+        found.notes.append(
+            f"{len(count.holed):,} of {total:,} sequences have an empty cell: fill them in, or "
+            "import with “leave out what can't be read”, which leaves such sequences out"
+        )
     if whole:
         found.items = len(count.series) if kind == "sequences" and count.series else count.items
         return
@@ -345,6 +367,17 @@ def _table(parts: Sequence[Part], options: ImportOptions, kind: Kind, found: _Fo
     if first.length is not None and len(parts) == 1:
         found.items = first.length
     found.notes.append(f"Classes and groups are those of the first {count.items:,} rows")
+
+
+def _steps(table: Table, options: ImportOptions, count: _Count) -> None:
+    """Where a table of sequences holds their numbers, and a note where each row is one."""
+    columns = Columns(table)
+    count.numbers = wide_values(columns, count.roles)
+    if "sequence" not in count.roles and wide_roles(columns, options.columns) is not None:
+        count.wide = True
+        count.found.notes.append(wide.said_of(len(count.numbers)))
+    elif step := count.roles.get("step"):
+        count.numbers = [*count.numbers, step]
 
 
 def _cut(cell: Any) -> str:
@@ -454,11 +487,26 @@ def _pairs(gathered: Gathered, options: ImportOptions, found: _Found) -> None:
 # --- sequences ------------------------------------------------------------------------------
 
 
+def _headed(source: Path, options: ImportOptions) -> ImportOptions:
+    """The options; with the label's column by its number, where the first row names none."""
+    opened = partial(
+        open_table, source, source.name, encoding=options.encoding, delimiter=options.delimiter
+    )
+    table = opened()
+    if not table.header or not without_header(Columns(table)):
+        return options
+    table = opened(header=False)
+    roles = wide_roles(Columns(table), options.columns)
+    return options.model_copy(update={"columns": {**options.columns, **(roles or {})}})
+
+
 def _sequences(
     sources: Sequence[Path], options: ImportOptions, scratch: Path, found: _Found
 ) -> None:
     forms = [form_of(path) for path in sources]
     if forms[0] == "table":
+        if len(sources) == 1 and not any(options.columns.values()):
+            options = _headed(sources[0], options)
         _table(files(sources), options, "sequences", found)
     elif forms[0] == "arrays":
         _arrays(sources[0], found)

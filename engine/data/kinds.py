@@ -27,6 +27,7 @@ from engine.data.roles import (
     looks_paired,
     plain,
 )
+from engine.data.stepped import only_wide, step_roles
 from engine.data.tables import ENDINGS, SNIFFED, looks_like_table, open_table
 
 Form = Literal["archive", "table", "plain", "arrays", "series"]
@@ -201,6 +202,8 @@ def kinds_of_columns(columns: Columns) -> tuple[Kind, ...]:
     if columns.cells and not any(columns.length(name) for name in columns.names):
         return ("sequences", "text")  # nothing but numbers
     if called & {*SEQUENCE} and called & {*STEP} and not called & {*TEXT}:
+        return ("sequences", "text")
+    if only_wide(columns) or step_roles(columns, {}):
         return ("sequences", "text")
     return ("text", "pairs", "sequences")
 

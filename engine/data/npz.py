@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,6 +17,14 @@ import numpy.typing as npt
 
 from engine.catalog import BadInput
 from engine.data.archive import one_line, require_space, shown
+
+LONGEST_HEADER = 2**16
+"""Bytes; np.savez writes a few hundred."""
+MOST_BYTES = 2**62
+"""Of one array, by what it claims: more can't be counted."""
+MOST_AXES = 32
+LENGTHS = {(1, 0): 2, (2, 0): 4}
+"""Bytes that hold a header's length, by the format's version."""
 
 
 @dataclass(frozen=True)
@@ -54,12 +64,26 @@ class Arrays:
     def _header(self, stream: IO[bytes], name: str) -> Described:
         try:
             version = np.lib.format.read_magic(stream)
-            read_header = {
-                (1, 0): np.lib.format.read_array_header_1_0,
-                (2, 0): np.lib.format.read_array_header_2_0,
-            }[version]
-            shape, fortran, dtype = read_header(stream)
-        except (ValueError, KeyError, OSError):
+            length = stream.read(LENGTHS[version])
+            size = int.from_bytes(length, "little")
+            if size > LONGEST_HEADER:
+                raise BadInput(
+                    f"{self.file}: {name} claims a header of {size:,} bytes, and no array has "
+                    f"more than {LONGEST_HEADER:,}: save it again with np.savez"
+                )
+            header = io.BytesIO(length + stream.read(size))
+            read_header = (
+                np.lib.format.read_array_header_1_0 if version == (1, 0)
+                else np.lib.format.read_array_header_2_0
+            )  # fmt: skip
+            shape, fortran, dtype = read_header(header)
+        except BadInput:
+            raise
+        # What a header is parsed by says in many ways that it can't be.
+        except (
+            ValueError, KeyError, OSError, TypeError, SyntaxError, tokenize.TokenError,
+            RecursionError, MemoryError,
+        ):  # fmt: skip
             raise BadInput(f"{self.file}: {name} isn't an array as np.savez writes it") from None
         if dtype.hasobject:
             raise BadInput(
@@ -67,6 +91,20 @@ class Arrays:
                 "opened. Save sequences of unequal length end to end: np.savez(path, "
                 "x=np.concatenate(list_of_arrays), lengths=[len(a) for a in "
                 "list_of_arrays], y=np.array(labels))"
+            )
+        if dtype.subdtype is not None:
+            raise BadInput(f"{self.file}: {name} isn't an array as np.savez writes it")
+        if not dtype.itemsize:
+            raise BadInput(
+                f"{self.file}: {name} holds {dtype}, texts of no length: fill it in, or take it out"
+            )
+        # Each axis too: beside an axis of 0 any other would do.
+        claimed = dtype.itemsize * int(np.prod([max(1, n) for n in shape], dtype=object))
+        if len(shape) > MOST_AXES or min(shape, default=0) < 0 or claimed > MOST_BYTES:
+            said = shown(str(shape), most=60)
+            raise BadInput(
+                f"{self.file}: {name} claims the shape {said}, which no array can have: save it "
+                "again"
             )
         return Described(shape, fortran, dtype)
 
@@ -123,7 +161,8 @@ class Arrays:
                 f"{self.file}: {name} has shape {y.shape} and must be (N,): one label an item"
             )
         if y.dtype.kind == "f":
-            whole = np.isfinite(y) & (y == np.rint(y))
+            y = y.astype(np.float64)
+            whole = np.isfinite(y) & (y == np.rint(y)) & (np.abs(y) < 2.0**63)
             if not whole.all():
                 row = int(np.flatnonzero(~whole)[0])
                 raise BadInput(

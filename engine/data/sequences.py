@@ -5,7 +5,9 @@ The steps of all sequences lie end to end in one array.
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +17,17 @@ from engine.data.archive import one_line, require_space
 from engine.data.arrays import Items
 from engine.data.lines import digest
 from engine.data.options import ImportOptions, Step, step
+from engine.data.roles import Columns
+from engine.data.series import Found
 from engine.data.step_arrays import read_arrays
+from engine.data.stepped import wide_roles, without_header
 from engine.data.steps import NAMES as NAMES
 from engine.data.steps import read_table
+from engine.data.tables import asked_header, open_table
 from engine.data.ts import files_among, read_ts
+from engine.data.wide import read_wide
+
+Reader = Callable[[Path, ImportOptions], Generator[Step, None, Found]]
 
 
 def read(
@@ -29,7 +38,7 @@ def read(
     yield step(0, f"Opening {one_line(source.name)}")
     files = yield from files_among(sources, scratch)
     if files:
-        found = yield from read_ts(files, scratch, options)
+        found = yield from _counted(partial(read_ts, files), scratch, options)
     elif len(sources) > 1:
         raise BadInput(
             f"{one_line(source.name)} and {one_line(sources[1].name)}: sequences come in one CSV "
@@ -41,9 +50,7 @@ def read(
             "or as .ts files"
         )
     else:
-        with source.open("rb") as file:
-            reader = read_arrays if file.read(2) == b"PK" else read_table
-        found = yield from reader(source, scratch, options)
+        found = yield from _counted(partial(_read_one, source), scratch, options)
     width = len(found.features)
     require_space(into, int(found.offsets[-1]) * width * 4)
     found.write(into / "values.npy")
@@ -61,3 +68,44 @@ def read(
         features=found.features,
         warnings=found.warnings,
     )
+
+
+def _read_one(source: Path, scratch: Path, options: ImportOptions) -> Generator[Step, None, Found]:
+    """An NPZ, a table with a row for each step, or one with a row for each sequence."""
+    with source.open("rb") as file:
+        if file.read(2) == b"PK":
+            return (yield from read_arrays(source, scratch, options))
+    table = open_table(
+        source, source.name, encoding=options.encoding, delimiter=options.delimiter,
+        header=asked_header(options.columns),
+    )  # fmt: skip
+    columns = Columns(table)
+    if table.header and not any(options.columns.values()) and without_header(columns):
+        table = open_table(
+            source, source.name, encoding=options.encoding, delimiter=options.delimiter,
+            header=False,
+        )  # fmt: skip
+        columns = Columns(table)
+    roles = wide_roles(columns, options.columns)
+    if roles is not None:
+        return (yield from read_wide(table, roles, scratch, options))
+    return (yield from read_table(table, scratch, options))
+
+
+def _counted(read: Reader, scratch: Path, options: ImportOptions) -> Generator[Step, None, Found]:
+    """What a reader finds. A refusal of what could be left out says how much that would be, for
+    which everything is read once more."""
+    try:
+        return (yield from read(scratch, options))
+    except BadInput as problem:
+        if problem.field != "skip_broken":
+            raise
+        said = str(problem)
+    again = scratch / "again"
+    again.mkdir()
+    with suppress(BadInput):
+        found = yield from read(again, options.model_copy(update={"skip_broken": True}))
+        if found.left_out:
+            total = found.left_out + len(found.names)
+            said += f". That would be {found.left_out:,} of {total:,} sequences"
+    raise BadInput(said, field="skip_broken")

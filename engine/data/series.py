@@ -43,6 +43,8 @@ class Found:
     groups: dict[str, list[str]] = field(default_factory=dict)
     columns: dict[str, str] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    left_out: int = 0
+    """Sequences that were broken."""
 
     @property
     def offsets(self) -> Rows:
@@ -58,6 +60,7 @@ class Found:
                 f"{file}: no sequence is left without the broken: {'; '.join(broken.said)}"
             )
         good = np.flatnonzero(~bad).tolist()
+        self.left_out += int(bad.sum())
         self.warnings += broken.warning([self.names[i] for i in np.flatnonzero(bad)])
         self.starts, self.lengths = self.starts[good], self.lengths[good]
         self.names = [self.names[i] for i in good]

@@ -102,6 +102,10 @@ def _bounds(
     if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or (lengths < 1).any():
         raise BadInput(f"{file}: lengths must be whole numbers above 0, one for each sequence")
     _as_many(len(lengths), count, file)
+    # As Python's numbers, which nothing overflows.
+    most, total = int(lengths.max(initial=0)), sum(lengths.tolist())
+    if most > np.iinfo(np.int64).max:
+        raise BadInput(f"{file}: lengths goes up to {most:,}, which no sequence has")
     steps = lengths.astype(np.int64)
     if len(shape) == 3:  # padded
         _as_many(shape[0], count, file)
@@ -113,8 +117,8 @@ def _bounds(
         return np.arange(count) * shape[1], steps
     if len(shape) > 2 or not shape:
         raise BadInput(f"{file}: x has shape {shape} and must be {allowed}")
-    if steps.sum() != shape[0]:
-        raise BadInput(f"{file}: lengths adds up to {steps.sum():,}, and x has {shape[0]:,} steps")
+    if total != shape[0]:
+        raise BadInput(f"{file}: lengths adds up to {total:,}, and x has {shape[0]:,} steps")
     return np.concatenate([[0], np.cumsum(steps)[:-1]]), steps
 
 

@@ -22,9 +22,13 @@ from engine.data.archive import one_line, shown
 from engine.data.crew import Pace
 from engine.data.labelled import no_split, some, split_cell, splits_named, text_of
 from engine.data.options import ImportOptions, Role, Step, step
+from engine.data.roles import Columns as Seen
 from engine.data.series import LARGEST, MOST_DIGITS, Broken, Flags, Found, is_number
 from engine.data.splits import Rows
-from engine.data.tables import Skipped, Table, asked_header, open_table
+from engine.data.stamps import Stamps, stamps_in
+from engine.data.stamps import written as stamp_written
+from engine.data.stepped import step_roles
+from engine.data.tables import Skipped, Table
 
 NAMES: dict[Role, tuple[str, ...]] = {
     "sequence": ("sequence", "sequence_id", "seq", "series", "series_id", "case", "case_id"),
@@ -46,6 +50,8 @@ class Columns:
     features: tuple[int, ...]
     texts: tuple[int, ...]
     """Columns of no numbers: groups, if they don't change within a sequence."""
+    stamps: Stamps | None = None
+    """How the steps are written, where they are time stamps."""
 
 
 Codes = npt.NDArray[np.int32]
@@ -102,12 +108,8 @@ class Spilled:
         return np.lexsort((self.mapped("when"), self.mapped("which")))
 
 
-def read_table(source: Path, scratch: Path, options: ImportOptions) -> Generator[Step, None, Found]:
-    file = one_line(source.name)
-    table = open_table(
-        source, file, encoding=options.encoding, delimiter=options.delimiter,
-        header=asked_header(options.columns),
-    )  # fmt: skip
+def read_table(table: Table, scratch: Path, options: ImportOptions) -> Generator[Step, None, Found]:
+    file = table.name
     places = _roles(table, options)
     rows = f"{file}, {table.row}"
     columns: Columns | None = None
@@ -282,9 +284,10 @@ class _Look:
         for i in np.flatnonzero(twice)[:1]:
             name, column = self.names[which[i]], self.columns.names[self.columns.step]
             first, second = sorted((int(lines[i]), int(lines[i + 1])))
+            said = f"{when[i]:g}" if self.columns.stamps is None else stamp_written(float(when[i]))
             raise BadInput(
                 f"{self.rows} {second}, column {shown(column)}: sequence {shown(name)} has step "
-                f"{when[i]:g} already in row {first}. Every step of a sequence needs its own number"
+                f"{said} already in row {first}. Every step of a sequence needs its own number"
             )
 
     def _constant(self, changes: Flags, lines: Rows, which: Codes, column: str, what: str) -> None:
@@ -336,6 +339,12 @@ def _roles(table: Table, options: ImportOptions) -> dict[Role, int]:
             if (name := next(free, None)) is not None:
                 places[role] = lowered.index(name)
     needed: tuple[Role, ...] = ("sequence", "step", "label")
+    if any(role not in places and role not in options.columns for role in needed):
+        asked_for = {role: name for role, name in options.columns.items() if name in ("", *names)}
+        asked_for |= {role: names[at] for role, at in places.items()}
+        for role, name in (step_roles(Seen(table), asked_for) or {}).items():
+            if role not in options.columns:
+                places.setdefault(role, names.index(name))
     optional = {role for role in ("step", "label") if options.columns.get(role) == ""}
     if missing := [role for role in needed if role not in places and role not in optional]:
         there = ", ".join(shown(name, most=20) for name in names[:8]) or "nothing"
@@ -365,9 +374,13 @@ def _columns(
         )
     if "split" in places:
         texts.append(places["split"])
+    stamps = None
+    if "step" in places and not any(map(is_number, cells[places["step"]])):
+        stamps = stamps_in(cells[places["step"]], names[places["step"]])
     return Columns(
-        names, places["sequence"], places.get("step"), places.get("label"), features, tuple(texts)
-    )
+        names, places["sequence"], places.get("step"), places.get("label"), features, tuple(texts),
+        stamps,
+    )  # fmt: skip
 
 
 Numbered = tuple[list[int], list[tuple[Any, ...]]]
@@ -410,9 +423,11 @@ def _parse(
                 bad[at] = True
     steps = None
     if columns.step is not None:
-        steps = _numbers(
-            numbers, cells[columns.step], columns.names[columns.step], rows, broken, bad
-        )
+        column, name = cells[columns.step], columns.names[columns.step]
+        if columns.stamps is None:
+            steps = _numbers(numbers, column, name, rows, broken, bad)
+        else:
+            steps = _seconds(numbers, column, name, rows, broken, bad, columns.stamps)
     features = [
         _numbers(numbers, cells[i], columns.names[i], rows, broken, bad) for i in columns.features
     ]
@@ -439,6 +454,27 @@ def _numbers(
             where = f"{rows} {numbers[at]}, column {shown(column)}: "
             broken.say(where + _why(cell), _mend(cell))
             bad[at] = True
+    return values
+
+
+def _seconds(
+    numbers: list[int], cells: Sequence[Any], column: str, rows: str, broken: Broken, bad: Flags,
+    stamps: Stamps,
+) -> npt.NDArray[np.float64]:  # fmt: skip
+    """A column's time stamps as seconds since 1970; 0, and bad, where one is none."""
+    values = np.zeros(len(numbers))
+    for at, cell in enumerate(cells):
+        seconds = stamps.seconds(cell)
+        if seconds is not None:
+            values[at] = seconds
+            continue
+        said = shown(text_of(cell), most=MOST_DIGITS)
+        why = f"{said} isn't a time stamp like the others" if text_of(cell) else "it is empty"
+        broken.say(
+            f"{rows} {numbers[at]}, column {shown(column)}: {why}",
+            ". Write all like 2024-03-31 10:00:00, and all with a zone or none",
+        )
+        bad[at] = True
     return values
 
 

@@ -167,6 +167,7 @@ def read_ts(
         features=tuple(f"dim{i}" for i in range(width)),
         names=names,
         warnings=broken.warning(lost),
+        left_out=len(lost),
     )
     if timed:
         found.warnings.append("The time stamps were left out; the steps keep their order")

@@ -447,7 +447,7 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
     return { form, say };
   }
 
-  /** A column that has worked before, or that the check-up says works; which others do isn't known. */
+  /** A column that has worked before, or of which the check-up says so: else none is known to. */
   function suggested(groups, before) {
     if (groups.includes(before.column)) return before.column;
     const mended = (found.findings ?? []).filter((one) => one.mend === "change");

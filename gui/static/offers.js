@@ -68,7 +68,7 @@ export function gallery({ offers, listed, readonly, begun, look }) {
         [text(`datasets.kind.${offer.kind}`), size, offer.licence].filter(Boolean).join(" · "),
       ),
       LATER.includes(offer.kind)
-        ? el("p", { class: "an-small an-later" }, text("offers.later"))
+        ? el("p", { class: "an-small" }, text("offers.later"))
         : null,
       el(
         "div",

@@ -107,8 +107,11 @@ export function viewer({ found, view, data, change }) {
     const splits = SPLITS.map((split) => [split, text(`datasets.${split}_split`)]);
     if (found.left_out) splits.push([LEFT_OUT, text("viewer.left_out")]);
     const parts = [
-      segments(text("viewer.split"), [[ALL, text("viewer.all")], ...splits], few() ? null : view.split, (split) =>
-        set({ split, few: false }),
+      segments(
+        text("viewer.split"),
+        [[ALL, text("viewer.all")], ...splits],
+        few() ? null : view.split,
+        (split) => set({ split, few: false }),
       ),
     ];
     if (several) {

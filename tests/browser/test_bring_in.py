@@ -79,6 +79,27 @@ def test_every_kind_and_form_comes_in_and_is_shown(
     assert not list((program.home / "tmp" / "uploads").glob("*/*"))
 
 
+def test_a_folder_and_single_pictures_come_in(
+    program: Program, open_page: Opens, tmp_path: Path
+) -> None:
+    page = open_page(program.url + "datasets")
+    (folder,) = made(tmp_path / "files")["images folder"]
+    page.get_by_role("button", name="Add a dataset").click()
+    page.get_by_label("Choose a folder").set_input_files(folder)
+    go = page.get_by_role("button", name="Import", exact=True)
+    expect(go).to_be_enabled(timeout=PATIENCE)
+    page.locator("#import-name").fill("From a folder")
+    go.click()
+    shown(page, "From a folder")
+    assert datasets(program)[0].meta["classes"] == ["cat", "dog"]
+    paths = [tmp_path / f"{number}.png" for number in range(12)]
+    for number, path in enumerate(paths):
+        path.write_bytes(picture(500 + number))
+    bring(page, paths, "Single ones")
+    row = datasets(program)[0]
+    assert (row.meta["kind"], sum(map(sum, row.meta["counts"].values()))) == ("images", 12)
+
+
 def test_what_was_found_can_be_corrected_before_it_comes_in(
     program: Program, open_page: Opens, tmp_path: Path
 ) -> None:

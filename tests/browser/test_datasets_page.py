@@ -176,6 +176,131 @@ def test_dropped_files_are_uploaded_wherever_they_fall(
     assert [path.name for path in importer.started[0][0]] == ["a.de", "a.en"]
 
 
+def begin(page: Page, importer: fakes.FakeImporter) -> dict[str, dict[str, bytes]]:
+    """Import what was chosen; the files of each zip that the page has made of it."""
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator("li", has_text="Importing")).to_be_visible()
+    paths, _, _, contents = importer.started[0]
+    return {path.name: unzipped(content) for path, content in zip(paths, contents, strict=True)
+            if path.suffix == ".zip"}  # fmt: skip
+
+
+def unzipped(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        assert archive.testzip() is None
+        assert {one.compress_type for one in archive.infolist()} == {zipfile.ZIP_STORED}
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def test_a_folder_is_packed_with_its_paths(
+    page: Page, importer: fakes.FakeImporter, tmp_path: Path
+) -> None:
+    files = {"cat/1.PNG": b"a" * 300_000, "dog/ö.jpg": b"b", "dog/1.heic": b"", "labels.csv": b"c"}
+    for name, content in {**files, ".DS_Store": b"x", "cat/Thumbs.db": b"x"}.items():
+        path = tmp_path / "pets" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+    page.get_by_role("button", name="Add a dataset").click()
+    page.get_by_label("Choose a folder").set_input_files(tmp_path / "pets")
+    expect(page.get_by_text("24 items")).to_be_visible()
+    made = begin(page, importer)
+    assert made == {"pets.zip": {f"pets/{name}": content for name, content in files.items()}}
+    assert importer.started[0][1] == "pets"
+
+
+def test_a_folder_of_tables_goes_as_it_is(
+    page: Page, importer: fakes.FakeImporter, tmp_path: Path
+) -> None:
+    for name in ("train.csv", "test.csv"):
+        (tmp_path / "tables").mkdir(exist_ok=True)
+        (tmp_path / "tables" / name).write_text("review,stars\na,1\n")
+    page.get_by_role("button", name="Add a dataset").click()
+    page.get_by_label("Choose a folder").set_input_files(tmp_path / "tables")
+    assert begin(page, importer) == {}
+    assert [path.name for path in importer.started[0][0]] == ["test.csv", "train.csv"]
+
+
+def test_single_pictures_are_packed_with_the_table_beside_them(
+    page: Page, importer: fakes.FakeImporter, tmp_path: Path
+) -> None:
+    paths = [tmp_path / name for name in ("1.png", "2.jpg", "labels.csv", "more.zip", "3.png")]
+    for path in paths:
+        path.write_bytes(path.name.encode())
+    upload(page, *paths[:4])
+    expect(page.get_by_role("button", name="Import", exact=True)).to_be_enabled()
+    page.get_by_label("Add files").set_input_files(paths[4])
+    expect(page.get_by_role("button", name="Import", exact=True)).to_be_enabled()
+    page.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator("li", has_text="Importing")).to_be_visible()
+    files, _, _, contents = importer.started[0]
+    assert [file.name for file in files] == ["more.zip", "pictures 2.zip", "pictures.zip"]
+    assert set(unzipped(contents[2])) == {"1.png", "2.jpg", "labels.csv"}
+    assert unzipped(contents[1]) == {"3.png": b"3.png"}
+
+
+def test_dropped_folders_are_packed_too(page: Page, importer: fakes.FakeImporter) -> None:
+    page.evaluate(
+        """() => {
+          // A script can't make entries of folders, so these only look like them.
+          const file = (path) => ({ isDirectory: false, fullPath: path,
+            file: (done) => done(new File([path], path.split("/").at(-1))) });
+          const folder = (path, inside) => ({ isDirectory: true, fullPath: path,
+            createReader: () => {
+              const left = [inside.slice(0, 1), inside.slice(1), []];
+              return { readEntries: (done) => done(left.shift()) };
+            } });
+          const one = (entry) =>
+            ({ kind: "file", webkitGetAsEntry: () => entry, getAsFile: () => null });
+          const event = new Event("drop", { bubbles: true, cancelable: true });
+          event.dataTransfer = { types: ["Files"], items: [
+            one(folder("/cat", [file("/cat/1.txt"), file("/cat/2.txt")])),
+            one(folder("/dog", [folder("/dog/old", [file("/dog/old/1.txt")])])),
+          ] };
+          document.querySelector(".an-lists").dispatchEvent(event);
+        }"""
+    )
+    expect(page.get_by_role("button", name="Import", exact=True)).to_be_enabled()
+    ((_, files),) = begin(page, importer).items()
+    assert files == {f"{name}.txt": f"/{name}.txt".encode()
+                     for name in ("cat/1", "cat/2", "dog/old/1")}  # fmt: skip
+
+
+def test_packing_can_be_cancelled_and_says_how_far_it_is(page: Page, anneal: Anneal) -> None:
+    page.evaluate(
+        """() => {
+          const slow = new File(["x"], "a.png");
+          slow.stream = () => new ReadableStream({ async pull(to) {
+            await new Promise((done) => setTimeout(done, 100));
+            to.enqueue(new Uint8Array(1));
+          } });
+          const event = new Event("drop", { bubbles: true, cancelable: true });
+          const item = { kind: "file", getAsFile: () => slow };
+          event.dataTransfer = { types: ["Files"], items: [item] };
+          document.querySelector(".an-lists").dispatchEvent(event);
+        }"""
+    )
+    expect(page.get_by_text("Packing 0 of 1")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Drop files or a folder here")).to_be_visible()
+    assert not leftovers(anneal)
+
+
+def test_a_zip_of_very_many_files_is_one(page: Page) -> None:
+    content = page.evaluate(
+        """async () => {
+          const { zip } = await import("/static-anneal/packing.js");
+          const bytes = new Uint8Array(0);
+          const made = zip(Array.from({ length: 66000 }, (_, i) => ({ name: `${i}`, bytes })));
+          return Array.from(new Uint8Array(await made.arrayBuffer()).slice(-98));
+        }"""
+    )
+    end = bytes(content)
+    assert end[:4] == b"PK\x06\x06"
+    assert int.from_bytes(end[32:40], "little") == 66_000
+    assert end[56:60] == b"PK\x06\x07"
+    assert end[76:80] == b"PK\x05\x06"
+
+
 def test_starting_over_leaves_nothing(page: Page, anneal: Anneal, reviews: Path) -> None:
     upload(page, reviews)
     expect(page.get_by_role("button", name="Import", exact=True)).to_be_visible()
@@ -242,13 +367,17 @@ def test_a_refused_import_is_a_sentence(
 # --- imports that failed --------------------------------------------------------------------
 
 
-def failed(anneal: Anneal, field: str | None, reason: str) -> int:
+def failed(
+    anneal: Anneal, field: str | None, reason: str, *, retry: bool | None = None, **options: object
+) -> int:
+    """A failed import; `retry` says whether it can be tried again: where a field is named."""
     kept = anneal.home / "tmp" / "uploads" / ("e" * 32) / "reviews.csv"
     kept.parent.mkdir(parents=True, exist_ok=True)
     kept.write_text("a")
     row = anneal.history.add_dataset(name="Broken", kind="text", source="reviews.csv")
-    retry = {"field": field, "paths": [str(kept)], "kind": "text", "options": {"seed": 3}}
-    anneal.history.import_failed(row.id, reason, meta={"retry": retry} if field else {})
+    order = {"field": field, "paths": [str(kept)], "kind": "text", "options": {"seed": 3} | options}
+    again = retry if retry is not None else field is not None
+    anneal.history.import_failed(row.id, reason, meta={"retry": order} if again else {})
     return row.id
 
 
@@ -286,6 +415,80 @@ def test_other_settings_for_a_failed_import_begin_where_it_failed(
     assert importer.retried[0][1]["columns"]["text"] == "critic"
 
 
+def test_the_form_of_a_failed_import_is_as_it_was(
+    page: Page, anneal: Anneal, importer: fakes.FakeImporter
+) -> None:
+    reason = "There are 2 groups, and 3 are needed"
+    failed(anneal, "group", reason, group="critic", split="random", test=0.2, delimiter=",",
+           columns={"label": "stars"}, size=None, skip_broken=False)  # fmt: skip
+    entry = page.locator("li", has_text="Broken")
+    expect(entry).to_contain_text("What to change there: “Column to group by”", timeout=10_000)
+    entry.get_by_role("button", name="Change the settings").click()
+    panel = page.locator(".an-add")
+    expect(panel.get_by_label("Column to group by")).to_have_value("critic")
+    expect(panel.get_by_label("Column to group by")).to_be_focused()
+    expect(panel.get_by_label("Test share")).to_have_value("0.2")
+    # Why it failed stays until something is changed.
+    expect(panel.get_by_role("alert")).to_have_text(reason)
+    panel.get_by_role("button", name="At random").click()
+    expect(panel.get_by_role("alert")).to_be_hidden()
+    panel.get_by_label("Test share").fill("0.1")
+    panel.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator("li", has_text="Importing")).to_be_visible()
+    # What was set before is set back in so many words: the server begins from the old options.
+    options = importer.retried[0][1]
+    assert (options["group"], options["split"], options["test"]) == (None, "random", 0.1)
+    assert (options["seed"], options["columns"]["label"]) == (3, "stars")
+
+
+def test_an_import_that_broke_off_is_tried_again_as_it_was_or_otherwise(
+    page: Page, anneal: Anneal, importer: fakes.FakeImporter
+) -> None:
+    number = failed(anneal, None, "It was interrupted", retry=True)
+    entry = page.locator("li", has_text="Broken")
+    expect(entry.get_by_role("button", name="Try again")).to_be_visible(timeout=10_000)
+    entry.get_by_role("button", name="Change the settings").click()
+    expect(page.locator(".an-add").get_by_label("Split seed")).to_have_value("3")
+    entry.get_by_role("button", name="Try again").click()
+    expect(page.locator("li", has_text="Importing")).to_be_visible()
+    assert importer.retried == [(number, {})]
+
+
+def test_what_was_fetched_and_failed_has_its_columns_named(
+    page: Page, anneal: Anneal, importer: fakes.FakeImporter
+) -> None:
+    row = anneal.history.add_dataset(name="Films", kind="", source="hub:a/films")
+    retry = {"field": "columns", "paths": [], "origin": "hub:a/films", "kind": "text",
+             "options": {}}  # fmt: skip
+    anneal.history.import_failed(row.id, "films has no column text", meta={"retry": retry})
+    entry = page.locator("li", has_text="Films")
+    entry.get_by_role("button", name="Change the settings").click(timeout=10_000)
+    panel = page.locator(".an-add")
+    expect(panel.get_by_role("alert")).to_have_text("films has no column text")
+    panel.get_by_label("Text", exact=True).fill("review")
+    panel.get_by_label("Text", exact=True).press("Tab")
+    panel.get_by_role("button", name="Import", exact=True).click()
+    expect(page.locator("li", has_text="Importing")).to_be_visible()
+    assert importer.retried[0][1]["columns"] == {"text": "review"}
+
+
+def test_a_long_reason_is_opened(page: Page, anneal: Anneal) -> None:
+    failed(anneal, None, "\n".join(f"cat/{i}.png isn't a picture" for i in range(30)))
+    entry = page.locator("li", has_text="Broken")
+    more = entry.get_by_role("button", name="More")
+    expect(more).to_be_visible(timeout=10_000)
+    words = entry.locator(".an-failed")
+    before = words.bounding_box()
+    assert before is not None
+    assert before["height"] < 70
+    more.press("Enter")
+    after = words.bounding_box()
+    assert after is not None
+    assert after["height"] > 400
+    entry.get_by_role("button", name="Less").click()
+    expect(more).to_have_attribute("aria-expanded", "false")
+
+
 # --- samples and by name --------------------------------------------------------------------
 
 
@@ -295,6 +498,8 @@ def test_a_sample_is_one_click(page: Page, importer: fakes.FakeImporter) -> None
     card = page.locator(".an-offer", has_text="Tiny Shakespeare")
     expect(card).to_contain_text("Plays <i>as</i> one text.")
     expect(card).to_contain_text("Texts · 1.1 MB · public domain")
+    expect(card).to_contain_text("To look at and mend; models for it come later.")
+    expect(page.locator(".an-offer", has_text="CIFAR-10")).not_to_contain_text("later")
     # A homepage that isn't one is no link.
     expect(page.locator(".an-offer", has_text="CIFAR-10").get_by_role("link")).to_have_count(0)
     card.get_by_role("button", name="Install").click()
@@ -343,12 +548,10 @@ def record(page: Page, what: str) -> None:
 def made(page: Page, importer: fakes.FakeImporter) -> dict[str, bytes]:
     """The files of the zip that the page has made, once its import has begun."""
     page.get_by_role("button", name="Next: check and import").click()
+    expect(page.get_by_text("Not a dataset yet: press “Import” below.")).to_be_visible()
     page.get_by_role("button", name="Import", exact=True).click()
     expect(page.locator("li", has_text="Importing")).to_be_visible()
-    with zipfile.ZipFile(io.BytesIO(importer.started[0][3][0])) as archive:
-        assert archive.testzip() is None
-        assert {one.compress_type for one in archive.infolist()} == {zipfile.ZIP_STORED}
-        return {name: archive.read(name) for name in archive.namelist()}
+    return unzipped(importer.started[0][3][0])
 
 
 def test_drawings_become_a_dataset(page: Page, importer: fakes.FakeImporter) -> None:
@@ -511,7 +714,47 @@ def test_items_are_shown_by_their_kind(
     expect(own.locator(shows).first).to_be_visible()
     if kind == "text":
         expect(own.locator(".an-shown")).to_contain_text("No model here takes it yet.")
+        expect(own.locator(".an-shown .an-later")).to_contain_text("here to look at and mend")
         expect(own.locator(".an-shown")).to_contain_text("Latin 80 % · Cjk 20 %")
+
+
+def test_an_item_is_shown_large_by_mouse_and_keyboard(own: Page) -> None:
+    dialog = own.get_by_role("dialog")
+    items(own).nth(1).dblclick()
+    expect(dialog.get_by_role("heading")).to_have_text("dog")
+    for fact in ("dog/1.png", "Training", "1"):
+        expect(dialog.get_by_role("definition").filter(has_text=fact).first).to_be_visible()
+    width = dialog.locator("img").evaluate("one => one.getBoundingClientRect().width")
+    assert width == 512
+    own.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(own.locator(".an-bulk")).to_be_hidden()  # two clicks chose it and let it go
+    box = own.get_by_role("checkbox", name="Choose cat/2.png")
+    box.focus()
+    own.keyboard.press("Enter")
+    expect(dialog.get_by_role("heading")).to_have_text("cat")
+    dialog.get_by_role("button", name="Close").click()
+    expect(box).to_be_focused()
+    items(own).nth(3).hover()
+    own.get_by_role("button", name="Show dog/3.png large").click()
+    expect(dialog).to_contain_text("dog/3.png")
+
+
+def test_what_cant_be_changed_is_shown_large_too(page: Page) -> None:
+    first = page.get_by_role("button", name="Show cat/0.png large")
+    first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_contain_text("dog/1.png")
+
+
+def test_the_first_view_says_that_it_shows_training_items(own: Page) -> None:
+    expect(own.get_by_text("4 training items, some of each class")).to_be_visible()
+    chosen = own.get_by_role("group", name="Split").locator("[aria-pressed=true]")
+    expect(chosen).to_have_count(0)
+    show_all(own)
+    expect(chosen).to_have_text("All")
+    expect(own.get_by_label("Class", exact=True)).to_have_value("all")
 
 
 def test_a_recording_is_played(own: Page, answers: fakes.FakeAnswers) -> None:
@@ -558,8 +801,12 @@ def test_a_finding_shows_its_items_and_is_mended_by_its_button(own: Page) -> Non
     expect(items(own)).to_have_count(2)
     expect(own.locator(".an-chip")).to_contain_text("dog/3.png is a copy")
     own.get_by_role("button", name="Show everything again").click()
+    copies.get_by_role("button", name="Show the 2 items").click()
     copies.get_by_role("button", name="Leave out 1 copy").click()
     expect(findings).to_have_count(1)
+    # It is gone, and with it the view of its items.
+    expect(own.locator(".an-chip")).to_have_count(0)
+    expect(items(own)).to_have_count(4)
     expect(own.locator(".an-told")).to_contain_text("1 items left out. This is version 2 now.")
     own.locator(".an-told").get_by_role("button", name="Undo").click()
     expect(findings).to_have_count(2)
@@ -656,6 +903,28 @@ def test_a_new_split_keeps_groups_together(own: Page, answers: fakes.FakeAnswers
     assert asked[0]["change"] == {"do": "split", "rule": {
         "how": "grouped", "column": "animal", "seed": 5, "validation": 0.1, "test": 0.2,
     }}  # fmt: skip
+
+
+def test_a_column_for_a_new_split_is_chosen_and_a_refusal_keeps_the_dialog(
+    own: Page, answers: fakes.FakeAnswers
+) -> None:
+    own.get_by_role("button", name="Split anew").click()
+    dialog = own.get_by_role("dialog", name="Split anew")
+    dialog.get_by_role("button", name="By a column").click()
+    column = dialog.get_by_label("Column to group by")
+    expect(column).to_have_value("")
+    go = dialog.get_by_role("button", name="Split", exact=True)
+    go.click()
+    assert column.evaluate("one => one.matches(':invalid')")
+    column.select_option("animal")
+    answers.failure = BadInput("There are 2 groups, and 3 are needed")
+    go.click()
+    expect(dialog.get_by_role("alert")).to_have_text("There are 2 groups, and 3 are needed")
+    answers.failure = None
+    dialog.get_by_role("button", name="At random").click()
+    go.click()
+    expect(dialog).to_have_count(0)
+    expect(own.locator(".an-versions li").first).to_contain_text("Split random")
 
 
 def test_an_old_version_can_be_seen_and_gone_back_to(own: Page) -> None:

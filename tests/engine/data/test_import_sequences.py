@@ -6,6 +6,7 @@ import io
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
 
@@ -14,6 +15,8 @@ import pytest
 
 from engine.catalog import BadInput
 from engine.data import sequences, series
+from engine.data.inspection import inspect
+from engine.data.kinds import kind_of
 from engine.data.options import ImportOptions
 
 
@@ -149,8 +152,8 @@ def changed(row: int, column: int, cell: str) -> str:
         (csv([]), "a header and no rows"),
         ("\n", "is empty"),
         (csv(rows(), "1,2,3,4,5"), "sequence, step, label is missing; there is “1”, “2”"),
-        (csv(rows(), "sequence,step,x,y,kind"), "label is missing"),
-        (csv(rows(), "sequence,step,x,y,label").replace("label", "l\0bel", 1), "label is missing"),
+        (csv(rows(classes=12), "sequence,step,x,y,kind"), "label is missing"),
+        (csv(rows(classes=12)).replace("label", "l\0bel", 1), "label is missing"),
         (csv(rows(), "sequence,step,x,X,label"), "two columns are named “X”"),
         (csv(rows(), "sequence,step,x,,label"), "column 4 has no name"),
         (csv([[r[0], r[1], r[4]] for r in rows()], "sequence,step,label"), "has no feature"),
@@ -311,6 +314,146 @@ def test_a_wrong_cell_far_down_is_found(table, take):
         take(table(csv(cells)))
 
 
+def stamped(form: str, count: int = 12, days: int = 0) -> list[list[str]]:
+    """The rows of `rows`, an hour and `days` apart, the latest first."""
+    start = datetime(2024, 3, 1, 9)
+    return [
+        [s, (start + int(step) * timedelta(days=days, hours=1)).strftime(form), x, y, label]
+        for s, step, x, y, label in reversed(rows(count))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("form", "days"),
+    [("%Y-%m-%d %H:%M:%S", 0), ("%Y-%m-%dT%H:%M", 9), ("%Y-%m-%dT%H:%M:%S.%fZ", 0), ("%Y-%m-%d", 1),
+     ("%Y-%m-%d %H:%M:%S+02:00", 20), ("%d.%m.%Y %H:%M", 1), ("%m/%d/%Y", 14), ("%d/%m/%Y", 14),
+     ("%d/%m/%Y %H:%M", 14), ("%m/%d/%Y %I:%M %p", 14), ("%Y/%m/%d %H:%M", 1)],
+)  # fmt: skip
+def test_time_stamps_put_steps_in_order(table, take, form, days):
+    data, _ = take(table(csv(stamped(form, days=days))))
+    np.testing.assert_allclose(sequence(data, "s2")[:, 0], [2, 2.1, 2.2, 2.3])
+    assert data.manifest.features == ("x", "y")
+
+
+def test_time_stamps_that_can_be_misread_are_refused(table, take):
+    with pytest.raises(BadInput, match="may have the day or the month first"):
+        take(table(csv(stamped("%d/%m/%Y", days=1))))
+    cells = stamped("%Y-%m-%d %H:%M:%S")
+    cells[3][1] = "2024-03-01 10:00:00+01:00"
+    with pytest.raises(BadInput, match=r"row 5, column “step”: .* isn't a time stamp like the"):
+        take(table(csv(cells)))
+    cells = stamped("%Y-%m-%d %H:%M:%S")
+    cells[1][1] = cells[0][1]
+    with pytest.raises(BadInput, match="has step 2024-03-01 12:00:00 already in row 2"):
+        take(table(csv(cells)))
+
+
+def runs(count: int = 12) -> str:
+    cells = [[s.replace("s", "r"), when, x, y, label] for s, when, x, y, label in
+             reversed(stamped("%Y-%m-%d %H:%M:%S", count))]  # fmt: skip
+    return csv(cells, "machine_run,timestamp,vibration,temp,state")
+
+
+def test_ids_and_time_stamps_make_a_table_of_sequences(table, take):
+    path = table(runs())
+    found = inspect([path])
+    assert found.kinds == ("sequences", "text")
+    assert found.roles == {"sequence": "machine_run", "step": "timestamp", "label": "state"}
+    assert (found.items, found.classes) == (12, ("class 0", "class 1"))
+    data, _ = take(path)
+    assert data.manifest.features == ("vibration", "temp")
+    assert len(data) == 12
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["user_id,timestamp,stars,review", "user,date,score,remarks", "product,time,n,comment"],
+)
+def test_reviews_with_time_stamps_stay_texts(table, header):
+    lines = [f"u{i // 4},2024-03-01 10:00:{i:02},{i % 5},I like film {i}" for i in range(24)]
+    assert kind_of(table("\n".join([header, *lines]) + "\n")) == "text"
+
+
+def test_reviews_beside_figures_stay_texts(table):
+    header = ",".join(["remarks", *(f"n{t}" for t in range(9))])
+    lines = [",".join([f"I like film {i}", *map(str, range(i, i + 9))]) for i in range(24)]
+    assert kind_of(table("\n".join([header, *lines]) + "\n")) == "text"
+
+
+def broad(label: str = "walk run", steps: int = 10) -> list[list[str]]:
+    names = label.split()
+    return [
+        [
+            names[i % 2],
+            *(f"{i + t * 7 % 10 / 10:.1f}" if t < steps - i % 3 else "" for t in range(steps)),
+        ]
+        for i in range(12)
+    ]
+
+
+@pytest.mark.parametrize("label", ["walk run", "1 2"])
+@pytest.mark.parametrize("headed", [True, False])
+def test_each_row_of_a_wide_table_is_a_sequence(table, take, label, headed):
+    header = ",".join(["label", *(f"t{t}" for t in range(10))])
+    text = csv(broad(label), header)
+    path = table(text if headed else text.partition("\n")[2])
+    found = inspect([path])
+    assert found.kinds == ("sequences", "text")
+    assert found.items == 12
+    assert any("Each row is one sequence" in note for note in found.notes)
+    assert not any("empty cell:" in note for note in found.notes)
+    data, said = take(path)
+    assert data.shape == (1,)
+    assert set(data.classes) == set(label.split())
+    assert any("Each row is one sequence" in warning for warning in said.warnings)
+    lengths = [10 - i % 3 for i in range(12)]
+    assert list(data.ragged("values").lengths) == lengths
+    np.testing.assert_allclose(
+        data.ragged("values")[1][:, 0], 1 + np.arange(0, 63, 7) % 10 / 10, rtol=1e-6
+    )
+
+
+def test_a_wide_table_needs_no_label_and_takes_other_texts_as_groups(table, take):
+    header = ",".join(["label", *(f"t{t}" for t in range(10)), "who"])
+    path = table(csv([[*row, f"p{i // 4}"] for i, row in enumerate(broad())], header))
+    data, _ = take(path, kind="sequences", group="who")
+    assert data.group("who")[5] == "p1"
+    bare = table(csv([row[1:] for row in broad()], header[6:-4]), "bare.csv")
+    data, _ = take(bare, kind="sequences", columns={"label": ""})
+    assert data.labels is None
+    with pytest.raises(BadInput, match="no column looks like its label") as problem:
+        take(bare, kind="sequences")
+    assert problem.value.field == "columns"
+
+
+def test_a_hole_in_a_wide_row_is_found(table, take):
+    cells = broad()
+    cells[4][3] = ""
+    path = table(csv(cells, ",".join(["label", *(f"t{t}" for t in range(10))])))
+    with pytest.raises(BadInput, match=r"row 6, column “t2”: it is empty, .* 1 of 12 sequences"):
+        take(path)
+    assert any("1 of 12 sequences have an empty cell" in n for n in inspect([path]).notes)
+    assert len(take(path, skip_broken=True)[0]) == 11
+
+
+def test_a_refusal_tells_how_many_sequences_would_be_left_out(table, take, arrays):
+    cells = rows(120)
+    for i in (7, 8, 100, 200):
+        cells[i][2] = ""
+    gone = len({cells[i][0] for i in (7, 8, 100, 200)})
+    path = table(csv(cells))
+    with pytest.raises(BadInput, match=f"That would be {gone} of 120 sequences") as problem:
+        take(path)
+    assert problem.value.field == "skip_broken"
+    assert any(f"{gone} of 120 sequences have an empty" in n for n in inspect([path]).notes)
+    with pytest.raises(BadInput, match="That would be 1 of 12 sequences"):
+        take(arrays(x=holed(3, 1, 2), y=Y))
+    lines = cases()
+    lines[3] = "1,2:up"
+    with pytest.raises(BadInput, match="That would be 1 of 12 sequences"):
+        take(table(ts(lines), "Moves.ts"))
+
+
 # --- NPZ ------------------------------------------------------------------------------------
 
 X = np.arange(12 * 5 * 3, dtype=np.float32).reshape(12, 5, 3)
@@ -385,6 +528,9 @@ def holed(*at: int) -> np.ndarray:
         ({"x": np.ones((101, 2)), "y": np.arange(101)}, "101 different labels for 101 items"),
         ({"x": X, "lengths": [9] * 12, "y": Y}, "lengths goes up to 9, and x has 5"),
         ({"x": X[0], "lengths": [2, 2], "y": [0, 1]}, "lengths adds up to 4, and x has 5"),
+        ({"x": X[0], "lengths": np.uint64([2**63, 5]), "y": [0, 1]}, "which no sequence has"),
+        ({"x": X[0], "lengths": [2**62] * 4 + [5], "y": [0, 1] * 2 + [0]}, "lengths adds up to 18"),
+        ({"x": X, "y": np.full(12, 1e300)}, r"y\[0\] is 1e\+300"),
         ({"x": X[0], "lengths": [5, 0], "y": [0, 1]}, "lengths must be whole numbers above 0"),
     ],
 )  # fmt: skip
@@ -454,6 +600,43 @@ def test_an_array_shorter_than_its_header_says_is_refused(tmp_path, take):
             out.writestr("y.npy", y.getvalue())
         with pytest.raises(BadInput, match=r"shorter than it says|1,000,000,000 sequences in x"):
             take(tmp_path / "x.npz")
+
+
+def npy(header: bytes, version: int = 1, claimed: int | None = None) -> bytes:
+    size = len(header) if claimed is None else claimed
+    length = size.to_bytes(2 if version == 1 else 4, "little")
+    return b"\x93NUMPY" + bytes([version, 0]) + length + header
+
+
+def headed(descr: str, shape: str) -> bytes:
+    return f"{{'descr': {descr!r}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (npy(b"{}", 2, 2**31), "claims a header of 2,147,483,648 bytes"),
+        (npy(b"{}", 3, 2**31), "isn't an array as np.savez"),
+        (npy(b"((((("), "isn't an array as np.savez"),
+        (npy(b"(" * 9000), "isn't an array as np.savez"),
+        (npy(b"-" * 9000 + b"1"), "isn't an array as np.savez"),
+        (npy(b"{1: 2, 'a': 3}"), "isn't an array as np.savez"),
+        (npy(headed("|S0", "(12,)")), r"y holds \|S0, texts of no length"),
+        (npy(headed("<f4", f"({2**70},)")), "claims the shape"),
+        (npy(headed("<f4", f"({2**40}, {2**40})")), "claims the shape"),
+        (npy(headed("<f4", f"(0, {2**70})")), "claims the shape"),
+        (npy(headed("<f4", "(-12,)")), "claims the shape"),
+        (npy(headed("<i8", str((1,) * 40))), "claims the shape"),
+    ],
+)
+def test_a_header_that_lies_is_refused(tmp_path, take, content, sentence):
+    x = io.BytesIO()
+    np.save(x, X)
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as out:
+        out.writestr("x.npy", x.getvalue())
+        out.writestr("y.npy", content + bytes(100))
+    with pytest.raises(BadInput, match=sentence):
+        take(tmp_path / "x.npz", kind="sequences")
 
 
 def test_a_damaged_npz_is_refused(arrays, take):
