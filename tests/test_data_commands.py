@@ -179,6 +179,9 @@ def test_a_dataset_is_examined_mended_changed_and_its_versions_stay(terminal, tm
     assert changed["version"] == 2
     (row,) = terminal("data", "show", number)
     assert row["classes"] == ["bad", "good"]
+    items = terminal("data", "items", number, "--label", "bad")
+    assert {line["label"] for line in items} == {"bad"}
+    assert items[0] == {"item": 0, "name": "row 2", "split": items[0]["split"], "label": "bad"}
     (changed,) = terminal("data", "relabel", number, "0", "1", "--label", "mixed")
     assert changed["version"] == 3
     (changed,) = terminal("data", "exclude", number, "2", "3")

@@ -610,7 +610,7 @@ def _parquet(source: Content, name: str) -> Table:
                 use_threads=False,
             )  # fmt: skip
             for batch in batches:
-                unpacked += batch.nbytes
+                unpacked += sum(map(_decoded_bytes, batch))
                 if unpacked > most:
                     raise _bomb(name)
                 lists: dict[str, Sequence[Any]] = {}
@@ -691,6 +691,20 @@ def _rows_at_once(meta: Any) -> int:
         default=1,
     )
     return int(min(BATCH, max(FEW_ROWS, TOGETHER // max(largest, 1))))
+
+
+def _decoded_bytes(values: Any) -> int:
+    """What a column of a batch takes when each row has its own: a dictionary is there once."""
+    import pyarrow
+    import pyarrow.compute
+
+    if not pyarrow.types.is_dictionary(values.type):
+        return int(values.nbytes)
+    each = values.dictionary.nbytes // max(len(values.dictionary), 1)
+    if pyarrow.types.is_string(values.type.value_type):
+        lengths = pyarrow.compute.binary_length(values.dictionary).take(values.indices)
+        return int(pyarrow.compute.sum(lengths).as_py() or 0)
+    return int(each * len(values))
 
 
 def _cells(values: Any, name: str, column: str, before: int) -> list[Any]:

@@ -375,3 +375,35 @@ def test_a_byte_that_cannot_be_decoded_is_told_by_its_row(encoding, end, row):
     content = before + (b"\xff" if encoding == "utf-8" else b"\0\xdc") + after
     with pytest.raises(BadInput, match=f"t.csv, row {row:,}: the byte 0x.. there isn't"):
         list(open_table(content, "t.csv", encoding=encoding).rows())
+
+
+def dictionary(path, value, count):
+    """A Parquet table of one text, kept once however often it occurs."""
+    same = pa.DictionaryArray.from_arrays(pa.array([0] * count, pa.int32()), pa.array([value]))
+    pq.write_table(pa.table({"text": same, "label": ["a"] * count}), path, compression="zstd")
+    return path
+
+
+def test_a_text_that_stands_once_and_is_read_a_thousand_times_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(archive, "HONEST_BYTES", 2**20)
+    path = dictionary(tmp_path / "bomb.parquet", "x" * 200_000, 3000)
+    assert path.stat().st_size < 10_000
+    tracemalloc.start()
+    with pytest.raises(BadInput, match=r"bomb\.parquet would unpack to more than 100 times"):
+        list(open_table(path, path.name).rows())
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 64 * 2**20
+
+
+def test_a_text_that_is_often_the_same_is_read(tmp_path):
+    path = dictionary(tmp_path / "same.parquet", "the same", 3000)
+    assert [row for _, row in open_table(path, path.name).rows()] == [("the same", "a")] * 3000
+
+
+def test_lists_too_long_to_be_cells_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "MOST_VALUES", 1000)
+    path = tmp_path / "lists.parquet"
+    pq.write_table(pa.table({"text": ["a", "b"], "x": [list(range(900))] * 2}), path)
+    with pytest.raises(BadInput, match="take the column of long lists out"):
+        open_table(path, path.name)
