@@ -134,7 +134,8 @@ def judge(
     kept = np.setdiff1d(numbers, [number for number, _ in trouble])
     if not len(kept):
         raise BadInput(f"None of the {len(files):,} {noun} can be read: {listed}{more}")
-    said.append(f"{len(trouble):,} unreadable {noun} were skipped: {listed}{more}")
+    skipped = f"{noun} were" if len(trouble) > 1 else f"{noun.removesuffix('s')} was"
+    said.append(f"{len(trouble):,} unreadable {skipped} skipped: {listed}{more}")
     return kept
 
 

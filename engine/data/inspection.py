@@ -185,6 +185,10 @@ def _first_table(sources: list[Path], options: ImportOptions, scratch: Path, fou
 # --- images and sound -----------------------------------------------------------------------
 
 
+FOREIGN = {"images": images.FOREIGN, "sound": sound.FOREIGN}
+READABLE = {"images": "JPEG or PNG", "sound": "WAV, FLAC, OGG or MP3"}
+
+
 def _files(source: Path, kind: Kind, options: ImportOptions, scratch: Path, found: _Found) -> None:
     opened, entries = drained(listing(source, scratch))
     name = one_line(source.name)
@@ -199,6 +203,17 @@ def _files(source: Path, kind: Kind, options: ImportOptions, scratch: Path, foun
             options=options, transcripts=True,
         )  # fmt: skip
     found.laid_out(layout)
+    if foreign := [one.name for one in layout.files if ending(one.path[-1]) in FOREIGN[kind]]:
+        found.notes.append(
+            f"{len(foreign):,} of {len(layout.files):,} files are of a form that can't be read, "
+            f"such as {shown(foreign[0])}: save them as {READABLE[kind]} before you import"
+        )
+    # Folders name the classes by themselves; a table beside them may know better.
+    if layout.tables and layout.labels and "label" not in found.roles:
+        found.notes.append(
+            "The classes are the names of the folders: choose a column for the label if the table "
+            "has them"
+        )
     for entry in layout.tables[:1]:  # its own rows say more than what became of them
         with opened.reading() as read:
             table = open_table(

@@ -303,3 +303,19 @@ def test_columns_are_found_as_asked_then_by_their_names():
     with pytest.raises(BadInput, match=r"t.csv has no column “x”. It has “a”, “b”") as said:
         found("a b", label="x")
     assert said.value.field == "columns"
+
+
+def test_files_of_a_form_that_cant_be_read_are_told_before_the_import(pack):
+    files = class_folders("cat", "dog") | {"cat/x.heic": b"....ftypheic", "dog/y.heic": b"...."}
+    (note,) = [one for one in inspect([pack(files)]).notes if "heic" in one]
+    assert note.startswith("2 of 12 files are of a form that can't be read, such as “cat/x.heic”")
+    assert "JPEG" in note
+
+
+def test_folders_that_name_the_classes_beside_a_table_are_told(pack):
+    files = class_folders("left", "right")
+    rows = "".join(f"{name},{'rose' if i % 2 else 'lily'}\n" for i, name in enumerate(files))
+    files["flowers.csv"] = ("file,flower\n" + rows).encode()
+    said = inspect([pack(files)])
+    assert said.classes == ("left", "right")
+    assert any("choose a column for the label" in one for one in said.notes)
