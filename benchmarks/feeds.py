@@ -123,15 +123,21 @@ def brought(source: Path, into: Path) -> Stored:
     return Stored(into)
 
 
-def feed_images(options: Options) -> Result:
-    """60,000 JPEG files, cropped, mirrored and normalised: against ImageFolder + DataLoader."""
-    archive = options.file("cifar10", "cifar10.zip")
+@contextmanager
+def prepared(archive: Path) -> Iterator[tuple[Path, Stored]]:
+    """A folder with the archive's files unpacked in ``files``, and the same brought in by us."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         archive = thinned(archive, folder)
         with zipfile.ZipFile(archive) as source:
             source.extractall(folder / "files")
-        stored = brought(archive, folder / "1")
+        yield folder, brought(archive, folder / "1")
+
+
+def feed_images(options: Options) -> Result:
+    """60,000 JPEG files, cropped, mirrored and normalised: against ImageFolder + DataLoader."""
+    archive = options.file("cifar10", "cifar10.zip")
+    with prepared(archive) as (folder, stored):
         ours = Ours(all_of(stored, Images(stored.images, shift=4, flip=True)), 128, augment=True)
         normalise = transforms.Normalize(MEAN, STD, inplace=True)
         prepare = transforms.Compose([
@@ -253,12 +259,7 @@ class Recordings(Dataset[tuple[Tensor, int]]):
 def feed_sound(options: Options) -> Result:
     """3,000 WAV files as padded waves: against audiofolder and soundfile + DataLoader."""
     archive = options.file("fsdd", "fsdd.zip")
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        archive = thinned(archive, folder)
-        with zipfile.ZipFile(archive) as source:
-            source.extractall(folder / "files")
-        stored = brought(archive, folder / "1")
+    with prepared(archive) as (folder, stored):
         waves = Waves(stored.ragged("waves"), stored.manifest.rate or 0)
         raw = hugging("audiofolder", folder, data_dir=str(folder / "files"), features=as_paths())
         mine = Recordings(folder / "files")

@@ -114,8 +114,10 @@ class Desk:
         choice = Choice.model_validate(data)
         card = self.catalog.card("data", choice.name)
         dataset = chosen("data", card.name)(**card.check(choice.settings))
-        stored = dataset.stored(self.home) if isinstance(dataset, Imported) else None
-        return card, dataset.open(self.home), stored
+        if not isinstance(dataset, Imported):
+            return card, dataset.open(self.home), None
+        stored = dataset.stored(self.home)
+        return card, dataset.data(stored), stored
 
 
 def serve(home: Home) -> None:

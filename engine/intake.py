@@ -243,5 +243,5 @@ def revise(
         wanted, why = doctor.mend_of(found, finding), doctor.named(found, finding).button
     made = versions.change(folder, versions.change_of(wanted), parent=version, why=why)
     stored = Stored(folder, made.number)
-    doctor.keep(stored, doctor.examine(stored))
-    return {"version": made.number, "change": made.change, "meta": remembered(stored)}
+    meta = remembered(stored, doctor.check(stored))
+    return {"version": made.number, "change": made.change, "meta": meta}

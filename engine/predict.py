@@ -19,6 +19,7 @@ from engine import checkpoint, session
 from engine.catalog import BadInput
 from engine.data.batches import Batch, Data, Images, Sequences
 from engine.data.pixels import NotAnImage, decode
+from engine.data.series import is_number
 from engine.home import Home
 from engine.pictures import png
 from engine.recipe import Recipe
@@ -114,7 +115,7 @@ def rows(text: str) -> list[list[float]]:
              for number, cells in enumerate(csv.reader(io.StringIO(text), dialect), 1)
              if any(cell.strip() for cell in cells)]  # fmt: skip
     named: list[str] = []
-    if lines and not any(map(_number, lines[0][1])):
+    if lines and not any(map(is_number, lines[0][1])):
         named = [cell.lower() for cell in lines.pop(0)[1]]
     if "sequence" in named and len({cells[named.index("sequence")] for _, cells in lines}) > 1:
         raise BadInput("There are several sequences in this text: give the rows of one")
@@ -128,14 +129,6 @@ def rows(text: str) -> list[list[float]]:
         except ValueError:
             raise BadInput(f"Line {number} isn't all numbers: {', '.join(kept)[:60]}") from None
     return found
-
-
-def _number(cell: str) -> bool:
-    try:
-        float(cell)
-    except ValueError:
-        return False
-    return True
 
 
 def like(pixels: npt.NDArray[np.uint8], border: float | None) -> tuple[npt.NDArray[np.uint8], str]:

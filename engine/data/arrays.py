@@ -43,7 +43,7 @@ import numpy.typing as npt
 from pydantic import ValidationError
 
 from engine.catalog import BadInput, Frozen
-from engine.data.options import ImportOptions, Kind
+from engine.data.options import ITEM, ImportOptions, Kind
 from engine.data.splits import SPLITS, Rows, Rule, Split
 
 LEFT_OUT = -1
@@ -276,8 +276,7 @@ class Stored:
     @property
     def provides(self) -> tuple[str, ...]:
         """What the catalogue's tasks and models can ask of it."""
-        item = {"images": "image", "pairs": "pair", "sound": "audio", "sequences": "sequence"}
-        said = [item.get(self.kind, self.kind)]
+        said = [ITEM[self.kind]]
         if self.classes:
             said.append("label")
         if self.manifest.transcribed:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -149,8 +150,42 @@ class ImagesOnDevice:
         return {"images": pixels.permute(0, 3, 1, 2).float().div_(255)}
 
 
+class RaggedItems(ABC):
+    """Items of unequal length, which stay where they are: a padded batch is small beside the
+    model's work.
+    """
+
+    @property
+    @abstractmethod
+    def main(self) -> Ragged:
+        """The items by whose lengths batches are made."""
+
+    def __len__(self) -> int:
+        return len(self.main)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of one step: (D,), or () where it is a single number."""
+        return tuple(self.main.flat.shape[1:])
+
+    @property
+    def nbytes(self) -> int:
+        return int(self.main.flat.nbytes)
+
+    def lengths(self, rows: Rows) -> Rows | None:
+        """Steps of each item; None when all are equally long."""
+        return spread(self.main, rows)
+
+    def statistics(self, rows: Rows) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation of each feature; bytes of text have none."""
+        return [], []
+
+    def to(self, device: torch.device) -> Self:
+        return self
+
+
 @dataclass(frozen=True)
-class Sequences:
+class Sequences(RaggedItems):
     """Sequences of vectors of any length, end to end: float32 steps of D features."""
 
     kind: ClassVar[Kind] = "sequences"
@@ -161,24 +196,12 @@ class Sequences:
         """Sequence i is ``values[offsets[i]:offsets[i + 1]]``, values (all steps, D)."""
         return cls(Ragged(values, offsets))
 
-    def __len__(self) -> int:
-        return len(self.values)
-
     @property
-    def shape(self) -> tuple[int, ...]:
-        """(D,)"""
-        return tuple(self.values.flat.shape[1:])
-
-    @property
-    def nbytes(self) -> int:
-        return int(self.values.flat.nbytes)
+    def main(self) -> Ragged:
+        return self.values
 
     def __getitem__(self, row: int) -> npt.NDArray[np.float32]:
         return self.values[row]
-
-    def lengths(self, rows: Rows) -> Rows | None:
-        """Steps of each sequence; None when all are equally long."""
-        return spread(self.values, rows)
 
     def statistics(self, rows: Rows) -> tuple[list[float], list[float]]:
         """Mean and standard deviation of each feature over every step."""
@@ -192,10 +215,6 @@ class Sequences:
         mean = total / max(count, 1)
         return mean.tolist(), np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0)).tolist()
 
-    def to(self, device: torch.device) -> Sequences:
-        """Ragged data stays where it is: a padded batch is small beside the model's work."""
-        return self
-
     def gather(
         self, rows: Rows, device: torch.device, augment: np.random.Generator | None
     ) -> dict[str, Tensor]:
@@ -204,33 +223,16 @@ class Sequences:
 
 
 @dataclass(frozen=True)
-class Texts:
+class Texts(RaggedItems):
     """Texts as UTF-8 bytes, end to end."""
 
     kind: ClassVar[Kind] = "text"
 
     text: Ragged
 
-    def __len__(self) -> int:
-        return len(self.text)
-
     @property
-    def shape(self) -> tuple[int, ...]:
-        return ()
-
-    @property
-    def nbytes(self) -> int:
-        return int(self.text.flat.nbytes)
-
-    def lengths(self, rows: Rows) -> Rows | None:
-        return spread(self.text, rows)
-
-    def statistics(self, rows: Rows) -> tuple[list[float], list[float]]:
-        """Bytes have no scale: nothing."""
-        return [], []
-
-    def to(self, device: torch.device) -> Texts:
-        return self
+    def main(self) -> Ragged:
+        return self.text
 
     def gather(
         self, rows: Rows, device: torch.device, augment: np.random.Generator | None
@@ -240,7 +242,7 @@ class Texts:
 
 
 @dataclass(frozen=True)
-class Pairs:
+class Pairs(RaggedItems):
     """Texts and what each becomes, as UTF-8 bytes."""
 
     kind: ClassVar[Kind] = "pairs"
@@ -248,26 +250,13 @@ class Pairs:
     source: Ragged
     target: Ragged
 
-    def __len__(self) -> int:
-        return len(self.source)
-
     @property
-    def shape(self) -> tuple[int, ...]:
-        return ()
+    def main(self) -> Ragged:
+        return self.source
 
     @property
     def nbytes(self) -> int:
         return int(self.source.flat.nbytes + self.target.flat.nbytes)
-
-    def lengths(self, rows: Rows) -> Rows | None:
-        return spread(self.source, rows)
-
-    def statistics(self, rows: Rows) -> tuple[list[float], list[float]]:
-        """Bytes have no scale: nothing."""
-        return [], []
-
-    def to(self, device: torch.device) -> Pairs:
-        return self
 
     def gather(
         self, rows: Rows, device: torch.device, augment: np.random.Generator | None
@@ -282,7 +271,7 @@ class Pairs:
 
 
 @dataclass(frozen=True)
-class Waves:
+class Waves(RaggedItems):
     """Recordings of one channel, int16, all at the same rate, and what is said in them."""
 
     kind: ClassVar[Kind] = "sound"
@@ -292,28 +281,15 @@ class Waves:
     """Samples a second."""
     transcripts: Ragged | None = None
 
-    def __len__(self) -> int:
-        return len(self.waves)
-
     @property
-    def shape(self) -> tuple[int, ...]:
-        return ()
-
-    @property
-    def nbytes(self) -> int:
-        return int(self.waves.flat.nbytes)
-
-    def lengths(self, rows: Rows) -> Rows | None:
-        return spread(self.waves, rows)
+    def main(self) -> Ragged:
+        return self.waves
 
     def statistics(self, rows: Rows) -> tuple[list[float], list[float]]:
         """Mean and standard deviation of the samples, in −1…1, over some recordings."""
         some = [self.waves[row] for row in rows[:: max(len(rows) // 1000, 1)].tolist()]
         samples = np.concatenate(some).astype(np.float64) / 2**15
         return [float(samples.mean())], [float(samples.std())]
-
-    def to(self, device: torch.device) -> Waves:
-        return self
 
     def gather(
         self, rows: Rows, device: torch.device, augment: np.random.Generator | None

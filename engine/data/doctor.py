@@ -35,6 +35,13 @@ def examine(stored: Stored) -> list[Finding]:
     return sorted(found, key=lambda finding: get_args(Harm).index(finding.harm))
 
 
+def check(stored: Stored) -> list[Finding]:
+    """Examine a version that is new, and write what was found into its folder."""
+    findings = examine(stored)
+    keep(stored, findings)
+    return findings
+
+
 def keep(stored: Stored, findings: Sequence[Finding]) -> None:
     """Write them into the version's folder."""
     said = [finding.model_dump(mode="json") for finding in findings]

@@ -7,7 +7,6 @@ file in scratch, and from there on they are read like an archive's.
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections import Counter
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -34,6 +33,7 @@ from engine.data.labelled import (
 from engine.data.limits import LIMITS
 from engine.data.options import ImportOptions, Role, Step, step
 from engine.data.splits import Split
+from engine.data.tables import class_names
 
 BESIDE = {".md", ".json", ".txt", ".py"}
 """Endings of files that lie beside such tables and describe them."""
@@ -137,7 +137,7 @@ def unpack(
             try:
                 with pq.ParquetFile(source, buffer_size=2**20, pre_buffer=False) as parquet:
                     schema = parquet.schema_arrow
-                    table = _table(schema, name, options, transcripts, unlabelled, noun)
+                    table = roles_of(schema, name, options, transcripts, unlabelled, noun)
                     if not split_named:
                         table.roles.pop("split", None)
                     if first is None:
@@ -213,7 +213,7 @@ def _own(source: Path, sources: Sequence[Path]) -> tuple[str, ...]:
     return source.absolute().parts[shared:]
 
 
-def _table(
+def roles_of(
     schema: Any,
     name: str,
     options: ImportOptions,
@@ -238,7 +238,7 @@ def _table(
             f"comes in a zip together with the {noun}",
             field="columns",
         )
-    classes = _classes(schema)
+    classes = {c: n for c, n in class_names(schema.metadata).items() if c in columns}
     roles: dict[Role, str] = {"file": file}
     sought: tuple[Role, ...] = (
         ("label", "transcript", "split") if transcripts else ("label", "split")
@@ -279,7 +279,7 @@ def _names_splits(sources: Sequence[Path], options: ImportOptions) -> bool:
                 name = next(known, "") if asked is None else asked
                 if name not in schema.names or pa.types.is_nested(schema.field(name).type):
                     continue
-                classes = _classes(schema).get(name, ())
+                classes = class_names(schema.metadata).get(name, ())
                 for batch in parquet.iter_batches(4096, columns=[name], use_threads=False):
                     cells.update(text_of(cell, classes) for cell in batch.column(0).to_pylist())
         except (pa.ArrowException, UnicodeDecodeError, OSError) as problem:
@@ -312,24 +312,6 @@ def _spare(schema: Any, table: Table) -> list[str]:
 
     taken = set(table.roles.values())
     return [c for c in table.columns if c not in taken and plain(schema.field(c).type)]
-
-
-def _classes(schema: Any) -> dict[str, tuple[str, ...]]:
-    """The names of classes by column, as `datasets` keeps them in the schema's metadata."""
-    return {
-        str(column): tuple(map(str, feature["names"]))
-        for column, feature in _features(schema).items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
-        and isinstance(feature.get("names"), list) and column in schema.names
-    }  # fmt: skip
-
-
-def _features(schema: Any) -> dict[str, Any]:
-    try:
-        found = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
-        return found if isinstance(found, dict) else {}
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return {}
 
 
 def _take(

@@ -108,7 +108,7 @@ def bring_in(
         _remove(scratch)
         named = one_line(", ".join(path.name for path in sources[:4]))
         said = named + (f" and {len(sources) - 4} more" if len(sources) > 4 else "")
-        stored = yield from finish(
+        stored, findings = yield from finish(
             items, partial, source=said, options=options, origin=origin, licence=licence
         )
         yield step(1, "Writing to the disk")
@@ -117,9 +117,9 @@ def bring_in(
             sync(file)
         size = sum(file.stat().st_size for file in files)
         imported = Imported(
-            kind=kind, card=importer.card, provides=stored.provides, meta=remembered(stored),
-            fingerprint=stored.manifest.fingerprint, bytes=size,
-            warnings=stored.manifest.warnings,
+            kind=kind, card=importer.card, provides=stored.provides,
+            meta=remembered(stored, findings), fingerprint=stored.manifest.fingerprint,
+            bytes=size, warnings=stored.manifest.warnings,
         )  # fmt: skip
         del stored  # some systems can't rename a folder whose files are mapped
         partial.replace(into)
@@ -142,7 +142,7 @@ def bring_in(
 
 def finish(
     items: Items, folder: Path, *, source: str, options: ImportOptions, origin: str, licence: str
-) -> Generator[Step, None, Stored]:
+) -> Generator[Step, None, tuple[Stored, list[doctor.Finding]]]:
     """The first version of what was read: its classes, its splits, and what the doctor finds."""
     count = len(items.names)
     if not count:
@@ -160,14 +160,14 @@ def finish(
     )  # fmt: skip
     stored = Stored(folder, 1)
     yield step(0.97, "Looking for what is wrong with it")
-    doctor.keep(stored, doctor.examine(stored))
+    findings = doctor.check(stored)
     yield step(0.99, f"{count:,} items are ready")
-    return stored
+    return stored, findings
 
 
-def remembered(stored: Stored) -> dict[str, Any]:
+def remembered(stored: Stored, findings: Sequence[doctor.Finding]) -> dict[str, Any]:
     """What the history keeps of a dataset: `Stored.meta`, and how many findings there are."""
-    harms = [finding.harm for finding in doctor.kept(stored)]
+    harms = [finding.harm for finding in findings]
     return {**stored.meta(), "doctor": {harm: harms.count(harm) for harm in set(harms)}}
 
 

@@ -254,7 +254,7 @@ def _roles(table: Table, part: Part, kind: Kind, options: ImportOptions) -> dict
     if kind == "sequences":
         if (found := wide_roles(Columns(table), options.columns)) is not None:
             return found
-        places = steps._roles(table, options)
+        places = steps.roles_of(table, options)
         return {role: table.columns[place] for role, place in places.items()}
     path = part.get()
     if table.format != "parquet" or not isinstance(path, Path):
@@ -262,7 +262,7 @@ def _roles(table: Table, part: Part, kind: Kind, options: ImportOptions) -> dict
     import pyarrow.parquet
 
     heard = kind == "sound"
-    return embedded._table(
+    return embedded.roles_of(
         pyarrow.parquet.read_schema(path), table.name, options, heard, not heard,
         "recordings" if heard else "images",
     ).roles  # fmt: skip

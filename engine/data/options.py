@@ -13,6 +13,10 @@ from engine.catalog import BadInput, Frozen
 WHOLE = 1000
 
 Kind = Literal["images", "text", "pairs", "sound", "sequences"]
+ITEM: dict[Kind, str] = {
+    "images": "image", "text": "text", "pairs": "pair", "sound": "audio", "sequences": "sequence",
+}  # fmt: skip
+"""What one item is called where tasks and models say what they take."""
 Role = Literal[
     "text", "source", "target", "label", "file", "transcript", "sequence", "step", "split"
 ]

@@ -12,7 +12,7 @@ from engine.data import hub, named, samples
 from engine.data.archive import shown
 from engine.data.fetch import Ready, scaled
 from engine.data.imports import Imported, bring_in
-from engine.data.options import ImportOptions, Kind, Step, step
+from engine.data.options import ITEM, ImportOptions, Kind, Step, step
 from engine.home import PARTIAL, Home
 
 FETCHED = 0.6
@@ -33,6 +33,7 @@ def offers() -> list[dict[str, Any]]:
     return [
         {
             "origin": origin, "label": each.label, "help": each.help, "kind": each.kind,
+            "item": ITEM[each.kind],
             "licence": each.licence, "homepage": each.homepage, "bytes": each.bytes,
         }
         for origin, each in found

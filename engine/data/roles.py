@@ -13,6 +13,7 @@ from engine.data.archive import one_line, shown
 from engine.data.labelled import NAMES as FILES
 from engine.data.labelled import some, split_cell
 from engine.data.options import Kind, Role
+from engine.data.series import is_number
 
 if TYPE_CHECKING:
     from engine.data.tables import Table
@@ -139,7 +140,7 @@ class Columns:
 
     def texts(self, column: str) -> list[str]:
         """A column's cells that are text and no number."""
-        return [v for v in self.values(column) if isinstance(v, str) and not _is_number(v)]
+        return [v for v in self.values(column) if isinstance(v, str) and not is_number(v)]
 
     def length(self, column: str) -> float:
         """The mean length of its texts; 0 where it holds mostly something else."""
@@ -151,14 +152,6 @@ class Columns:
     def named(self, names: Sequence[str], but: Sequence[str] = ()) -> str | None:
         """The column that is called like the first of those names that one has."""
         return named(self.names, names, but)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def named(columns: Sequence[str], names: Sequence[str], but: Sequence[str] = ()) -> str | None:

@@ -21,7 +21,6 @@ from engine.data.roles import Columns
 from engine.data.series import Found
 from engine.data.step_arrays import read_arrays
 from engine.data.stepped import wide_roles, without_header
-from engine.data.steps import NAMES as NAMES
 from engine.data.steps import read_table
 from engine.data.tables import asked_header, open_table
 from engine.data.ts import files_among, read_ts

@@ -22,6 +22,7 @@ from engine.data.archive import one_line, shown
 from engine.data.crew import Pace
 from engine.data.labelled import no_split, some, split_cell, splits_named, text_of
 from engine.data.options import ImportOptions, Role, Step, step
+from engine.data.roles import NAMES
 from engine.data.roles import Columns as Seen
 from engine.data.series import LARGEST, MOST_DIGITS, Broken, Flags, Found, is_number
 from engine.data.splits import Rows
@@ -29,14 +30,6 @@ from engine.data.stamps import Stamps, stamps_in
 from engine.data.stamps import written as stamp_written
 from engine.data.stepped import step_roles
 from engine.data.tables import Skipped, Table
-
-NAMES: dict[Role, tuple[str, ...]] = {
-    "sequence": ("sequence", "sequence_id", "seq", "series", "series_id", "case", "case_id"),
-    "step": ("step", "time", "t", "timestamp", "frame"),
-    "label": ("label", "class", "category", "target", "activity"),
-    "split": ("split", "subset", "partition"),
-}  # fmt: skip
-"""What columns are called, by what they are for, the surest first."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +103,7 @@ class Spilled:
 
 def read_table(table: Table, scratch: Path, options: ImportOptions) -> Generator[Step, None, Found]:
     file = table.name
-    places = _roles(table, options)
+    places = roles_of(table, options)
     rows = f"{file}, {table.row}"
     columns: Columns | None = None
     sequences: dict[str, int] = {}
@@ -319,12 +312,12 @@ def _said(table: Table, places: Mapping[Role, int]) -> dict[str, str]:
     return columns | {key: value for key, value in form.items() if value}
 
 
-def _roles(table: Table, options: ImportOptions) -> dict[Role, int]:
+def roles_of(table: Table, options: ImportOptions) -> dict[Role, int]:
     """Which column is for what. BadInput says which are missing."""
     file, names = table.name, table.columns
     lowered = [name.strip().lower().replace(" ", "_") for name in names]
     places: dict[Role, int] = {}
-    for role, known in NAMES.items():
+    for role, known in NAMES["sequences"].items():
         asked = options.columns.get(role)
         if asked:
             if asked not in names:

@@ -596,6 +596,7 @@ def _parquet(source: Content, name: str) -> Table:
     original = _named([one_line(column) for column in schema.names], name)
     languages = _languages_of(schema, original)
     columns = tuple(_spread(dict.fromkeys(original, True), languages))
+    named = {one_line(column): names for column, names in class_names(schema.metadata).items()}
     place = Place()
 
     def rows(only: Sequence[str] | None, skip: Skip) -> Iterator[tuple[int, tuple[Any, ...]]]:
@@ -631,7 +632,7 @@ def _parquet(source: Content, name: str) -> Table:
                 place.share = number / max(1, count)
 
     return Table(
-        columns, "parquet", "", "", name, classes=class_names(schema.metadata), length=count,
+        columns, "parquet", "", "", name, classes=named, length=count,
         place=place, _rows=rows,
     )  # fmt: skip
 
@@ -745,10 +746,9 @@ def features(metadata: Mapping[bytes, bytes] | None) -> dict[str, dict[str, Any]
 
 
 def class_names(metadata: Mapping[bytes, bytes] | None) -> dict[str, tuple[str, ...]]:
-    """The names behind whole numbers, by column."""
+    """The names behind whole numbers, by column as the schema spells it."""
     return {
-        one_line(column): tuple(map(str, said["names"]))
+        column: tuple(map(str, said["names"]))
         for column, said in features(metadata).items()
-        if said.get("_type") == "ClassLabel" and said.get("names")
-        and isinstance(said["names"], list)
-    }  # fmt: skip
+        if said.get("_type") == "ClassLabel" and isinstance(said.get("names"), list)
+    }

@@ -30,7 +30,10 @@ class Imported(Dataset):
         return Stored(upgraded(home.dataset(self.id)), self.version)
 
     def open(self, home: Home) -> Data:
-        stored = self.stored(home)
+        return self.data(self.stored(home))
+
+    def data(self, stored: Stored) -> Data:
+        """What was opened, as a run takes it."""
         return Data(
             items=self.items(stored), labels=stored.labels, classes=stored.classes,
             splits={split: stored.rows(split) for split in SPLITS},

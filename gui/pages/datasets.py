@@ -96,8 +96,10 @@ class Datasets:
             imported(row) | {"origin": row.source if row.source in offered else None}
             for row in self.anneal.history.datasets()
         ]
+        taken = {item for model in self.anneal.catalog.of("model") for item in model.fits}
+        offers = [{**offer, "trainable": offer["item"] in taken} for offer in self.anneal.offers]
         return reply(plain({
-            "datasets": [*built_in, *own], "offers": [dict(o) for o in self.anneal.offers],
+            "datasets": [*built_in, *own], "offers": offers,
             "upload_limit": self.anneal.upload_limit,
             "readonly": text("readonly") if self.anneal.readonly else None,
         }))  # fmt: skip

@@ -5,8 +5,6 @@ import { ask, bytes, el, text } from "./shell.js";
 
 /** From how many offers on they are told apart by kind. */
 const MANY = 7;
-/** Kinds that no model takes yet. */
-const LATER = ["text", "pairs", "sound"];
 
 /**
  * The gallery. `offers()` and `listed()` say what there is, `begun(id)` is called when an import
@@ -67,9 +65,7 @@ export function gallery({ offers, listed, readonly, begun, look }) {
         { class: "an-small an-muted" },
         [text(`datasets.kind.${offer.kind}`), size, offer.licence].filter(Boolean).join(" · "),
       ),
-      LATER.includes(offer.kind)
-        ? el("p", { class: "an-small" }, text("offers.later"))
-        : null,
+      offer.trainable ? null : el("p", { class: "an-small" }, text("offers.later")),
       el(
         "div",
         { class: "an-offer-foot" },

@@ -14,6 +14,7 @@ from engine.events import Event
 from engine.home import Home
 from engine.loop import Wish
 from engine.recipe import Recipe, compose
+from storage.history import History
 
 
 @pytest.fixture(scope="session")
@@ -33,6 +34,12 @@ def home(tmp_path: Path, kept_cache: Path) -> Home:
     root.mkdir()
     (root / "cache").symlink_to(kept_cache)
     return Home.find(root)
+
+
+@pytest.fixture
+def history(home: Home) -> Iterator[History]:
+    with History(home.database) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import until
 
 from engine.catalog import BadInput
 from engine.data.options import ImportOptions
@@ -24,19 +24,6 @@ from storage.values import DatasetRow, NoSuchDataset
 APP = Path(__file__).parents[2] / "app.py"
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
-
-
-def until(true: Callable[[], object], *, within: float = 120) -> None:
-    deadline = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < deadline, "it didn't happen in time"
-        time.sleep(0.05)
-
-
-@pytest.fixture
-def history(home: Home) -> Iterator[History]:
-    with History(home.database) as opened:
-        yield opened
 
 
 @pytest.fixture
@@ -169,6 +156,17 @@ def under_way(history: History, number: int) -> bool:
     return row.pid is not None and row.done > 0
 
 
+def kill(history: History, home: Home, number: int) -> None:
+    """Kill the process of an import, and wait until that is noticed."""
+    os.kill(history.dataset(number).pid, signal.SIGKILL)
+
+    def buried() -> bool:
+        bury(history, home)
+        return history.dataset(number).state == "failed"
+
+    until(buried, within=20)
+
+
 def left(home: Home) -> list[str]:
     return sorted(folder.name for folder in home.datasets.iterdir())
 
@@ -188,13 +186,7 @@ def test_an_import_that_is_killed_is_told_and_leaves_nothing(intake, history, ho
     number = intake.start([slow_zip], name="noise")
     until(lambda: under_way(history, number))
     assert left(home) == [f"{number}.partial"]
-    os.kill(history.dataset(number).pid, signal.SIGKILL)
-
-    def buried() -> bool:
-        bury(history, home)
-        return history.dataset(number).state == "failed"
-
-    until(buried, within=20)
+    kill(history, home, number)
     assert "ended from outside" in history.dataset(number).reason
     assert left(home) == []
 
@@ -246,13 +238,7 @@ def test_a_killed_import_can_be_tried_again_and_dismissed_without_a_trace(
     path = uploaded(slow_zip.read_bytes(), "noise.zip")
     number = intake.start([path], name="noise")
     until(lambda: under_way(history, number))
-    os.kill(history.dataset(number).pid, signal.SIGKILL)
-
-    def buried() -> bool:
-        bury(history, home)
-        return history.dataset(number).state == "failed"
-
-    until(buried, within=20)
+    kill(history, home, number)
     assert "try it again" in history.dataset(number).reason
     assert path.exists()
     again = intake.retry(number, {})

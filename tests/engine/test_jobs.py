@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
 
 import psutil
 import pytest
+from waiting import until
 
 from engine import checkpoint
 from engine.catalog import Device
@@ -26,20 +26,6 @@ APP = Path(__file__).parents[2] / "app.py"
 CPU = Device(id="cpu", name="a processor", memory=0, free=0)
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals are POSIX")
-
-
-def until(true: Callable[[], object], *, within: float = 200) -> None:
-    """Wait for what a process does; a slow machine gets its time."""
-    deadline = time.monotonic() + within
-    while not true():
-        assert time.monotonic() < deadline, "it didn't happen in time"
-        time.sleep(0.05)
-
-
-@pytest.fixture
-def history(home: Home) -> Iterator[History]:
-    with History(home.database) as opened:
-        yield opened
 
 
 @pytest.fixture

@@ -359,10 +359,11 @@ class FakeImporter:
 
 OFFERS = (
     {"origin": "sample:tiny", "label": "Tiny Shakespeare", "help": "Plays <i>as</i> one text.",
-     "kind": "text", "licence": "public domain", "homepage": "https://example.org/tiny",
+     "kind": "text", "item": "text", "licence": "public domain", "homepage": "https://example.org/tiny",
      "bytes": 1_115_394},
     {"origin": "torchvision:CIFAR10", "label": "CIFAR-10", "help": "Small photographs.",
-     "kind": "images", "licence": "unknown", "homepage": "javascript:alert(1)", "bytes": None},
+     "kind": "images", "item": "image", "licence": "unknown",
+     "homepage": "javascript:alert(1)", "bytes": None},
 )  # fmt: skip
 
 

@@ -20,30 +20,6 @@ from tests.gui import fakes
 BYTES = {"Content-Type": "application/octet-stream"}
 
 
-@pytest.fixture(scope="module")
-def anneal(tmp_path_factory: pytest.TempPathFactory) -> Anneal:
-    return fakes.make(tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="module")
-def site(anneal: Anneal) -> Iterator[Served]:
-    with fakes.served(anneal) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def ask(site: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=site.url, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture
-def answers(anneal: Anneal) -> Iterator[fakes.FakeAnswers]:
-    assert isinstance(anneal.answers, fakes.FakeAnswers)
-    yield anneal.answers
-    anneal.answers.__init__()  # type: ignore[misc]
-
-
 @pytest.fixture
 def importer(anneal: Anneal) -> Iterator[fakes.FakeImporter]:
     assert isinstance(anneal.importer, fakes.FakeImporter)

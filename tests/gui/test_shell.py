@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -22,30 +21,6 @@ from tests.gui import fakes
 
 HERE = {"Content-Type": "application/json"}
 BYTES = {"Content-Type": "application/octet-stream"}
-
-
-@pytest.fixture(scope="module")
-def anneal(tmp_path_factory: pytest.TempPathFactory) -> Anneal:
-    return fakes.make(tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="module")
-def site(anneal: Anneal) -> Iterator[Served]:
-    with fakes.served(anneal) as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def ask(site: Served) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=site.url, trust_env=False) as client:
-        yield client
-
-
-@pytest.fixture
-def answers(anneal: Anneal) -> Iterator[fakes.FakeAnswers]:
-    assert isinstance(anneal.answers, fakes.FakeAnswers)
-    yield anneal.answers
-    anneal.answers.__init__()  # type: ignore[misc]
 
 
 # --- who may ask ----------------------------------------------------------------------------

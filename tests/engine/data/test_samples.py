@@ -60,7 +60,16 @@ def test_the_offers_are_what_a_page_lists() -> None:
     assert [o["origin"] for o in offers][: len(KEYS)] == [f"sample:{key}" for key in KEYS]
     assert "torchvision:CIFAR10" in {o["origin"] for o in offers}
     for offer in offers:
-        assert set(offer) == {"origin", "label", "help", "kind", "licence", "homepage", "bytes"}
+        assert set(offer) == {
+            "origin",
+            "label",
+            "help",
+            "kind",
+            "item",
+            "licence",
+            "homepage",
+            "bytes",
+        }
         assert all(offer.values())
 
 
