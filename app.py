@@ -26,6 +26,7 @@ from storage.values import BadState, NoSuchDataset, NoSuchRun, Run, UnusableData
 
 if TYPE_CHECKING:
     from engine.events import Event
+    from engine.predict import Predictor
 
 HERE = Path(__file__).resolve()
 
@@ -270,6 +271,9 @@ def train(
         int | None, typer.Option(help="Of weights, order, dropout and augmentation.")
     ] = None,
     name: Annotated[str, typer.Option(help="The run's name in the history.")] = "",
+    thorough: Annotated[
+        bool, typer.Option("--thorough", help="Defaults that aim at the best result: takes a GPU.")
+    ] = False,
     home: HomeOption = None,
     database_url: DatabaseOption = None,
 ) -> None:
@@ -304,7 +308,7 @@ def train(
             device = device or given.device
         chosen = compose(
             known, names=names, settings=settings, start=start, device=device or "auto",
-            seed=seed or 0,
+            seed=seed or 0, thorough=thorough,
         )  # fmt: skip
         if chosen.start is not None:
             history.run(chosen.start)
@@ -312,11 +316,11 @@ def train(
         foreground(place, history, run)
 
 
-def part(text: str) -> tuple[str, str]:
+def part(text: str, example: str = "model.dropout=0.2") -> tuple[str, str]:
     """``model.dropout=0.2`` as a name and a value."""
     name, equals, value = text.partition("=")
     if not equals:
-        raise BadInput(f"--set {text}: say it as model.dropout=0.2")
+        raise BadInput(f"--set {text}: say it as {example}")
     return name.strip(), value.strip()
 
 
@@ -535,10 +539,24 @@ def runs_delete(run: int, home: HomeOption = None, database_url: DatabaseOption 
 # --- predict --------------------------------------------------------------------------------
 
 
+PICTURED = ("input", "spectrogram")
+"""What an answer holds for pages: pictures of what was given."""
+
+
 @cli.command()
 def predict(
     run: int,
-    inputs: Annotated[list[Path], typer.Argument(help="Pictures, or CSV files of sequences.")],
+    inputs: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Pictures, recordings, texts, or CSV files of sequences."),
+    ] = None,
+    text: Annotated[list[str] | None, typer.Option(help="A text; can be repeated.")] = None,
+    lines: Annotated[
+        Path | None, typer.Option("--lines", help="A file with a text on each line.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the trial: beam=4")
+    ] = None,
     home: HomeOption = None,
     database_url: DatabaseOption = None,
 ) -> None:
@@ -552,19 +570,57 @@ def predict(
         history.run(run)
         discover()
         predictor = Predictor(place, run)
-        for path in inputs:
+        options = dict(part(one, "beam=4") for one in setting or [])
+        predictor.setup.task.card.try_with(options)
+        for name, given in asked(inputs or [], text or [], lines):
             try:
-                if not path.is_file():
-                    raise BadInput(f"There is no file {path}")
-                (result,) = predictor.answer([{"path": str(path)}])["results"]
-                result.pop("input", None)
-                say({"input": str(path), **result})
+                if "path" in given and not Path(given["path"]).is_file():
+                    raise BadInput(f"There is no file {name}")
+                result = answered(predictor, given, options)
+                say({"input": name} | {k: v for k, v in result.items() if k not in PICTURED})
             except BadInput as problem:
                 failed = True
-                tell(f"{path}: {problem}")
-                say({"input": str(path), "error": str(problem)})
+                tell(f"{name}: {problem}")
+                say({"input": name, "error": str(problem)})
     if failed:
         raise typer.Exit(1)
+
+
+def asked(
+    files: Sequence[Path], texts: Sequence[str], lines: Path | None
+) -> Iterator[tuple[str, dict[str, str]]]:
+    """Every input with what it is called. BadInput when there is none."""
+    if not files and not texts and lines is None:
+        raise BadInput("Say what to try: a file, --text or --lines")
+    for path in files:
+        yield str(path), {"path": str(path)}
+    for one in texts:
+        yield one, {"text": one}
+    if lines is not None:
+        if not lines.is_file():
+            raise BadInput(f"There is no file {lines}")
+        with lines.open(encoding="utf-8-sig") as written:
+            for line in written:
+                if one := line.strip():
+                    yield one, {"text": one}
+
+
+def answered(
+    predictor: Predictor, given: dict[str, str], options: dict[str, str]
+) -> dict[str, Any]:
+    """The answer to one input; what comes in pieces is shown to people as it comes."""
+    if not predictor.setup.task.card.streams:
+        (result,) = predictor.answer([given], options)["results"]
+        return dict(result)
+    pieces, written = predictor.stream(given, options), ""
+    while True:
+        try:
+            piece = next(pieces)
+        except StopIteration as end:
+            print(file=sys.stderr, flush=True)  # noqa: T201
+            return {"written": written} | {k: v for k, v in end.value.items() if k != "checkpoint"}
+        written += piece
+        print(piece, end="", file=sys.stderr, flush=True)  # noqa: T201
 
 
 # --- data -----------------------------------------------------------------------------------

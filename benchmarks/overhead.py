@@ -16,7 +16,8 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 from benchmarks import Options, Result
 from engine import device
 from engine.checkpoint import Checkpoints
-from engine.data.batches import Data, Images
+from engine.data.batches import Data
+from engine.data.items import Images
 from engine.methods import Bench
 from engine.methods.training import Training
 from engine.models import Model

@@ -7,7 +7,7 @@ import json
 import subprocess
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -16,13 +16,16 @@ from engine.catalog import BadInput
 from engine.processes import end, start
 
 Reply = Future[dict[str, Any]]
+Heard = Callable[[str], None]
+"""Takes a piece of an answer, in the listening thread: it must not wait."""
 
 
 class Answers:
     """One process that answers predictions, estimates and what datasets look like, one at a time.
 
     `command` starts it: a JSON line ``{"question", …}`` on its standard input is answered by a
-    line ``{"answer"}`` or ``{"problem", "field", "defect"}``. A question is sent when the one
+    line ``{"answer"}`` or ``{"problem", "field", "defect"}``, before which there may be lines
+    ``{"part"}`` with pieces of the answer. A question is sent when the one
     before it is answered, so one that was cancelled meanwhile costs nothing. If the process dies
     it is started again; only the question in hand fails, with its reason.
     """
@@ -30,16 +33,17 @@ class Answers:
     def __init__(self, command: Sequence[str], *, log: Path) -> None:
         self.command, self.log = command, log
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[Reply, bytes]] = deque()
+        self._waiting: deque[tuple[Reply, bytes, Heard | None]] = deque()
         self._talk: Talk | None = None
 
-    def ask(self, question: str, **payload: Any) -> Reply:
+    def ask(self, question: str, *, heard: Heard | None = None, **payload: Any) -> Reply:
         """The answer, some time later. The future raises BadInput for what a person can mend,
-        RuntimeError with a sentence for everything else."""
+        RuntimeError with a sentence for everything else. `heard` takes the pieces of an answer
+        that comes in pieces."""
         future: Reply = Future()
         line = json.dumps({"question": question, **payload}).encode() + b"\n"
         with self._lock:
-            self._waiting.append((future, line))
+            self._waiting.append((future, line, heard))
             self._advance()
         return future
 
@@ -53,7 +57,7 @@ class Answers:
         with self._lock:
             talk, self._talk = self._talk, None
             waiting, self._waiting = self._waiting, deque()
-        for future, _ in waiting:
+        for future, *_ in waiting:
             future.cancel()
         if talk is not None:
             talk.process.terminate()
@@ -75,11 +79,11 @@ class Answers:
     def _advance(self) -> None:
         """Send the next question if the process has none in hand. The lock is held."""
         while self._waiting and (self._talk is None or self._talk.in_hand is None):
-            future, line = self._waiting.popleft()
+            future, line, heard = self._waiting.popleft()
             if not future.set_running_or_notify_cancel():
                 continue
             talk = self._begin()
-            talk.in_hand = future
+            talk.in_hand, talk.heard = future, heard
             with contextlib.suppress(OSError):  # it has just died: its listener says so
                 talk.stdin.write(line)
                 talk.stdin.flush()
@@ -87,6 +91,10 @@ class Answers:
     def _listen(self, talk: Talk) -> None:
         for line in talk.stdout:
             reply = json.loads(line)
+            if "part" in reply:
+                if talk.heard is not None:
+                    talk.heard(reply["part"])
+                continue
             with self._lock:
                 future, talk.in_hand = talk.in_hand, None
                 self._advance()
@@ -124,3 +132,4 @@ class Talk:
         assert process.stdout is not None
         self.process, self.stdin, self.stdout = process, process.stdin, process.stdout
         self.in_hand: Reply | None = None
+        self.heard: Heard | None = None

@@ -25,6 +25,8 @@ Value = bool | int | float | str | list[int] | list[float] | list[str] | None
 FieldType = Literal["bool", "int", "float", "str", "choice", "ints"]
 
 KINDS: tuple[Kind, ...] = ("task", "data", "model", "method")
+NAMED = 20
+"""Choices that a sentence lists."""
 
 
 class BadInput(ValueError):
@@ -141,7 +143,8 @@ class Field(Frozen):
 
     def _expects(self) -> str:
         if self.choices:
-            return ": choose one of " + ", ".join(self.choices)
+            more = f" … ({len(self.choices)} in all)" if len(self.choices) > NAMED else ""
+            return f": choose one of {', '.join(self.choices[:NAMED])}{more}"
         what = {"int": "a whole number", "ints": "whole numbers separated by commas",
                 "float": "a number", "bool": "yes or no"}.get(self.type, "a text")  # fmt: skip
         return f": it must be {what}" + (f" in {self.range}" if self.range else "")
@@ -162,11 +165,17 @@ class Card(Frozen):
     provides: frozenset[str] = frozenset()
     suggests: dict[str, Value] = {}
     """Better defaults for other cards when this one is chosen: ``{"method.epochs": 30}``."""
+    thorough: dict[str, Value] = {}
+    """What to change of the defaults for the best result, where there is a GPU and time."""
     hidden: bool = False
     """Offered only through the things people bring in (an imported dataset)."""
     rank: int = 50
     """Where it stands among its kind: the lowest is the default."""
     fields: tuple[Field, ...] = ()
+    tries: tuple[Field, ...] = ()
+    """What can be set when a trained model is tried: beam width, temperature (tasks only)."""
+    streams: bool = False
+    """Its answers come piece by piece (tasks only)."""
 
     def field(self, name: str) -> Field:
         """The field of that name; BadInput lists the names that exist."""
@@ -175,6 +184,14 @@ class Card(Frozen):
                 return field
         known = ", ".join(f.name for f in self.fields if not f.hidden) or "none"
         raise BadInput(f"{self.label} has no setting {name!r} (it has: {known})")
+
+    def try_with(self, settings: Mapping[str, Any]) -> dict[str, Value]:
+        """Every setting of a trial, given or default, checked. BadInput says what is wrong."""
+        known = {field.name for field in self.tries}
+        if unknown := settings.keys() - known:
+            raise BadInput(f"{self.label} has nothing called {min(unknown)!r} to try with "
+                           f"(it has: {', '.join(sorted(known)) or 'none'})")  # fmt: skip
+        return {f.name: f.check(settings.get(f.name, f.default)) for f in self.tries}
 
     def check(self, settings: Mapping[str, Any]) -> dict[str, Value]:
         """Every setting of the card, given or default, checked. BadInput names the field."""
@@ -261,15 +278,19 @@ class Catalog(Frozen):
             if not self.obstacle(chosen):
                 yield chosen
 
-    def defaults(self, chosen: Chosen) -> dict[str, Value]:
+    def defaults(self, chosen: Chosen, *, thorough: bool = False) -> dict[str, Value]:
         """``{"model.width": 32, …}``: each card's defaults, bettered by what the others suggest.
 
-        The more particular card wins: method < task < data < model.
+        The more particular card wins: method < task < data < model. `thorough` asks for the
+        recipe that aims at the best result; without it, one that shows something in minutes.
         """
         order: tuple[Kind, ...] = ("method", "task", "data", "model")
         values = {f"{k}.{f.name}": f.default for k in order for f in chosen[k].fields}
         for kind in order:
             suggested = chosen[kind].suggests
+            values |= {name: value for name, value in suggested.items() if name in values}
+        for kind in order if thorough else ():
+            suggested = chosen[kind].thorough
             values |= {name: value for name, value in suggested.items() if name in values}
         return values
 
@@ -297,6 +318,8 @@ class Choosable:
         needs: set[str] | None = None,
         provides: set[str] | None = None,
         suggests: Mapping[str, Value] | None = None,
+        thorough: Mapping[str, Value] | None = None,
+        streams: bool = False,
         hidden: bool = False,
         rank: int = 50,
         **kwargs: Any,
@@ -310,8 +333,10 @@ class Choosable:
         cls.card = Card(
             kind=cls.kind, name=cls.__name__, label=label, help=doc.split("\n")[0],
             fits=frozenset(fits or ()), needs=frozenset(needs or ()),
-            provides=frozenset(provides or ()), suggests=dict(suggests or {}), hidden=hidden,
-            rank=rank, fields=tuple(fields_of(cls)),
+            provides=frozenset(provides or ()), suggests=dict(suggests or {}),
+            thorough=dict(thorough or {}), hidden=hidden, rank=rank, fields=tuple(fields_of(cls)),
+            tries=tuple(_keywords(cls.show).values()) if hasattr(cls, "show") else (),
+            streams=streams,
         )  # fmt: skip
         key = (cls.kind, cls.__name__)
         other = cls.registry.get(key)
@@ -326,13 +351,18 @@ def fields_of(cls: type) -> list[Field]:
         if "__init__" not in vars(base):
             continue
         init = vars(base)["__init__"]
-        hints = typing.get_type_hints(init, include_extras=True)
+        own = {**_keywords(init), **own}
         parameters = inspect.signature(init).parameters.values()
-        found = {p.name: _field(p, hints[p.name]) for p in parameters if p.kind is p.KEYWORD_ONLY}
-        own = {**found, **own}
         if not any(p.kind is p.VAR_KEYWORD for p in parameters):
             break
     return list(own.values())
+
+
+def _keywords(function: Any) -> dict[str, Field]:
+    """A function's keyword-only arguments as fields, by name."""
+    hints = typing.get_type_hints(function, include_extras=True)
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: _field(p, hints[p.name]) for p in parameters if p.kind is p.KEYWORD_ONLY}
 
 
 def _field(parameter: inspect.Parameter, hint: Any) -> Field:

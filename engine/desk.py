@@ -8,10 +8,10 @@ import signal
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from engine import look
 from engine.catalog import BadInput, Card, Catalog, chosen, discover
@@ -60,13 +60,25 @@ class Desk:
         self.home, self.catalog = home, catalog
         self.predictors: dict[int, Predictor] = {}
 
-    def predict(self, *, run: int, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+    def predict(
+        self, *, run: int, inputs: list[dict[str, Any]], options: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
         """Answers of the run's best checkpoint so far."""
+        return self.predictor(run).answer(inputs, options)
+
+    def stream(
+        self, *, run: int, given: dict[str, Any], options: dict[str, Any] | None = None
+    ) -> Generator[str, None, dict[str, Any]]:
+        """One answer, piece by piece."""
+        return self.predictor(run).stream(given, options)
+
+    def predictor(self, run: int) -> Predictor:
+        """The run's model, kept for the next question."""
         if run not in self.predictors:
             while len(self.predictors) >= KEPT:
                 self.predictors.pop(next(iter(self.predictors)))
             self.predictors[run] = Predictor(self.home, run)
-        return self.predictors[run].answer(inputs)
+        return self.predictors[run]
 
     def estimate(self, *, recipe: str) -> dict[str, Any]:
         """Size and time of a recipe."""
@@ -103,6 +115,10 @@ class Desk:
         """A recording to listen to."""
         return look.sound(self.opened(data)[1].items, row)
 
+    def given(self, *, data: dict[str, Any], row: int) -> dict[str, Any]:
+        """An item whole, to try a model on."""
+        return dict(look.given(self.opened(data)[1].items, row))
+
     def change(
         self, *, dataset: int, version: int, change: Any = None, finding: str | None = None
     ) -> dict[str, Any]:
@@ -120,22 +136,35 @@ class Desk:
         return card, dataset.data(stored), stored
 
 
+def yield_parts(pieces: Generator[str, None, dict[str, Any]], out: TextIO) -> dict[str, Any]:
+    """Write each piece as it comes; what is returned in the end."""
+    while True:
+        try:
+            out.write(json.dumps({"part": next(pieces)}) + "\n")
+        except StopIteration as end:
+            return dict(end.value)
+
+
 def serve(home: Home) -> None:
     """Read questions from standard input until it ends; write answers to standard output."""
     # Whatever a library prints must not mix with the answers.
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)
     desk = Desk(home, discover())
-    known: dict[str, Callable[..., dict[str, Any]]] = {
-        "predict": desk.predict, "estimate": desk.estimate, "inspect": desk.inspect,
-        "details": desk.details, "items": desk.items, "sound": desk.sound, "change": desk.change,
+    known: dict[str, Callable[..., Any]] = {
+        "predict": desk.predict, "stream": desk.stream, "estimate": desk.estimate,
+        "inspect": desk.inspect, "details": desk.details, "items": desk.items,
+        "sound": desk.sound, "given": desk.given, "change": desk.change,
     }  # fmt: skip
     for line in sys.stdin:
         asked = json.loads(line)
         question = asked.pop("question")
         reply: dict[str, Any]
         try:
-            reply = {"answer": known[question](**asked)}
+            answer = known[question](**asked)
+            if isinstance(answer, Generator):
+                answer = yield_parts(answer, answers)
+            reply = {"answer": answer}
         except BadInput as problem:
             reply = {"problem": str(problem), "field": problem.field, "defect": False}
         except Exception as problem:

@@ -53,11 +53,14 @@ class Sample:
     images       {"rows": [{"label": "original", "images": [PNG as base64, …]}, …], "shape": […]}
     scatter      {"x": […], "y": […], "label": [class index or None, …], "classes": [name, …]}
     confusion    {"classes": [name, …], "counts": [[true → predicted, …], …]}
+    table        {"columns": [name, …], "rows": [[text, …], …], "wrong": [bool a row, …] or None}
+    text         {"prompt": text, "text": what was written after it}
+    lines        {"plots": [{"title": text, "lines": [{"label": name, "x": […], "y": […]}, …]}, …]}
     ============ ===============================================================================
     """
 
     name: str
-    kind: Literal["images", "scatter", "confusion"]
+    kind: Literal["images", "scatter", "confusion", "table", "text", "lines"]
     step: int
     epoch: float
     data: dict[str, Any]

@@ -16,8 +16,9 @@ import torch
 from engine.catalog import BadInput, Card, Catalog
 from engine.data import letters
 from engine.data.arrays import Stored
-from engine.data.batches import Data, Images, ItemsOnHost, Pairs, Sequences, Texts, Waves
+from engine.data.batches import Data
 from engine.data.doctor import Finding, Setting, kept
+from engine.data.items import Images, Items, Pairs, Sequences, Texts, Waves
 from engine.data.splits import SPLITS, Rows
 from engine.pictures import png
 
@@ -26,6 +27,8 @@ NAMED = 24
 BARS = 30
 MOST_TEXT = 2_000
 """Characters of a text that a page shows."""
+MOST_GIVEN = 20_000
+"""Characters of a text that a model is tried on."""
 READ = 2 * 2**20
 """Bytes of text that characters are counted in."""
 COMMON = 60
@@ -148,7 +151,7 @@ def _holds(rows: Rows, row: int) -> bool:
     return at < len(rows) and int(rows[at]) == row
 
 
-def shown(items: ItemsOnHost, row: int) -> dict[str, Any]:
+def shown(items: Items, row: int) -> dict[str, Any]:
     """What an item looks like."""
     match items:
         case Images():
@@ -172,6 +175,7 @@ def shown(items: ItemsOnHost, row: int) -> dict[str, Any]:
                 "seconds": len(samples) / items.rate, "rate": items.rate,
                 "wave": envelope(samples), "spectrogram": spectrogram(samples, items.rate), **said,
             }  # fmt: skip
+    raise AssertionError(f"{type(items).__name__} is nothing to look at")
 
 
 def _cut(text: str) -> str:
@@ -205,7 +209,7 @@ def spectrogram(samples: npt.NDArray[np.int16], rate: int, columns: int = 200) -
     return png(torch.from_numpy(np.ascontiguousarray(grey, np.float32))[None])
 
 
-def sound(items: ItemsOnHost, row: int) -> dict[str, Any]:
+def sound(items: Items, row: int) -> dict[str, Any]:
     """A recording as a WAV file, in base64. BadInput when there is none of that number."""
     if not isinstance(items, Waves) or not 0 <= row < len(items):
         raise BadInput("There is no such recording in this dataset")
@@ -216,10 +220,29 @@ def sound(items: ItemsOnHost, row: int) -> dict[str, Any]:
     return {"wav": b64encode(out.getvalue()).decode()}
 
 
+def given(items: Items, row: int) -> dict[str, str]:
+    """An item whole, as `engine.predict` takes it. BadInput when there is none of that number."""
+    if not 0 <= row < len(items):
+        raise BadInput("There is no such item in this dataset")
+    match items:
+        case Images():
+            return {"png": str(shown(items, row)["png"])}
+        case Sequences():
+            rows = items[row].astype(float).tolist()
+            return {"text": "\n".join(",".join(map(repr, step)) for step in rows)}
+        case Texts():
+            return {"text": items.text.text(row)[:MOST_GIVEN]}
+        case Pairs():
+            return {"text": items.source.text(row)[:MOST_GIVEN]}
+        case Waves():
+            return {"sound": sound(items, row)["wav"]}
+    raise AssertionError(f"{type(items).__name__} is nothing to try a model on")
+
+
 # --- how they are spread --------------------------------------------------------------------
 
 
-def histograms(items: ItemsOnHost, stored: Stored | None) -> list[Histogram]:
+def histograms(items: Items, stored: Stored | None) -> list[Histogram]:
     """Lengths and sizes."""
     match items:
         case Images():
@@ -242,6 +265,7 @@ def histograms(items: ItemsOnHost, stored: Stored | None) -> list[Histogram]:
                     _histogram("transcript", "characters", letters.lengths(items.transcripts))
                 )
             return found
+    raise AssertionError(f"{type(items).__name__} has no lengths to show")
 
 
 def _histogram(title: str, unit: str, values: npt.NDArray[Any]) -> Histogram:
@@ -254,7 +278,7 @@ def _histogram(title: str, unit: str, values: npt.NDArray[Any]) -> Histogram:
             "counts": counts.tolist(), "low": low, "high": high, "median": middle}  # fmt: skip
 
 
-def characters(items: ItemsOnHost) -> dict[str, Any] | None:
+def characters(items: Items) -> dict[str, Any] | None:
     """The most frequent characters, and the share of each script among the letters."""
     match items:
         case Texts():

@@ -49,6 +49,8 @@ class Plan:
     clip: float | None = None
     patience: int | None = None
     max_steps: int | None = None
+    check_every: int | None = None
+    """Steps between two looks at the validation split; None looks after each epoch."""
 
     def steps(self, batches: int) -> int:
         """Optimizer steps of the whole run, for so many batches an epoch."""
@@ -67,6 +69,8 @@ class Position:
     seconds: float = 0.0
     top: float | None = None
     """The best headline of validation so far, its sign such that larger is better."""
+    checked: int = 0
+    """The step after which validation was last measured."""
     best_epoch: int = 0
     best_scores: dict[str, float] = field(default_factory=dict)
     """What validation measured in that epoch."""
@@ -154,13 +158,13 @@ def train(
     at, per_epoch = trainee.position, math.ceil(len(feed) / plan.accumulate)
     total = plan.steps(len(feed))
     watch = Watch(trainee, kept, total, per_epoch, plan)
-    shown = next(Feed(data, "validation", batch_size=500, device=trainee.device).batches())
+    shown = validation.some(task.watches)
     saved_at = time.perf_counter()
 
     while at.epoch < plan.epochs and at.step < total and not at.done:
         watch.next_epoch()
         batches = feed.batches(at.epoch, skip=at.taken)
-        while group := list(islice(batches, plan.accumulate)):
+        while not due(at, plan) and (group := list(islice(batches, plan.accumulate))):
             loss = step(trainee, task, group, plan)
             at.step += 1
             at.taken += len(group)
@@ -184,6 +188,7 @@ def train(
         yield from watch.read()
         at.epoch, at.taken = at.epoch + (at.taken >= len(feed)), at.taken % len(feed)
 
+        at.checked = at.step
         scores = evaluate(trainee, task, data, validation)
         yield from watch.scores("validation", scores)
         if not math.isfinite(scores["loss"]):
@@ -202,6 +207,13 @@ def train(
     return None
 
 
+def due(at: Position, plan: Plan) -> bool:
+    """Whether validation comes before the next step, in mid-epoch."""
+    if plan.check_every is None or at.checked == at.step:
+        return False
+    return at.step > 0 and at.step % plan.check_every == 0
+
+
 def step(trainee: Trainee, task: Task, group: Sequence[Batch], plan: Plan) -> Tensor:
     """One step of the optimizer over a group of batches; their mean loss, still on the device."""
     model, optimizer, scaler = trainee.model, trainee.optimizer, trainee.scaler
@@ -209,9 +221,13 @@ def step(trainee: Trainee, task: Task, group: Sequence[Batch], plan: Plan) -> Te
     for settings in optimizer.param_groups:
         settings["lr"] = settings["initial_lr"] * rate
     losses = []
-    for batch in group:
+    # Batches of unequal weight count by it: the same step as one batch of them all.
+    weights = [task.weight(batch) for batch in group] if len(group) > 1 else [1]
+    whole = sum(weights)
+    for batch, weight in zip(group, weights, strict=True):
         with trainee.numerics.autocast(trainee.device):
-            loss = task.step(model, batch)["loss"] / len(group)
+            loss = task.step(model, batch)["loss"]
+        loss = loss if len(group) == 1 else loss * (weight / whole)
         (loss if scaler is None else scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach())
     if plan.clip:
@@ -230,15 +246,18 @@ def step(trainee: Trainee, task: Task, group: Sequence[Batch], plan: Plan) -> Te
 
 
 @torch.inference_mode()
-def evaluate(trainee: Trainee, task: Task, data: Data, feed: Feed) -> dict[str, Any]:
+def evaluate(
+    trainee: Trainee, task: Task, data: Data, feed: Feed, *, final: bool = False
+) -> dict[str, Any]:
     """The task's measures over a whole split, in the precision of training."""
     model = trainee.judged.eval()
-    meter = task.meter(data)
+    meter = task.meter(model, data, final=final)
     with trainee.numerics.autocast(trainee.device):
         for batch in feed.batches():
             meter.update(task.step(model, batch), batch)
+    scores = meter.compute()  # may ask the model for whole answers
     trainee.model.train()
-    return meter.compute()
+    return scores
 
 
 def is_better(at: Position, task: Task, scores: dict[str, Any], items: int) -> bool:

@@ -7,7 +7,8 @@ import csv
 import io
 import json
 from base64 import b64decode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +18,26 @@ import torch
 
 from engine import checkpoint, session
 from engine.catalog import BadInput
-from engine.data.batches import Batch, Data, Images, Sequences
+from engine.data import sound
+from engine.data.arrays import Ragged
+from engine.data.batches import Batch, Data
+from engine.data.items import Images, Sequences
+from engine.data.limits import LIMITS
+from engine.data.options import Kind
+from engine.data.outlines import without_items
 from engine.data.pixels import NotAnImage, decode
 from engine.data.series import is_number
+from engine.data.spectra import Spectrograms
+from engine.data.stamps import stamps_in
+from engine.data.tokens import EOS, UNK, TokenPairs, Tokens
 from engine.home import Home
+from engine.look import spectrogram
 from engine.pictures import png
 from engine.recipe import Recipe
+
+Read = tuple[dict[str, torch.Tensor], dict[str, Any]]
+CPU = torch.device("cpu")
+ONE = np.zeros(1, np.int64)
 
 
 class Predictor:
@@ -34,7 +49,7 @@ class Predictor:
         recipe = Recipe.from_json((home.run(run) / "recipe.json").read_text("utf-8"))
         # By its outline: the run can be asked even when its dataset has been removed.
         outline = json.loads((home.run(run) / "data.json").read_text("utf-8"))
-        self.setup = session.make(recipe, home, data=Data.from_outline(outline))
+        self.setup = session.make(recipe, home, data=without_items(outline))
         self.entry: checkpoint.Entry | None = None
 
     def refresh(self) -> None:
@@ -51,61 +66,149 @@ class Predictor:
             self.entry = entry
 
     @torch.inference_mode()
-    def answer(self, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-        """One result an input, as the task shows it. BadInput names the one that can't be read."""
+    def answer(
+        self, inputs: Sequence[Mapping[str, Any]], options: Mapping[str, Any] | None = None
+    ) -> dict[str, Any]:
+        """One result an input, as the task shows it. BadInput names the one that can't be read.
+
+        `options` are the task's own settings of a trial (`engine.catalog.Card.tries`).
+        """
         self.refresh()
-        assert self.entry is not None
-        data, results = self.setup.data, []
+        task, data, results = self.setup.task, self.setup.data, []
+        checked = task.card.try_with(options or {})
         for number, given in enumerate(inputs, 1):
             try:
                 batch, seen = read(given, data)
+                (shown,) = task.show(self.setup.model, batch, data, **checked)
             except BadInput as problem:
                 where = f"Input {number}: " if len(inputs) > 1 else ""
                 raise BadInput(f"{where}{problem}") from None
-            (shown,) = self.setup.task.show(self.setup.model, batch, data.classes)
             results.append(shown | seen)
-        at = {"step": self.entry.step, "epoch": self.entry.epoch}
-        return {"checkpoint": at, "results": results}
+        return {"checkpoint": self.checkpoint(), "results": results}
+
+    def stream(
+        self, given: Mapping[str, Any], options: Mapping[str, Any] | None = None
+    ) -> Generator[str, None, dict[str, Any]]:
+        """The answer to one input, piece by piece; returns what it was an answer to.
+
+        BadInput when the run's task gives its answers whole.
+        """
+        self.refresh()
+        task, data = self.setup.task, self.setup.data
+        if not task.card.streams:
+            raise BadInput(f"{task.card.label} gives its answer as a whole: ask for it so")
+        checked = task.card.try_with(options or {})
+        batch, seen = read(given, data)
+        with torch.inference_mode():
+            yield from task.tell(self.setup.model, batch, data, **checked)
+        return {"checkpoint": self.checkpoint(), **seen}
+
+    def checkpoint(self) -> dict[str, Any]:
+        """Which of the run's checkpoints answers."""
+        assert self.entry is not None
+        return {"step": self.entry.step, "epoch": self.entry.epoch}
 
 
 def read(given: Mapping[str, Any], data: Data) -> tuple[Batch, dict[str, Any]]:
     """A batch of one from what a person gave, and what the model sees of it.
 
-    `given` is {"png": base64}, {"path": file}, {"sequence": rows} or {"text": CSV}.
+    `given` is {"png": base64}, {"sequence": rows}, {"text": a text, or CSV for a sequence},
+    {"sound": base64 of an audio file} or {"path": a file of such content}. BadInput says what the
+    model takes instead.
     """
+    inputs, seen = READERS[data.items.kind](given, data)
+    return Batch(inputs), seen
+
+
+def read_picture(given: Mapping[str, Any], data: Data) -> Read:
     items = data.items
-    cpu = torch.device("cpu")
-    one = np.zeros(1, np.int64)
-    if isinstance(items, Images):
-        if "path" not in given and "png" not in given:
-            raise BadInput("This model takes a picture")
-        try:
-            raw = Path(given["path"]).read_bytes() if "path" in given else b64decode(given["png"])
-            pixels = decode(raw, *data.shape)
-        except binascii.Error:
-            raise BadInput("The picture didn't arrive whole: send it again") from None
-        except NotAnImage as problem:
-            raise BadInput(f"The picture {problem}") from None
-        pixels, note = like(pixels, data.border)
-        inputs = Images(pixels[None]).gather(one, cpu, None)
-        return Batch(inputs, None), {"input": png(inputs["images"][0]), "note": note}
-    if "path" in given:
-        try:
-            given = {"text": Path(given["path"]).read_text("utf-8-sig")}
-        except UnicodeDecodeError:
-            raise BadInput("This isn't a text file in UTF-8: export the CSV as UTF-8") from None
-    if "text" not in given and "sequence" not in given:
+    assert isinstance(items, Images)
+    if "path" not in given and "png" not in given:
+        raise BadInput("This model takes a picture")
+    try:
+        pixels = decode(content(given, "png"), *data.shape)
+    except NotAnImage as problem:
+        raise BadInput(f"The picture {problem}") from None
+    pixels, note = like(pixels, items.border)
+    inputs = Images(pixels[None]).gather(ONE, CPU, None)
+    return inputs, {"input": png(inputs["images"][0]), "note": note}
+
+
+def read_sequence(given: Mapping[str, Any], data: Data) -> Read:
+    if not given.keys() & {"path", "text", "sequence"}:
         raise BadInput("This model takes a sequence: rows of numbers, one row a step")
-    values = given["sequence"] if "sequence" in given else rows(given["text"])
+    values = given["sequence"] if "sequence" in given else rows(written(given))
     array = sequence(values, *data.shape)
-    gathered = Sequences.of(array, np.array([0, len(array)])).gather(one, cpu, None)
-    return Batch(gathered, None), {"values": array.round(4).tolist()}
+    inputs = Sequences.of(array, np.array([0, len(array)])).gather(ONE, CPU, None)
+    return inputs, {"values": array.round(4).tolist()}
+
+
+def read_text(given: Mapping[str, Any], data: Data) -> Read:
+    items = data.items
+    assert isinstance(items, (Tokens, TokenPairs))
+    if not given.keys() & {"path", "text"}:
+        raise BadInput("This model takes a text")
+    text = written(given)
+    # A source ends with EOS, and has no blanks.
+    end = [EOS] if isinstance(items, TokenPairs) else []
+    ids = items.tokenizer.encode([text])[0] if end else items.tokenizer.encode_blanks(text)
+    kept = ids if items.longest is None else ids[: items.longest - len(end)]
+    note = "" if kept == ids else f"Only the first {len(kept)} of its {len(ids)} tokens are read"
+    # An empty text has no token to show: its model reads one unknown one.
+    tokens = torch.tensor([[*kept, *end] or [UNK]])
+    return {"tokens": tokens, "lengths": torch.tensor([tokens.shape[1]])}, {
+        "text": text, "tokens": [items.tokenizer.spell(i) for i in kept], "note": note,
+    }  # fmt: skip
+
+
+def read_sound(given: Mapping[str, Any], data: Data) -> Read:
+    items = data.items
+    assert isinstance(items, Spectrograms)
+    if not given.keys() & {"path", "sound"}:
+        raise BadInput("This model takes a recording: a WAV, FLAC, OGG or MP3 file")
+    file = content(given, "sound")
+    if len(file) > LIMITS.file_bytes:
+        raise BadInput(f"The recording is larger than {LIMITS.file_bytes // 2**20} MB: "
+                       "cut it into shorter ones")  # fmt: skip
+    rate = items.mel.rate
+    try:
+        wave = sound.decode(file, rate)
+    except sound.NotSound as problem:
+        raise BadInput(f"The recording {problem}") from None
+    (frames,) = items.mel.spectra([wave])
+    alone = replace(items, spectra=Ragged(frames, np.array([0, len(frames)])))
+    return alone.gather(ONE, CPU, None), {
+        "spectrogram": spectrogram(wave, rate), "seconds": round(len(wave) / rate, 3),
+    }  # fmt: skip
+
+
+def content(given: Mapping[str, Any], name: str) -> bytes:
+    """The bytes of the file, or of what came in base64 under that name."""
+    try:
+        return Path(given["path"]).read_bytes() if "path" in given else b64decode(given[name])
+    except binascii.Error:
+        raise BadInput("The file didn't arrive whole: send it again") from None
+
+
+def written(given: Mapping[str, Any]) -> str:
+    """The text, or what the file says."""
+    try:
+        return Path(given["path"]).read_text("utf-8-sig") if "path" in given else given["text"]
+    except UnicodeDecodeError:
+        raise BadInput("This isn't a text file in UTF-8: save or export it as UTF-8") from None
+
+
+READERS: dict[Kind, Callable[[Mapping[str, Any], Data], Read]] = {
+    "images": read_picture, "sequences": read_sequence, "text": read_text, "pairs": read_text,
+    "sound": read_sound,
+}  # fmt: skip
 
 
 def rows(text: str) -> list[list[float]]:
     """Numbers from CSV text, one step a line, with or without a header. BadInput names the line.
 
-    Columns named sequence, step and label, as in a dataset's file, are left out.
+    Columns named sequence, step and label, as in a dataset's file, are left out, and those of time
+    stamps, by which the lines are put in order.
     """
     try:
         dialect: Any = csv.Sniffer().sniff(text[:4096], ",;\t ")
@@ -121,6 +224,13 @@ def rows(text: str) -> list[list[float]]:
         raise BadInput("There are several sequences in this text: give the rows of one")
     # What a dataset's file says besides the features.
     left_out = {i for i, name in enumerate(named) if name in ("sequence", "step", "label")}
+    for i in range(len(lines[0][1]) if lines else 0):
+        column = [cells[i] if i < len(cells) else "" for _, cells in lines]
+        if i not in left_out and (stamps := stamps_in(column, f"column {i + 1}")):
+            left_out.add(i)
+            when = [stamps.seconds(cell) for cell in column]
+            if None not in when:
+                lines = [lines[n] for n in np.argsort(np.array(when), kind="stable").tolist()]
     found: list[list[float]] = []
     for number, cells in lines:
         kept = [cell for i, cell in enumerate(cells) if i not in left_out and cell]

@@ -92,14 +92,16 @@ def compose(
     start: int | None = None,
     device: str = "auto",
     seed: int = 0,
+    thorough: bool = False,
 ) -> Recipe:
-    """A checked recipe from four names and ``{"model.dropout": 0.2, …}``, defaults filled in.
+    """A checked recipe from four names and ``{"model.dropout": 0.2, …}``, defaults filled in;
+    `thorough` takes those for the best result instead of those for a first look.
 
     A name that is left out is chosen: the first card that goes with the others.
     BadInput names the field at fault.
     """
     cards = fill(catalog, names)
-    values = catalog.defaults(cards)
+    values = catalog.defaults(cards, thorough=thorough)
     for name, value in settings.items():
         kind, _, field = name.partition(".")
         if kind not in cards or not field:

@@ -14,7 +14,7 @@ from engine import checkpoint
 from engine import device as devices
 from engine.catalog import BadInput, chosen, discover
 from engine.checkpoint import Checkpoints
-from engine.data.batches import Data, Feed
+from engine.data.batches import Data
 from engine.datasets import Dataset
 from engine.events import Event, Finished, Notice
 from engine.home import Home, replacing
@@ -37,21 +37,32 @@ class Setup:
 
 
 def open_choice(choice: Choice, home: Home) -> Data:
-    """The chosen dataset. BadInput when it can't be had."""
+    """The chosen dataset, ready to be fed. BadInput when it can't be had."""
     dataset: Dataset = chosen("data", choice.name)(**choice.settings)
-    return dataset.open(home)
+    data = dataset.open(home)
+    for split, rows in data.splits.items():
+        if not len(rows):
+            raise BadInput(f"The {split} split is empty: add items or change the shares",
+                           field="data")  # fmt: skip
+    return dataset.ready(data, home)
 
 
 def make(recipe: Recipe, home: Home, *, data: Data | None = None) -> Setup:
-    """The objects of a checked recipe, the model's weights decided by its seed alone."""
-    data = open_choice(recipe.data, home) if data is None else data
+    """The objects of a checked recipe, the model's weights decided by its seed alone.
+
+    `data` is the outline of what a run has learned from, when it is only to be asked.
+    """
     task: Task = chosen("task", recipe.task.name)(**recipe.task.settings)
-    if "label" in task.card.needs and not data.classes:
-        raise BadInput(f"{task.card.label} needs labels, and this dataset has none", field="data")
+    if data is None:
+        data = open_choice(recipe.data, home)
+        if "label" in task.card.needs and not data.classes:
+            raise BadInput(f"{task.card.label} needs labels, and this dataset has none",
+                           field="data")  # fmt: skip
+        data = task.view(data)
     method: Method = chosen("method", recipe.method.name)(**recipe.method.settings)
     torch.manual_seed(recipe.seed)
     model: Model = chosen("model", recipe.model.name)(
-        data.shape, len(data.classes), **recipe.model.settings
+        data.shape, task.outputs(data), **recipe.model.settings
     )
     return Setup(recipe, data, task, model, method)
 
@@ -110,11 +121,7 @@ def _run(
     with replacing(kept.folder.parent / "data.json") as beside:
         beside.write_text(json.dumps(setup.data.outline()), encoding="utf-8")
     data, task, model = setup.data, setup.task, setup.model
-    for split, rows in data.splits.items():
-        if not len(rows):
-            raise BadInput(f"The {split} split is empty: add items or change the shares",
-                           field="data")  # fmt: skip
-    model.fit_inputs(*data.items.statistics(data.splits["train"]))
+    model.fit_inputs(*data.fed.statistics(data.splits["train"]))
     task.prepare(data)
     state = None
     if resume and (found := checkpoint.entries(kept.folder).get("last")):
@@ -146,8 +153,8 @@ def _finish(
     task, data, at = setup.task, setup.data, trainee.position
     best, folder = checkpoint.find(kept.folder, "best")
     trainee.judged.load_state_dict(checkpoint.weights(folder))
-    scores = evaluate(trainee, task, data, Feed(data, "test", batch_size=256,
-                                                device=trainee.device))  # fmt: skip
+    feed = setup.method.judging(data, "test", trainee.device)
+    scores = evaluate(trainee, task, data, feed, final=True)
     tables = {name: value for name, value in scores.items() if not isinstance(value, float)}
     metrics: dict[str, Any] = {
         f"test/{name}": value for name, value in scores.items() if isinstance(value, float)

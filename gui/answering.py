@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
@@ -71,6 +73,35 @@ async def carried_out(anneal: Anneal, question: str, **payload: Any) -> dict[str
         return await asyncio.wrap_future(future)
     except RuntimeError as problem:
         raise Refusal(str(problem), 503) from None
+
+
+async def pieces(
+    anneal: Anneal, question: str, **payload: Any
+) -> AsyncGenerator[str | dict[str, Any]]:
+    """The pieces of an answer as they come, then what it ends with; fails as `answer` does.
+
+    Left early, it takes the question back if nobody works on it yet, and hears no more of it.
+    """
+    loop = asyncio.get_running_loop()
+    heard: asyncio.Queue[str | None] = asyncio.Queue()
+
+    def hear(piece: str | None) -> None:  # in another thread
+        with contextlib.suppress(RuntimeError):  # the server has closed meanwhile
+            loop.call_soon_threadsafe(heard.put_nowait, piece)
+
+    ask = functools.partial(anneal.answers.ask, question, heard=hear, **payload)
+    future = await run_in_threadpool(ask)
+    future.add_done_callback(lambda _: hear(None))
+    try:
+        while (piece := await asyncio.wait_for(heard.get(), LONGEST_WAIT)) is not None:
+            yield piece
+        yield future.result()
+    except (TimeoutError, CancelledError):  # the second when Anneal closes
+        raise Refusal(text("server.busy"), 504) from None
+    except RuntimeError as problem:
+        raise Refusal(str(problem), 503) from None
+    finally:
+        future.cancel()
 
 
 async def _gone(request: Request) -> None:

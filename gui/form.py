@@ -45,6 +45,8 @@ class Wanted(Frozen):
     """Keys of options: a card's name, or ``ImageFolder:3`` for the third imported dataset."""
     touched: dict[str, dict[str, Any]] = {}  # noqa: RUF012
     """``{"model.ConvNet": {"dropout": 0.2}}``: by card, so that another card's stay as they are."""
+    thorough: bool = False
+    """Begin from the recipe that aims at the best result, not from the one for a first look."""
     start: int | None = None
     device: str = AUTO
     seed: int | str | None = 0
@@ -114,12 +116,13 @@ def imported_help(row: DatasetRow) -> str:
 
 def settle(offered: Mapping[Kind, Sequence[Option]], names: Mapping[Kind, str],
            catalog: Catalog) -> dict[Kind, Option]:  # fmt: skip
-    """Four options that go together: those in `names` as far as they do, task first, method last.
+    """Four options that go together: those in `names` as far as they do, task first, method last;
+    what isn't named is chosen to go with them.
 
     BadInput when nothing at all goes together.
     """
     held: dict[Kind, Option] = {}
-    for kind in KINDS:
+    for kind in sorted(KINDS, key=lambda kind: kind not in names):
         wanted = next((o for o in offered[kind] if o.key == names.get(kind)), None)
         candidates = [*([wanted] if wanted else []), *offered[kind]]
         for option in candidates:
@@ -185,6 +188,7 @@ def plan(
              "fields": _fields(kind, held, settled, catalog)}
             for kind in KINDS
         ],
+        "two_recipes": _differ(catalog, held),
         "devices": [{"id": AUTO, "label": text("form.automatic")},
                     *({"id": d.id, "label": device_label(d)} for d in catalog.devices)],
         "starts": [{"id": run.id, "label": f"{run.id} · {run.name}"} for run in starts],
@@ -199,9 +203,26 @@ def _offer(kind: Kind, offered: Mapping[Kind, Sequence[Option]], held: Mapping[K
     return [
         {"key": option.key, "label": option.card.label, "help": option.card.help,
          "chosen": option.key == held[kind].key,
-         "reason": reason(offered, {**before, kind: option}, catalog), "ill": illness(option)}
+         "reason": (why := reason(offered, {**before, kind: option}, catalog)),
+         "switches": _task_for(option, offered, catalog) if why and kind == "data" else None,
+         "ill": illness(option)}
         for option in offered[kind]
     ]  # fmt: skip
+
+
+def _task_for(option: Option, offered: Mapping[Kind, Sequence[Option]],
+              catalog: Catalog) -> str | None:  # fmt: skip
+    """The task that choosing this dataset changes to, where it doesn't go with the chosen one."""
+    for task in offered["task"]:
+        if reason(offered, {"task": task, "data": option}, catalog) is None:
+            return task.card.label
+    return None
+
+
+def _differ(catalog: Catalog, held: Mapping[Kind, Option]) -> bool:
+    """Whether these four have a thorough recipe of their own."""
+    cards = {kind: option.card for kind, option in held.items()}
+    return catalog.defaults(cards) != catalog.defaults(cards, thorough=True)
 
 
 def illness(option: Option) -> str | None:
@@ -217,23 +238,31 @@ def illness(option: Option) -> str | None:
 def _fields(kind: Kind, held: Mapping[Kind, Option], wanted: Wanted,
             catalog: Catalog) -> list[dict[str, Any]]:  # fmt: skip
     card = held[kind].card
-    suggested = catalog.defaults({k: o.card for k, o in held.items()})
+    suggested = catalog.defaults({k: o.card for k, o in held.items()}, thorough=wanted.thorough)
     touched = wanted.touched.get(f"{kind}.{card.name}", {})
     return [
-        {"name": f"{kind}.{field.name}", "card": f"{kind}.{card.name}", "key": field.name,
-         "label": field.label, "help": field.help, "unit": field.unit, "type": field.type,
-         "control": control(field), "choices": list(field.choices),
-         "low": field.range.low if field.range else None,
-         "high": field.range.high if field.range else None,
-         "step": field.range.step if field.range else None,
-         "log": bool(field.range and field.range.log),
-         "optional": field.optional, "empty": field.empty, "advanced": field.advanced,
-         "only": {"field": f"{kind}.{field.only.field}", "values": list(field.only.values)}
-         if field.only else None,
-         "suggested": suggested[f"{kind}.{field.name}"],
-         "value": touched.get(field.name, suggested[f"{kind}.{field.name}"])}
+        drawn(field, kind, card, suggested[f"{kind}.{field.name}"], touched)
         for field in card.fields if not field.hidden
     ]  # fmt: skip
+
+
+def drawn(field: Field, group: str, card: Card, suggested: Value,
+          touched: Mapping[str, Any]) -> dict[str, Any]:  # fmt: skip
+    """A field as a page draws it; `group` comes before its name."""
+    return {
+        "name": f"{group}.{field.name}", "card": f"{group}.{card.name}", "key": field.name,
+        "label": field.label, "help": field.help, "unit": field.unit, "type": field.type,
+        "control": control(field), "choices": list(field.choices),
+        "low": field.range.low if field.range else None,
+        "high": field.range.high if field.range else None,
+        "step": field.range.step if field.range else None,
+        "log": bool(field.range and field.range.log),
+        "optional": field.optional, "empty": field.empty, "advanced": field.advanced,
+        "only": {"field": f"{group}.{field.only.field}", "values": list(field.only.values)}
+        if field.only else None,
+        "suggested": suggested,
+        "value": touched.get(field.name, suggested),
+    }  # fmt: skip
 
 
 def control(field: Field) -> str:
@@ -300,6 +329,7 @@ def _recipe(catalog: Catalog, wanted: Wanted, held: Mapping[Kind, Option]) -> Re
     return compose(
         catalog, names={kind: option.card.name for kind, option in held.items()},
         settings=settings, start=wanted.start, device=wanted.device, seed=_seed(wanted.seed),
+        thorough=wanted.thorough,
     )  # fmt: skip
 
 
@@ -320,20 +350,25 @@ def _outcome(catalog: Catalog, wanted: Wanted, held: Mapping[Kind, Option],
     except BadInput as problem:
         return {"problem": {"field": problem.field, "text": str(problem)},
                 "recipe": None, "command": None}  # fmt: skip
-    line = command(catalog, made, home=home, name=wanted.name.strip())
+    line = command(catalog, made, home=home, name=wanted.name.strip(), thorough=wanted.thorough)
     return {"problem": None, "recipe": made.to_json(), "command": line}
 
 
-def command(catalog: Catalog, made: Recipe, *, home: Path | None = None, name: str = "") -> str:
-    """The line that trains this recipe without the page: only what differs from the defaults.
+def command(catalog: Catalog, made: Recipe, *, home: Path | None = None, name: str = "",
+            thorough: bool = False) -> str:  # fmt: skip
+    """The line that trains this recipe without the page: only what differs from the defaults, those
+    of the `thorough` recipe if it says so.
 
     `home` is the folder to name, where it isn't the one that the program finds by itself.
     """
     cards: Chosen = made.cards(catalog)
-    usual = catalog.defaults(cards)
+    starter = catalog.defaults(cards)
+    usual = catalog.defaults(cards, thorough=thorough)
     words = ["python", "app.py", "train"]
     for kind in KINDS:
         words += [f"--{kind}", made.choice(kind).name]
+    if usual != starter:
+        words.append("--thorough")
     for kind in KINDS:
         for setting, value in made.choice(kind).settings.items():
             dotted = f"{kind}.{setting}"
@@ -366,31 +401,41 @@ def _written(value: Value) -> str:
 
 def wanted_from(catalog: Catalog, made: Recipe, *, name: str = "",
                 imported: Sequence[DatasetRow] = ()) -> Wanted:  # fmt: skip
-    """The form as it was when that recipe was made: what differs from today's defaults is touched.
+    """The form as it was when that recipe was made: what differs from today's defaults is touched,
+    from those of the starter or of the thorough recipe, whichever is nearer.
 
     Cards, settings and devices that no longer exist are left out; `lost` names them. A dataset is
     taken in its newest version; `renewed` says so.
     """
     offered = {kind: options(catalog, kind, imported) for kind in KINDS}
     names: dict[Kind, str] = {}
-    touched: dict[str, dict[str, Any]] = {}
     for kind in KINDS:
         choice = made.choice(kind)
         for option in offered[kind]:
             if option.card.name == choice.name and _is(option, choice.settings):
                 names[kind] = option.key
     held = settle(offered, names, catalog)
-    usual = catalog.defaults({kind: option.card for kind, option in held.items()})
+    cards = {kind: option.card for kind, option in held.items()}
+    either = [_apart(made, cards, names, held, catalog.defaults(cards, thorough=thorough))
+              for thorough in (False, True)]  # fmt: skip
+    starter, best = (sum(map(len, touched.values())) for touched in either)
+    return Wanted(names=names, touched=either[best < starter], thorough=best < starter,
+                  start=made.start, device=made.device, seed=made.seed, name=name)  # fmt: skip
+
+
+def _apart(made: Recipe, cards: Chosen, names: Mapping[Kind, str], held: Mapping[Kind, Option],
+           usual: Mapping[str, Value]) -> dict[str, dict[str, Any]]:  # fmt: skip
+    """A recipe's settings that aren't the usual ones, by card."""
+    touched: dict[str, dict[str, Any]] = {}
     for kind, key in names.items():
-        card = held[kind].card
-        if held[kind].key == key:
-            known = {field.name for field in card.fields if not field.hidden}
-            given = {n: v for n, v in made.choice(kind).settings.items()
-                     if n in known and not _same(v, usual[f"{kind}.{n}"])}  # fmt: skip
-            if given:
-                touched[f"{kind}.{card.name}"] = given
-    return Wanted(names=names, touched=touched, start=made.start, device=made.device,
-                  seed=made.seed, name=name)  # fmt: skip
+        if held[kind].key != key:
+            continue
+        known = {field.name for field in cards[kind].fields if not field.hidden}
+        given = {n: v for n, v in made.choice(kind).settings.items()
+                 if n in known and not _same(v, usual[f"{kind}.{n}"])}  # fmt: skip
+        if given:
+            touched[f"{kind}.{cards[kind].name}"] = given
+    return touched
 
 
 def _is(option: Option, settings: Mapping[str, Any]) -> bool:

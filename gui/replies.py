@@ -6,6 +6,7 @@ import contextlib
 import functools
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +20,8 @@ from gui.text import text
 
 LONGEST_BODY = 1 << 16
 """Bytes of a request that changes something: a name, some tags, a note."""
+HALVES = re.compile("[\ud800-\udfff]")
+"""Surrogates: JSON reads two as one character and leaves one alone as it is."""
 
 
 class Refusal(Exception):
@@ -130,6 +133,19 @@ async def read_body(request: Request, longest: int = LONGEST_BODY) -> dict[str, 
     if not isinstance(body, dict):
         raise Refusal("Send a JSON object.")
     return body
+
+
+def check_text(value: object) -> None:
+    """Refusal when a text in it can't be written: JSON can say half of a character."""
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str() as said if HALVES.search(said):
+                raise Refusal(text("server.no_text"))
+            case dict() as said:
+                waiting += [*said, *said.values()]
+            case list() as said:
+                waiting += said
 
 
 def whole_number(request: Request, name: str, default: int, *, low: int, high: int) -> int:

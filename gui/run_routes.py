@@ -51,7 +51,8 @@ COLUMNS = (
     "finished", "seconds", "step", "steps", "epoch", "tags", "notes",
 )  # fmt: skip
 """Of the exported table; the metrics follow."""
-LOWER_IS_BETTER = {"loss", "error", "mse", "mae", "rmse", "perplexity", "cer", "wer"}
+LOWER_IS_BETTER = {"loss", "error", "mse", "mae", "rmse", "perplexity", "cer", "wer",
+                   "bits_per_byte"}  # fmt: skip
 """Metrics whose best value is the smallest; of all others it is the largest."""
 
 

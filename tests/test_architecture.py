@@ -17,7 +17,7 @@ ROOMS = {"gui", "engine", "storage"}
 FIELD = {
     "torch", "torchvision", "torchmetrics", "numpy", "PIL", "sklearn", "mlxtend", "safetensors",
     "psutil", "platformdirs", "pydantic", "filelock", "pyarrow", "soundfile",
-    "soxr", "httpx",
+    "soxr", "httpx", "tokenizers", "sacrebleu", "jiwer", "rouge_score",
 }  # fmt: skip
 OPEN = {
     "storage": {"sqlalchemy", "alembic"},

@@ -88,6 +88,9 @@ class Manifest(Frozen):
     """Columns by which items can be kept together."""
     transcribed: bool = False
     """Sound: every recording has a transcript."""
+    running: bool = False
+    """Text: the items are pieces of one text, in its order. Sequences: of one series, or of each
+    that the column “series” among the groups names."""
     origin: str = ""
     """The address that it was fetched from; empty for what a person gave."""
     licence: str = ""
@@ -140,6 +143,7 @@ class Items:
     rate: int | None = None
     columns: Mapping[str, str] = field(default_factory=dict)
     transcribed: bool = False
+    running: bool = False
     warnings: list[str] = field(default_factory=list)
 
 
@@ -160,6 +164,13 @@ class Ragged:
     def lengths(self) -> Rows:
         """Elements of each item."""
         return np.diff(self.offsets)
+
+    @classmethod
+    def of_texts(cls, texts: Sequence[str]) -> Ragged:
+        """Texts as UTF-8, in memory."""
+        raw = [text.encode("utf-8", "replace") for text in texts]
+        offsets = np.cumsum([0, *map(len, raw)], dtype=np.int64)
+        return cls(np.frombuffer(b"".join(raw), np.uint8), offsets)
 
     def text(self, row: int) -> str:
         """An item that is UTF-8, as text."""
@@ -431,6 +442,7 @@ def write_items(
         kind=items.kind, source=source, fingerprint=items.fingerprint, options=options,
         items=len(items.names), shape=items.shape, features=items.features, rate=items.rate,
         columns=dict(items.columns), groups=tuple(items.groups), transcribed=items.transcribed,
+        running=items.running,
         origin=origin, licence=licence, warnings=tuple(items.warnings),
     )  # fmt: skip
     (folder / "manifest.json").write_text(manifest.model_dump_json(indent=1), encoding="utf-8")

@@ -34,7 +34,8 @@ from engine.data.parts import (
     tables_of,
 )
 from engine.data.roles import NAMES, Columns, find, pair_roles, text_roles, written
-from engine.data.stepped import wide_roles, wide_values, without_header
+from engine.data.series import CUT
+from engine.data.stepped import series_roles, wide_roles, wide_values, without_header
 from engine.data.tables import Skipped, Table, asked_header, open_table
 
 ROWS = 5
@@ -302,6 +303,8 @@ class _Count:
     """Of sequences: the columns in which no cell may be empty."""
     wide: bool = False
     """Whether each row is a sequence, which empty cells may end."""
+    one: bool = False
+    """Whether all rows are the steps of one sequence."""
     holed: set[str] = field(default_factory=set)
     """Sequences in which one is."""
 
@@ -369,12 +372,19 @@ def _table(parts: Sequence[Part], options: ImportOptions, kind: Kind, found: _Fo
         rows = ", ".join(f"{row:,}" for row in count.blank[:10])
         more = f" and {len(count.blank) - 10:,} more" if len(count.blank) > 10 else ""
         found.notes.append(f"{first.name}: the label is blank in row {rows}{more}")
-    if count.holed:
+    if count.holed and count.one:
+        found.notes.append(
+            f"{len(count.holed):,} of {count.items:,} rows have an empty cell: fill them in, or "
+            "import with “leave out what can't be read”, which leaves such rows out"
+        )
+    elif count.holed:
         total = len(count.series) if "sequence" in found.roles else count.items
         found.notes.append(
             f"{len(count.holed):,} of {total:,} sequences have an empty cell: fill them in, or "
             "import with “leave out what can't be read”, which leaves such sequences out"
         )
+    if count.one:
+        return
     if whole:
         found.items = len(count.series) if kind == "sequences" and count.series else count.items
         return
@@ -391,8 +401,12 @@ def _steps(table: Table, options: ImportOptions, count: _Count) -> None:
     if "sequence" not in count.roles and wide_roles(columns, options.columns) is not None:
         count.wide = True
         count.found.notes.append(wide.said_of(len(count.numbers)))
-    elif step := count.roles.get("step"):
+        return
+    if step := count.roles.get("step"):
         count.numbers = [*count.numbers, step]
+    if "sequence" not in count.roles and series_roles(columns, options.columns) is not None:
+        count.one = True
+        count.found.notes.append(f"One series, a row a step. {CUT}")
 
 
 def _cut(cell: Any) -> str:
@@ -511,7 +525,8 @@ def _headed(source: Path, options: ImportOptions) -> ImportOptions:
     if not table.header or not without_header(Columns(table)):
         return options
     table = opened(header=False)
-    roles = wide_roles(Columns(table), options.columns)
+    columns = Columns(table)
+    roles = wide_roles(columns, options.columns) or series_roles(columns, options.columns)
     return options.model_copy(update={"columns": {**options.columns, **(roles or {})}})
 
 

@@ -27,7 +27,7 @@ from engine.data.roles import (
     looks_paired,
     plain,
 )
-from engine.data.stepped import only_wide, step_roles
+from engine.data.stepped import only_wide, series_roles, step_roles
 from engine.data.tables import ENDINGS, SNIFFED, looks_like_table, open_table
 
 Form = Literal["archive", "table", "plain", "arrays", "series"]
@@ -203,7 +203,7 @@ def kinds_of_columns(columns: Columns) -> tuple[Kind, ...]:
         return ("sequences", "text")  # nothing but numbers
     if called & {*SEQUENCE} and called & {*STEP} and not called & {*TEXT}:
         return ("sequences", "text")
-    if only_wide(columns) or step_roles(columns, {}):
+    if only_wide(columns) or step_roles(columns, {}) or series_roles(columns, {}) is not None:
         return ("sequences", "text")
     return ("text", "pairs", "sequences")
 

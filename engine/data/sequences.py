@@ -50,6 +50,7 @@ def read(
         )
     else:
         found = yield from _counted(partial(_read_one, source), scratch, options)
+    found = found.cut(options)
     width = len(found.features)
     require_space(into, int(found.offsets[-1]) * width * 4)
     found.write(into / "values.npy")
@@ -65,6 +66,7 @@ def read(
         columns=found.columns,
         shape=(width,),
         features=found.features,
+        running=found.running,
         warnings=found.warnings,
     )
 

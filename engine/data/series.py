@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,17 @@ from engine.data.splits import Rows, Split
 CHUNK = 10_000
 """Rows of a table that are parsed, and rows of an array that are moved, at a time."""
 LARGEST = float(np.finfo(np.float32).max)
+FEW = 10
+"""Series without labels that are so few are each split along time."""
+SHORTEST = 30
+"""Steps that each of them must have for it."""
+PIECE = 100
+"""Steps of the pieces that they are cut to, as far as the numbers of pieces allow."""
+FEWEST_PIECES, MOST_PIECES = 20, 1000
+CUT = (
+    "Each series is cut to pieces in the order of time, and the last of them are kept for "
+    "validation and test: forecasting joins them again"
+)
 MOST_DIGITS = 40
 """Of a number in a message."""
 
@@ -45,6 +57,8 @@ class Found:
     warnings: list[str] = field(default_factory=list)
     left_out: int = 0
     """Sequences that were broken."""
+    running: bool = False
+    """They are pieces of series, in the order of time."""
 
     @property
     def offsets(self) -> Rows:
@@ -71,6 +85,44 @@ class Found:
         self.groups = {c: [cells[i] for i in good] for c, cells in self.groups.items()}
         return self
 
+    def cut(self, options: ImportOptions) -> Found:
+        """The same, a few long series without labels as pieces of them, the last of each kept for
+        validation and test: so few can't be split, and what comes later is told from before."""
+        few = len(self.names) < FEW and min(self.lengths, default=0) >= SHORTEST
+        if self.labels is not None or self.splits is not None or not few:
+            return self
+        several = len(self.names) > 1
+        starts: list[int] = []
+        lengths: list[int] = []
+        names: list[str] = []
+        splits: list[Split | None] = []
+        of: list[int] = []
+        for i, (name, start, length) in enumerate(
+            zip(self.names, self.starts.tolist(), self.lengths.tolist(), strict=True)
+        ):
+            count = max(FEWEST_PIECES, min(length // PIECE, MOST_PIECES))
+            edges = np.linspace(0, length, count + 1).astype(np.int64)
+            starts += (start + edges[:-1]).tolist()
+            lengths += np.diff(edges).tolist()
+            said = f"{name}, steps" if several else "steps"
+            names += [f"{said} {a + 1}–{b}" for a, b in pairwise(edges.tolist())]
+            tested, held = (
+                max(1, round(count * share)) for share in (options.test, options.validation)
+            )
+            sizes: dict[Split, int] = {
+                "train": count - held - tested, "validation": held, "test": tested,
+            }  # fmt: skip
+            splits += [split for split, size in sizes.items() for _ in range(size)]
+            of += [i] * count
+        if several:
+            self.groups["series"] = self.names
+        self.groups = {c: [cells[i] for i in of] for c, cells in self.groups.items()}
+        self.starts, self.lengths = np.array(starts, np.int64), np.array(lengths, np.int64)
+        self.names, self.running = names, True
+        self.splits = splits if options.split == "given" else None
+        self.warnings.append(CUT)
+        return self
+
     def write(self, file: Path) -> None:
         """Write the sequences' values, one sequence after another."""
         offsets = self.offsets
@@ -88,8 +140,10 @@ class Found:
 class Broken:
     """What is wrong with sequences: refused, or kept where such are to be left out."""
 
-    def __init__(self, options: ImportOptions) -> None:
+    def __init__(self, options: ImportOptions, item: str = "sequence") -> None:
+        """`item` is what is left out where something in it is wrong."""
         self.skip = options.skip_broken
+        self.item = item
         self.said: list[str] = []
         self.count = 0
 
@@ -97,8 +151,8 @@ class Broken:
         """BadInput with the sentence and the mend, or a note."""
         if not self.skip:
             raise BadInput(
-                f"{sentence}{mend or '. Fill it in, or take its sequence out'}, or import with "
-                "“leave out what can't be read”, which leaves such sequences out",
+                f"{sentence}{mend or f'. Fill it in, or take its {self.item} out'}, or import with "
+                f"“leave out what can't be read”, which leaves such {self.item}s out",
                 field="skip_broken",
             )
         self.count += 1

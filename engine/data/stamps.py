@@ -15,6 +15,7 @@ from engine.data.labelled import text_of
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CLOCK = r"(?:[ T,]\s*(\d{1,2}):(\d{2})(?::(\d{2})(\.\d{1,6})?)?\s*([AaPp][Mm])?)?"
 _YEAR_FIRST = re.compile(r"(\d{4})([-/.])(\d{1,2})\2(\d{1,2})" + _CLOCK)
+_MONTH = re.compile(r"\d{4}([-/])\d{1,2}")
 _YEAR_LAST = re.compile(r"(\d{1,2})([-/.])(\d{1,2})\2(\d{4})" + _CLOCK)
 
 
@@ -70,6 +71,8 @@ def _read(text: str, month_first: bool) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         pass
+    if found := _MONTH.fullmatch(text):
+        text += f"{found[1]}1"
     if found := _YEAR_FIRST.fullmatch(text):
         year, _, month, day, *clock = found.groups()
     elif found := _YEAR_LAST.fullmatch(text):

@@ -21,6 +21,12 @@ _IDS = frozenset((
     "sequence", "series", "case", "subject", "patient", "engine",
 ))  # fmt: skip
 """Words in the names of columns whose numbers tell sequences apart."""
+_TIMES = frozenset((
+    *NAMES["sequences"]["step"], "date", "datetime", "year", "month", "week", "day", "hour",
+    "minute", "second", "seconds", "ds", "index", "idx", "id", "no", "number", "row", "column_1",
+    "unnamed:_0", "日期", "时间", "年", "月",
+))  # fmt: skip
+"""Names of columns whose numbers put the rows in order, where each is higher than the last."""
 
 
 def step_roles(columns: Columns, named: Mapping[Role, str]) -> dict[Role, str] | None:
@@ -70,6 +76,38 @@ def step_roles(columns: Columns, named: Mapping[Role, str]) -> dict[Role, str] |
     return found
 
 
+def series_roles(columns: Columns, asked: Mapping[Role, str]) -> dict[Role, str] | None:
+    """The step, where there is one, of a table that is one series without labels, a row for each
+    step; None if it doesn't look like one.
+
+    Beside time stamps, or a count of the steps, it has nothing but numbers.
+    """
+    if any(asked.get(role) for role in ("sequence", "label", "split")) or not columns.cells:
+        return None
+    names, told = NAMES["sequences"], asked.get("sequence") == ""
+    if not told and columns.named(names["sequence"]):
+        return None
+    cells = {name: [text_of(cell) for cell in column] for name, column in _cells(columns).items()}
+    numbers = [name for name in cells if _are_numbers(cells[name])]
+    texts = [name for name in cells if name not in numbers and any(cells[name])]
+    step = asked.get("step")
+    stamps = [name for name in texts if _are_stamps(cells[name], name)]
+    if step is None:
+        counts = [name for name in numbers if plain(name) in _TIMES and _goes_up(cells[name])]
+        counts *= len(numbers) > 1  # one alone is what is measured
+        step = next(iter([*stamps, *counts]), None)
+    # Numbers in a column “target” may be what is measured, where time stamps say that it is a
+    # series; else they are the classes of what stands in their rows.
+    label = None if "label" in asked else columns.named(names["label"], stamps)
+    if label is not None and not (stamps and label in numbers):
+        return None
+    if not told and set(texts) - {step}:
+        return None
+    if not set(numbers) - {step}:
+        return None
+    return {"step": step} if step else {}
+
+
 def wide_roles(columns: Columns, asked: Mapping[Role, str]) -> dict[Role, str] | None:
     """The label and the split of a table each of whose rows is a sequence; None if it isn't one.
 
@@ -101,6 +139,8 @@ def wide_roles(columns: Columns, asked: Mapping[Role, str]) -> dict[Role, str] |
         label = label or (texts[0] if texts else None) or next(iter(ends), None)
         if label is not None:
             found["label"] = label
+        elif (series_roles(columns, asked) or {}).get("step"):
+            return None  # figures that were taken again and again
     return found if len(wide_values(columns, found)) >= WIDE else None
 
 
@@ -112,8 +152,10 @@ def wide_values(columns: Columns, roles: Mapping[Role, str]) -> list[str]:
 
 
 def without_header(columns: Columns) -> bool:
-    """Whether the names of a wide table's columns are its first row's values, as in the UCR
-    archive: numbers that don't go up, as those of steps do."""
+    """Whether the names of the columns are the first row's values: of a wide table, as in the UCR
+    archive, numbers that don't go up, as those of steps do; of one series, any beside its step."""
+    if (one := series_roles(columns, {})) and len(columns.names) < WIDE:
+        return all(is_number(name) for name in columns.names if name != one["step"])
     roles = wide_roles(columns, {})
     names = [] if roles is None else wide_values(columns, roles)
     if not names or not all(map(is_number, names)):
@@ -148,6 +190,13 @@ def _are_stamps(cells: Sequence[str], column: str) -> bool:
         return stamps_in(cells, column) is not None
     except BadInput:  # they are, and whoever reads them says what can't be told
         return True
+
+
+def _goes_up(cells: Sequence[str]) -> bool:
+    """Whether each is a number and higher than the last."""
+    if not all(map(is_number, cells)):
+        return False
+    return all(float(later) > float(cell) for cell, later in pairwise(cells))
 
 
 def _are_splits(cells: Sequence[str]) -> bool:

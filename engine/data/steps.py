@@ -28,7 +28,7 @@ from engine.data.series import LARGEST, MOST_DIGITS, Broken, Flags, Found, is_nu
 from engine.data.splits import Rows
 from engine.data.stamps import Stamps, stamps_in
 from engine.data.stamps import written as stamp_written
-from engine.data.stepped import step_roles
+from engine.data.stepped import series_roles, step_roles
 from engine.data.tables import Skipped, Table
 
 
@@ -37,7 +37,8 @@ class Columns:
     """Where a table has what, as places in a row; None for what no column has."""
 
     names: tuple[str, ...]
-    sequence: int
+    sequence: int | None
+    """None where all rows are of one."""
     step: int | None
     label: int | None
     features: tuple[int, ...]
@@ -110,20 +111,31 @@ def read_table(table: Table, scratch: Path, options: ImportOptions) -> Generator
     labels: dict[str, int] = {}
     texts: list[dict[str, int]] = []
     spoiled: set[int] = set()
-    broken, lost, pace = Broken(options), Lost(), Pace()
-    spilled, raw = Spilled(scratch), scratch / "values.raw"
+    one = "sequence" not in places
+    broken, lost, pace = Broken(options, "row" if one else "sequence"), Lost(), Pace()
+    spilled, raw, gone = Spilled(scratch), scratch / "values.raw", 0
     with raw.open("wb") as out, spilled.files:
         given = table.rows(skipped=lost if options.skip_broken else None)
         for numbers, cells in _chunks(given, len(table.columns)):
-            numbers, cells = _told(numbers, cells, places["sequence"], table, broken, lost)
+            if not one:
+                numbers, cells = _told(numbers, cells, places["sequence"], table, broken, lost)
             if not numbers:
                 continue
             if columns is None:
                 columns = _columns(table, places, cells, options)
                 texts = [{} for _ in columns.texts]
             parsed = _parse(numbers, cells, columns, rows, broken)
+            if one and parsed.bad.any():  # a series closes over the rows that are left out
+                gone += int(parsed.bad.sum())
+                kept = np.flatnonzero(~parsed.bad).tolist()
+                if not kept:
+                    continue
+                numbers = [numbers[i] for i in kept]
+                cells = [tuple(column[i] for i in kept) for column in cells]
+                parsed = _parse(numbers, cells, columns, rows, broken)
             np.stack(parsed.features, axis=1).astype(np.float32).tofile(out)
-            which = _codes(cells[columns.sequence], sequences)
+            of = [file] * len(numbers) if columns.sequence is None else cells[columns.sequence]
+            which = _codes(of, sequences)
             spoiled.update(which[parsed.bad].tolist())
             count = spilled.count
             spilled.add(
@@ -144,7 +156,7 @@ def read_table(table: Table, scratch: Path, options: ImportOptions) -> Generator
         raise BadInput(f"{file} has a header and no rows{' left' * bool(lost)}{said}")
     yield step(0.8, "Sorting the steps")
     which, lines = spilled.mapped("which"), spilled.mapped("lines")
-    for row in lost.rows:  # it may have been a step of either
+    for row in lost.rows if not one else ():  # it may have been a step of either
         after = int(np.searchsorted(lines, row))
         spoiled.update(which[max(0, after - 1) : after + 1].tolist())
     names = list(sequences)
@@ -179,7 +191,18 @@ def read_table(table: Table, scratch: Path, options: ImportOptions) -> Generator
         _split(found, columns.names[places["split"]], lines[first], rows, left_out, broken, options)
         if found.splits is None:
             found.columns.pop("split", None)
-    if lost:
+    if one:
+        if gone + len(lost):
+            said = "; ".join(dict.fromkeys(broken.said))
+            found.warnings.append(
+                f"{gone + len(lost):,} rows were left out, and the series closes over them: {said}"
+            )
+        if spilled.count < series.SHORTEST:
+            raise BadInput(
+                f"{file} is one series of {spilled.count:,} steps: give at least "
+                f"{series.SHORTEST}, or name a column that tells sequences apart"
+            )
+    elif lost:
         found.warnings.append(
             f"{len(lost):,} rows don't tell which sequence they belong to: those of the rows "
             "before and after them were left out"
@@ -339,6 +362,15 @@ def roles_of(table: Table, options: ImportOptions) -> dict[Role, int]:
             if role not in options.columns:
                 places.setdefault(role, names.index(name))
     optional = {role for role in ("step", "label") if options.columns.get(role) == ""}
+    if "sequence" not in places:
+        alone = series_roles(Seen(table), options.columns)
+        if alone is not None:
+            return {role: names.index(name) for role, name in alone.items()}
+    elif "label" not in places:
+        seen = Seen(table)
+        rest = [name for at, name in enumerate(names) if at not in places.values()]
+        if not any(map(seen.texts, rest)):
+            optional.add("label")  # beside numbers there is nothing that could be one
     if missing := [role for role in needed if role not in places and role not in optional]:
         there = ", ".join(shown(name, most=20) for name in names[:8]) or "nothing"
         raise BadInput(
@@ -371,8 +403,8 @@ def _columns(
     if "step" in places and not any(map(is_number, cells[places["step"]])):
         stamps = stamps_in(cells[places["step"]], names[places["step"]])
     return Columns(
-        names, places["sequence"], places.get("step"), places.get("label"), features, tuple(texts),
-        stamps,
+        names, places.get("sequence"), places.get("step"), places.get("label"), features,
+        tuple(texts), stamps,
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -35,6 +36,7 @@ from engine.data.lines import (
     too_long,
 )
 from engine.data.roles import USUAL
+from engine.data.series import is_number
 
 DELIMITERS = (",", "\t", ";", "|")
 ENDINGS = {".csv", ".tsv", ".tab", ".jsonl", ".ndjson", ".json", ".parquet"}
@@ -405,11 +407,21 @@ def _counts(cells: Sequence[str]) -> bool:
 
 
 def _headerless(rows: list[list[str]]) -> bool:
-    """Whether the first row is an item already, where that is clear: one of its cells is a value
-    that comes again and again in its column, and another is a text as long as those below it."""
+    """Whether the first row is an item already, where that is clear: all cells are numbers, those
+    below too, and the first row's don't count the columns; or one of its cells is a value that
+    comes again and again in its column, and another is a text as long as those below it."""
     width = len(rows[0])
     below = [row for row in rows[1:] if len(row) == width]
     first = [cell.strip() for cell in rows[0]]
+    if len(below) > 3 and all(map(is_number, first)):
+        # Data frames without names number their columns from 0, people from 1.
+        from_0, from_1 = ([str(i + begin) for i in range(width)] for begin in (0, 1))
+        counts = (
+            first == from_0
+            or (width > 1 and first == from_1)
+            or (width > 7 and all(float(a) < float(b) for a, b in pairwise(first)))
+        )
+        return not counts and all(is_number(cell) for row in below for cell in row)
     if len(below) < 4 or width < 2 or any(cell.casefold() in USUAL for cell in first):
         return False
     label = text = False

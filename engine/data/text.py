@@ -340,7 +340,7 @@ def _passages(
         splits = [split for split, size in sizes.items() for _ in range(size)]
     return Items(
         kind="text", fingerprint="", names=rows.names, splits=splits,
-        columns={"encoding": encoding},
+        columns={"encoding": encoding}, running=True,
     )  # fmt: skip
 
 

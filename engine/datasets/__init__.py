@@ -10,6 +10,7 @@ import numpy as np
 from engine.catalog import Advanced, Choosable, Help, Range
 from engine.data.batches import Data
 from engine.data.splits import Rows, Split, stratified
+from engine.data.tokens import TokenizerName, Tokenizing
 from engine.home import Home
 
 Validation = Annotated[
@@ -30,6 +31,22 @@ Shift = Annotated[
     Help("Training pictures are moved at random by up to this much", label="Random shift",
          unit="pixels"),
 ]  # fmt: skip
+TokenizerChoice = Annotated[
+    TokenizerName,
+    Help("Words suit small labelled sets in one language; BPE and WordPiece cut rare words to "
+         "pieces and know every script; characters are the simplest and the slowest"),
+]  # fmt: skip
+Vocabulary = Annotated[
+    int, Range(64, 100_000),
+    Help("At most so many different tokens, learned from the training split alone",
+         unit="tokens"),
+]  # fmt: skip
+Lowercase = Annotated[bool, Advanced(), Help("Read capital letters as small ones")]
+Longest = Annotated[
+    int | None, Range(4, 100_000), Advanced(),
+    Help("Only the first so many tokens of a text are read", label="Longest text", unit="tokens",
+         empty="whole texts"),
+]  # fmt: skip
 Flip = Annotated[
     bool,
     Help("Training pictures are mirrored at random: right for animals, wrong for digits",
@@ -45,7 +62,11 @@ class Dataset(Choosable, kind="data"):
 
     @abstractmethod
     def open(self, home: Home) -> Data:
-        """The items, mapped or in memory. BadInput when they can't be had."""
+        """The items as they are, mapped or in memory. BadInput when they can't be had."""
+
+    def ready(self, data: Data, home: Home) -> Data:
+        """What `open` gave, as a run is fed: texts as tokens, recordings as spectra."""
+        return data
 
 
 class SplitAtRandom(Dataset):
@@ -58,3 +79,22 @@ class SplitAtRandom(Dataset):
 
     def split(self, labels: Rows) -> dict[Split, Rows]:
         return stratified(np.asarray(labels), **self.shares)
+
+
+class Tokenized(Dataset):
+    """A dataset of texts, or of pairs of them, which a model reads as tokens."""
+
+    def __init__(
+        self,
+        *,
+        tokenizer: TokenizerChoice = "BPE",
+        vocabulary: Vocabulary = 8000,
+        lowercase: Lowercase = False,
+        longest: Longest = 256,
+        **which: Any,
+    ) -> None:
+        super().__init__(**which)
+        self.tokenizing = Tokenizing(tokenizer, vocabulary, lowercase, longest)
+
+    def ready(self, data: Data, home: Home) -> Data:
+        return self.tokenizing.tokens(data, home)

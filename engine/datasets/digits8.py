@@ -9,7 +9,8 @@ import torch
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import Help, Range
-from engine.data.batches import Data, Images
+from engine.data.batches import Data
+from engine.data.items import Images
 from engine.datasets import Flip, Shift, SplitAtRandom
 from engine.home import Home
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Annotated, Any
 
-from engine.catalog import Help, Hidden, Range
+from engine.catalog import Advanced, Help, Hidden, Range
 from engine.data.arrays import Stored
-from engine.data.batches import Data, Images, ItemsOnHost, Pairs, Sequences, Texts, Waves
-from engine.data.splits import SPLITS
+from engine.data.batches import Data
+from engine.data.items import Images, Items, Pairs, Sequences, Texts, Waves
+from engine.data.spectra import Listening, Variation
+from engine.data.splits import SPLITS, numbered
 from engine.data.upgrade import upgraded
-from engine.datasets import Dataset, Flip, Shift
+from engine.datasets import Dataset, Flip, Shift, Tokenized
 from engine.home import Home
 
 Number = Annotated[int, Range(1, 2**31 - 1), Hidden(), Help("Which of the imported datasets")]
@@ -42,7 +44,7 @@ class Imported(Dataset):
         )  # fmt: skip
 
     @abstractmethod
-    def items(self, stored: Stored) -> ItemsOnHost:
+    def items(self, stored: Stored) -> Items:
         """Its items, mapped."""
 
 
@@ -60,20 +62,29 @@ class ImportedImages(Imported, label="Imported pictures", provides={"image", "la
 class ImportedSequences(
     Imported, label="Imported sequences", provides={"sequence", "label"}, hidden=True
 ):
-    """Labelled sequences of numbers, of any length."""
+    """Sequences of numbers, of any length, with or without labels."""
 
     def items(self, stored: Stored) -> Sequences:
-        return Sequences(stored.ragged("values"))
+        values = stored.ragged("values")
+        if not stored.manifest.running:
+            return Sequences(values)
+        several = "series" in stored.manifest.groups
+        named = stored.group("series") if several else ("",) * len(values)
+        return Sequences(values, series=numbered(named))
 
 
-class ImportedText(Imported, label="Imported texts", provides={"text", "label"}, hidden=True):
+class ImportedText(
+    Tokenized, Imported, label="Imported texts", provides={"text", "label"}, hidden=True,
+):  # fmt: skip
     """Texts, with or without labels."""
 
     def items(self, stored: Stored) -> Texts:
-        return Texts(stored.ragged("text"))
+        return Texts(stored.ragged("text"), running=stored.manifest.running)
 
 
-class ImportedPairs(Imported, label="Imported pairs", provides={"pair", "target"}, hidden=True):
+class ImportedPairs(
+    Tokenized, Imported, label="Imported pairs", provides={"pair", "target"}, hidden=True,
+):  # fmt: skip
     """Texts and what each becomes: its translation or its summary."""
 
     def items(self, stored: Stored) -> Pairs:
@@ -85,7 +96,68 @@ class ImportedSound(
 ):
     """Recordings with a label or a transcript, resampled once when they were brought in."""
 
+    def __init__(
+        self,
+        *,
+        bands: Annotated[
+            int, Range(16, 128),
+            Help("Bands of the log-mel spectrum that a model hears", label="Mel bands"),
+        ] = 40,
+        step: Annotated[
+            float, Range(4, 40),
+            Help("From one frame of the spectrum to the next", label="Frame step", unit="ms"),
+        ] = 10.0,
+        window: Annotated[
+            float, Range(8, 100), Advanced(),
+            Help("The stretch of sound that a frame looks at", label="Frame window", unit="ms"),
+        ] = 25.0,
+        warp: Annotated[
+            float, Range(0, 0.5, step=0.01),
+            Help("Training voices are made higher or lower at random by up to this share: helps "
+                 "with voices never heard", label="Random voice"),
+        ] = 0.15,
+        speed: Annotated[
+            float, Range(0, 0.5, step=0.01),
+            Help("Training recordings are made slower or faster at random by up to this share",
+                 label="Random speed"),
+        ] = 0.1,
+        gain: Annotated[
+            float, Range(0, 40), Advanced(),
+            Help("Training recordings are made louder or softer at random by up to this much",
+                 label="Random loudness", unit="dB"),
+        ] = 6.0,
+        tone: Annotated[
+            float, Range(0, 40), Advanced(),
+            Help("Some frequencies are raised or lowered against others at random by up to this "
+                 "much: helps with other microphones", label="Random tone", unit="dB"),
+        ] = 10.0,
+        noise: Annotated[
+            float, Range(0, 70), Advanced(),
+            Help("Hiss is added to training recordings at random, from inaudible to so much above "
+                 "that", label="Random hiss", unit="dB"),
+        ] = 0.0,
+        time_masks: Annotated[
+            int, Range(0, 8), Advanced(),
+            Help("So many stretches of time are hidden in each training recording"),
+        ] = 1,
+        frequency_masks: Annotated[
+            int, Range(0, 8), Advanced(),
+            Help("So many runs of bands are hidden in each training recording"),
+        ] = 1,
+        lowercase: Annotated[
+            bool, Advanced(),
+            Help("Read capital letters of transcripts as small ones: they sound alike"),
+        ] = True,
+        **which: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**which)
+        variation = Variation(warp, speed, gain, tone, noise, time_masks, frequency_masks)
+        self.listening = Listening(bands, step, window, lowercase, variation)
+
     def items(self, stored: Stored) -> Waves:
         assert stored.manifest.rate is not None
         said = stored.ragged("transcripts") if stored.manifest.transcribed else None
         return Waves(stored.ragged("waves"), stored.manifest.rate, said)
+
+    def ready(self, data: Data, home: Home) -> Data:
+        return self.listening.spectra(data, home)

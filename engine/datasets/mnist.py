@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.data.batches import Data, Images, Sequences
+from engine.data.batches import Data
+from engine.data.items import Images, Sequences
 from engine.data.splits import Rows
 from engine.datasets import Flip, Shift, SplitAtRandom
 from engine.home import Home, replacing

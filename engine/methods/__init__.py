@@ -12,6 +12,7 @@ import torch
 from engine.catalog import Choosable
 from engine.checkpoint import Checkpoints
 from engine.data.batches import Data, Feed
+from engine.data.splits import Split
 from engine.device import about
 from engine.events import Event, Notice
 from engine.loop import Plan, Trainee, Wish, train
@@ -39,6 +40,10 @@ class Method(Choosable, kind="method"):
     @abstractmethod
     def feeds(self, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
         """The training and the validation split as batches."""
+
+    @abstractmethod
+    def judging(self, data: Data, split: Split, device: torch.device) -> Feed:
+        """A split as batches that nothing is learned from."""
 
     @abstractmethod
     def trainee(self, model: Model, task: Task, feed: Feed, bench: Bench) -> Trainee:

@@ -5,13 +5,17 @@ from __future__ import annotations
 import copy
 import math
 import os
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import torch
+from torch import nn
 
 from engine import device as devices
 from engine.catalog import Advanced, Help, Only, Range
-from engine.data.batches import Data, Feed, ImagesOnDevice
+from engine.data.batches import Data, Feed
+from engine.data.items import ImagesOnDevice
+from engine.data.splits import Split
 from engine.device import Numerics, PrecisionName
 from engine.loop import Plan, Trainee, averaged
 from engine.methods import Bench, Method
@@ -22,7 +26,10 @@ from engine.tasks import Task
 
 
 class Training(
-    Method, label="Train all weights", fits={"logits", "reconstruction"},
+    Method, label="Train all weights", fits={
+        "logits", "reconstruction", "next token", "masked token", "target text", "frames",
+        "forecast",
+    },
 ):  # fmt: skip
     """Adjusts every weight of the model: from scratch, or going on from an earlier run."""
 
@@ -36,6 +43,11 @@ class Training(
             int, Range(1, 65_536),
             Help("Items a step: larger is steadier and faster, but takes memory", unit="items"),
         ] = 64,
+        batch_tokens: Annotated[
+            int | None, Range(16, 10**8), Advanced(),
+            Help("At most so many tokens, steps or frames a batch, padding included: long items "
+                 "come in smaller batches", label="Token budget", unit="tokens"),
+        ] = None,
         learning_rate: Annotated[
             float, Range(1e-7, 10, log=True),
             Help("How far each step goes, at its highest: too high diverges, too low crawls"),
@@ -86,6 +98,11 @@ class Training(
             int | None, Range(1, 10**9), Advanced(),
             Help("Ends after so many steps even in mid-epoch", label="Step limit"),
         ] = None,
+        check_every: Annotated[
+            int | None, Range(1, 10**9), Advanced(),
+            Help("Measures the validation split after so many steps: for long epochs",
+                 label="Check every", unit="steps", empty="each epoch"),
+        ] = None,
         precision: Annotated[
             PrecisionName, Advanced(),
             Help("“auto” times a few steps and keeps the fastest that is safe on this device"),
@@ -107,9 +124,10 @@ class Training(
     ) -> None:  # fmt: skip
         self.plan = Plan(
             epochs=epochs, accumulate=accumulate, clip=clip, patience=patience,
-            max_steps=max_steps,
+            max_steps=max_steps, check_every=check_every,
         )  # fmt: skip
         self.batch_size = batch_size
+        self.batch_tokens = batch_tokens
         self.optimizer: dict[str, Any] = {
             "name": optimizer, "learning_rate": learning_rate,
             "weight_decay": weight_decay, "momentum": momentum,
@@ -126,17 +144,19 @@ class Training(
 
     def feeds(self, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
         """The training and the validation split as batches."""
-        resident = on_device(data, bench.device)
         training = Feed(
-            data, "train", batch_size=self.batch_size, device=bench.device, seed=bench.seed,
-            shuffle=True, augment=task.augments, resident=resident,
+            data, "train", batch_size=self.batch_size, batch_tokens=self.batch_tokens,
+            device=bench.device, seed=bench.seed, shuffle=True, augment=task.augments,
+            resident=on_device(data, bench.device),
         )  # fmt: skip
+        return training, self.judging(data, "validation", bench.device)
+
+    def judging(self, data: Data, split: Split, device: torch.device) -> Feed:
         # No gradients to keep: larger batches fit, and cost less each.
-        validation = Feed(
-            data, "validation", batch_size=max(self.batch_size, 256), device=bench.device,
-            resident=resident,
+        return Feed(
+            data, split, batch_size=max(self.batch_size, 256), device=device,
+            batch_tokens=self.batch_tokens and 2 * self.batch_tokens,
         )  # fmt: skip
-        return training, validation
 
     def trainee(self, model: Model, task: Task, feed: Feed, bench: Bench) -> Trainee:
         if self.deterministic:
@@ -149,7 +169,7 @@ class Training(
         numerics.place(model, bench.device)
         average = averaged(model, self.average) if self.average else None
         if self.compile:
-            for part in model.children():  # by parts: a task may call them one by one
+            for part in parts(model):
                 part.compile()
         learner = optimizer(model, **self.optimizer)
         for group in learner.param_groups:
@@ -193,5 +213,17 @@ def on_device(data: Data, device: torch.device) -> ImagesOnDevice | None:
     """The pictures in a GPU's own memory, when they take less than half of what is free."""
     if device.type == "cpu" or data.items.nbytes > devices.about(device).free / 2:
         return None
-    moved = data.items.to(device)
+    moved = data.fed.to(device)
     return moved if isinstance(moved, ImagesOnDevice) else None
+
+
+def parts(model: nn.Module) -> Iterator[nn.Module]:
+    """What a model calls one by one: its children, and those of its lists, which are never called.
+
+    A task may call some of them by themselves, so they are compiled one by one.
+    """
+    for part in model.children():
+        if isinstance(part, nn.ModuleList):
+            yield from parts(part)
+        else:
+            yield part

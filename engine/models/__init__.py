@@ -23,15 +23,28 @@ Dropout = Annotated[
 
 
 class Model(nn.Module, Choosable, kind="model"):
-    """A network. It is made as ``cls(shape, classes, **settings)``.
+    """A network. It is made as ``cls(shape, outputs, **settings)``.
 
     `shape` is that of one item without its length: (H, W, C) of an image, (D,) of a sequence's
-    step. `classes` is 0 when the data has no labels.
+    step or a spectrum's frame, (vocabulary,) of a text. `outputs` is how many numbers the task
+    wants at a place (`engine.tasks.Task.outputs`): classes, tokens, steps to come; 0 for none.
+
+    What a model ``provides`` says how it is called:
+
+    ==============  ========================================================================
+    logits          ``model(**inputs)`` → (B, outputs)
+    reconstruction  `Coder`
+    next token      `LanguageModel`
+    masked token    `Filler`
+    target text     `Translator`
+    frames          `Transcriber`
+    forecast        `Forecaster`
+    ==============  ========================================================================
     """
 
-    def __init__(self, shape: Sequence[int], classes: int) -> None:
+    def __init__(self, shape: Sequence[int], outputs: int) -> None:
         super().__init__()
-        self.shape, self.classes = tuple(shape), classes
+        self.shape, self.outputs = tuple(shape), outputs
 
     @property
     def convolutional(self) -> bool:
@@ -56,6 +69,66 @@ class Coder(Protocol):
     def encode(self, images: Tensor) -> Tensor: ...
 
     def decode(self, codes: Tensor) -> Tensor: ...
+
+
+class State(Protocol):
+    """What a model remembers of the tokens it has read."""
+
+    def select(self, rows: Tensor) -> State:
+        """The memory of these rows of the batch (int64), in that order: beams fork and die."""
+
+
+class LanguageModel(Protocol):
+    """A model that says, at each place, which token comes next."""
+
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """Logits (B, L, outputs) of tokens (B, L); a place sees only itself and what is before."""
+
+    def begin(self, longest: int | None = None) -> State:
+        """Nothing is read yet; of what will be, at most the last `longest` tokens are remembered
+        where a memory grows with them."""
+
+    def next(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits (B, outputs) after the last of the new tokens (B, n), and the new memory."""
+
+
+class Filler(Protocol):
+    """A model that says, at each place, which token stands there, from all the others."""
+
+    def fill(self, tokens: Tensor, lengths: Tensor, places: Tensor | None = None) -> Tensor:
+        """Logits (B, L, vocabulary) of tokens (B, L), of which the first `lengths` (B,) are real;
+        with `places` (B, K) only at those of each text, (B, K, vocabulary)."""
+
+
+class Translator(Protocol):
+    """A model that writes a text from another; logits may be log-probabilities."""
+
+    def __call__(self, tokens: Tensor, lengths: Tensor, target_tokens: Tensor) -> Tensor:
+        """Logits (B, T, outputs): at each place of the target, which begins with BOS, the next."""
+
+    def begin(self, tokens: Tensor, lengths: Tensor) -> State:
+        """The source is read, nothing is written."""
+
+    def next(self, target_tokens: Tensor, state: State) -> tuple[Tensor, State]:
+        """Logits (B, outputs) after the last of the new tokens (B, n), and the new memory."""
+
+    def attention(self, state: State) -> Tensor | None:
+        """Where in the source the last step looked: (B, S), None if it can't be told."""
+
+
+class Transcriber(Protocol):
+    """A model that hears tokens in frames; output 0 is the blank of CTC (Graves 2006)."""
+
+    def __call__(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """Logits (B, T', outputs) of spectra (B, T, bands), and how many of the T' are real."""
+
+
+class Forecaster(Protocol):
+    """A model that continues a sequence; it gives (B, outputs), in units of its `standardize`."""
+
+    standardize: Standardize
+
+    def __call__(self, values: Tensor, lengths: Tensor) -> Tensor: ...
 
 
 class Standardize(nn.Module):

@@ -25,7 +25,7 @@ class Autoencoder(
     def __init__(
         self,
         shape: Sequence[int],
-        classes: int,
+        outputs: int,
         *,
         widths: Annotated[
             Sequence[int], Range(1, 8192), Help("Widths from the picture down to the code; the way "
@@ -34,7 +34,7 @@ class Autoencoder(
         dropout: Dropout = 0.0,
         activation: Activation = "ReLU",
     ) -> None:  # fmt: skip
-        super().__init__(shape, classes)
+        super().__init__(shape, outputs)
         sizes = [math.prod(shape), *widths]
         self.encoder = dense(sizes, activation=activation, dropout=dropout)
         self.decoder = dense(sizes[::-1], activation=activation, dropout=dropout)

@@ -28,7 +28,7 @@ class ConvNet(
     def __init__(
         self,
         shape: Sequence[int],
-        classes: int,
+        outputs: int,
         *,
         channels: Annotated[
             Sequence[int], Range(1, 1024),
@@ -41,7 +41,7 @@ class ConvNet(
         dropout: Dropout = 0.0,
         activation: Activation = "ReLU",
     ) -> None:  # fmt: skip
-        super().__init__(shape, classes)
+        super().__init__(shape, outputs)
         height, width, depth = shape
         if min(height, width) >> len(channels) < 1:
             raise BadInput(
@@ -56,8 +56,8 @@ class ConvNet(
             depth = channel
         self.features = nn.Sequential(*blocks)
         flat = depth * (height >> len(channels)) * (width >> len(channels))
-        self.head = dense([flat, *hidden, classes], activation=activation, dropout=dropout)
+        self.head = dense([flat, *hidden, outputs], activation=activation, dropout=dropout)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, classes) of images (B, C, H, W) in 0…1."""
+        """Logits (B, outputs) of images (B, C, H, W) in 0…1."""
         return self.head(self.features(self.standardize(images)).flatten(1))  # type: ignore[no-any-return]

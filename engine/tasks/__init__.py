@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Protocol
 
+import torch
 from torch import Tensor
 
 from engine.catalog import Choosable
@@ -16,10 +17,14 @@ class Meter(Protocol):
     """Adds up a split's measures, batch by batch."""
 
     def update(self, step: Mapping[str, Tensor], batch: Batch) -> None:
-        """Take in what `Task.step` gave for a batch. Waits for no device."""
+        """Take in what `Task.step` gave for a batch. Waits for no device where it can."""
 
     def compute(self) -> dict[str, Any]:
-        """The measures: numbers by name, and tables by name (lists, dicts) for the run's page."""
+        """The measures: numbers by name, and tables by name (lists, dicts) for the run's page.
+
+        ``signatures`` among the tables is ``{measure: how a library computed it}``, and a list of
+        rows (dicts of the same keys) becomes a table.
+        """
 
 
 class Task(Choosable, kind="task"):
@@ -32,6 +37,19 @@ class Task(Choosable, kind="task"):
     larger_is_better: ClassVar[bool]
     augments: ClassVar[bool] = True
     """Whether the training split is fed with the dataset's augmentation."""
+    watches: ClassVar[int] = 500
+    """Items of the validation split that `samples` gets."""
+
+    def view(self, data: Data) -> Data:
+        """The data as this task cuts it: a text to windows, a series to past and future.
+
+        BadInput when nothing can be made of it. The splits stay apart.
+        """
+        return data
+
+    def outputs(self, data: Data) -> int:
+        """How many numbers a model gives at a place: a logit for each class, each token …"""
+        return len(data.classes)
 
     def prepare(self, data: Data) -> None:
         """Learn what the task must know of the training data, class frequencies say."""
@@ -40,9 +58,14 @@ class Task(Choosable, kind="task"):
     def step(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         """``{"loss": scalar, the mean over the batch, "output": what the model gave}``."""
 
+    def weight(self, batch: Batch) -> int | Tensor:
+        """Of how many things the loss of `step` is a mean: items, or tokens that aren't padding."""
+        return len(batch)
+
     @abstractmethod
-    def meter(self, data: Data) -> Meter:
-        """A fresh meter."""
+    def meter(self, model: Any, data: Data, *, final: bool = False) -> Meter:
+        """A fresh meter. One whose measures need whole answers, a translation say, lets the model
+        give some in validation and all in the `final` test."""
 
     def uncertainty(self, scores: Mapping[str, Any], items: int) -> float:
         """How far apart two epochs' headlines are still the same, measured over so many items."""
@@ -55,12 +78,41 @@ class Task(Choosable, kind="task"):
     def samples(
         self, model: Any, batch: Batch, data: Data, scores: Mapping[str, Any]
     ) -> Iterator[tuple[str, str, Any]]:
-        """Things worth seeing after an epoch: a fixed batch of the validation split, its scores.
+        """Things worth seeing after an epoch: fixed items of the validation split, its scores.
 
         Yields (name, kind, data) as `engine.events.Sample` takes them.
         """
         yield from ()
 
     @abstractmethod
-    def show(self, model: Any, batch: Batch, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-        """One JSON object an item: the model's answer as a person wants to see it."""
+    def show(self, model: Any, batch: Batch, data: Data) -> list[dict[str, Any]]:
+        """One JSON object an item: the model's answer as a person wants to see it.
+
+        Keyword-only arguments of a task's own `show` are what can be set when a model is tried
+        (a beam's width, a temperature), read as the form's settings are.
+        """
+
+    def tell(self, model: Any, batch: Batch, data: Data, **options: Any) -> Iterator[str]:
+        """The answer to one item piece by piece, for the tasks whose card says ``streams``; the
+        pieces joined are the text that `show` gives."""
+        raise NotImplementedError
+
+
+class Mean:
+    """The mean of a loss over batches of unequal weight, added up on the device."""
+
+    def __init__(self) -> None:
+        self.total: Tensor | float = 0.0
+        self.weight: Tensor | float = 0.0
+
+    def add(self, value: Tensor, weight: int | Tensor) -> None:
+        self.total = self.total + value.detach().float() * weight
+        self.weight = self.weight + weight
+
+    def __float__(self) -> float:
+        return float(self.total) / max(float(self.weight), 1e-12)
+
+
+def inside(lengths: Tensor, longest: int) -> Tensor:
+    """(B, longest), true where an item of that length still has a step."""
+    return torch.arange(longest, device=lengths.device) < lengths[:, None]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -15,7 +16,17 @@ from torchmetrics.functional.classification import multiclass_confusion_matrix
 from engine.catalog import Advanced, BadInput, Help, Range
 from engine.data.batches import Batch, Data
 from engine.models import Model
-from engine.tasks import Task
+from engine.showing import pictures, texts
+from engine.tasks import Mean, Task
+
+SHOWN = 12
+"""Items that a sample shows."""
+WORST = 30
+"""Mistakes that a finished run tells."""
+CLOSE = 5
+"""A class among so many likeliest ones counts as close."""
+AT_ONCE = 64
+"""Items that a sample asks the model about at a time."""
 
 
 class Classification(Task, label="Classification", fits={"logits"}, needs={"label"}, rank=10):
@@ -23,6 +34,7 @@ class Classification(Task, label="Classification", fits={"logits"}, needs={"labe
 
     headline = "accuracy"
     larger_is_better = True
+    watches = 250
 
     def __init__(
         self,
@@ -54,17 +66,29 @@ class Classification(Task, label="Classification", fits={"logits"}, needs={"labe
 
     def step(self, model: Model, batch: Batch) -> dict[str, Tensor]:
         logits = model(**batch.inputs)
-        if self.weights is not None and self.weights.device != logits.device:
-            self.weights = self.weights.to(logits.device)
         assert batch.targets is not None
         loss = F.cross_entropy(
-            logits.float(), batch.targets, weight=self.weights,
+            logits.float(), batch.targets, weight=self._weights(logits.device), reduction="sum",
             label_smoothing=self.label_smoothing,
         )  # fmt: skip
-        return {"loss": loss, "output": logits}
+        return {"loss": loss / self.weight(batch), "output": logits}
 
-    def meter(self, data: Data) -> ConfusionMeter:
-        return ConfusionMeter(data.classes)
+    def weight(self, batch: Batch) -> int | Tensor:
+        """Items, or the sum of their classes' weights: what the loss is divided by."""
+        assert batch.targets is not None
+        weights = self._weights(batch.targets.device)
+        if weights is None:
+            return len(batch)
+        # All of classes that no training item has: nothing counts, and is not divided by.
+        return weights[batch.targets].sum().clamp(min=1e-12)
+
+    def _weights(self, device: torch.device) -> Tensor | None:
+        if self.weights is not None and self.weights.device != device:
+            self.weights = self.weights.to(device)
+        return self.weights
+
+    def meter(self, model: Model, data: Data, *, final: bool = False) -> ConfusionMeter:
+        return ConfusionMeter(self, data, worst=WORST if final else 0)
 
     def uncertainty(self, scores: Mapping[str, Any], items: int) -> float:
         share: float = scores["accuracy"]
@@ -83,28 +107,94 @@ class Classification(Task, label="Classification", fits={"logits"}, needs={"labe
     def samples(
         self, model: Model, batch: Batch, data: Data, scores: Mapping[str, Any]
     ) -> Iterator[tuple[str, str, Any]]:
+        """The confusion matrix; the worst mistakes among pictures, sounds as spectra; the same few
+        texts at each look, with what is said of them."""
         yield "confusion", "confusion", scores["confusion"]
+        few = np.linspace(0, len(batch) - 1, min(SHOWN, len(batch))).astype(int).tolist()
+        if read := texts(batch, data, few):
+            answers = Answers.asked(model, batch, few)
+            yield "predictions", "table", {
+                "columns": ["text", "true", "predicted", "probability"],
+                "rows": [[text, *answers.told(place, data.classes)]
+                         for place, text in enumerate(read)],
+                "wrong": [answers.wrong(place) for place in range(len(few))],
+            }  # fmt: skip
+        elif pictures(batch, data, few[:1]):
+            answers = Answers.asked(model, batch, range(len(batch)))
+            worst = answers.mistakes(SHOWN)
+            rows: dict[str, list[str]] = {}
+            for place, picture in zip(worst, pictures(batch, data, worst), strict=True):
+                true, said, _ = answers.told(place, data.classes)
+                rows.setdefault(f"{true} → {said}", []).append(picture)
+            yield "mistakes", "images", {
+                "shape": list(data.shape),
+                "rows": [{"label": pair, "images": images} for pair, images in rows.items()],
+            }  # fmt: skip
 
-    def show(self, model: Model, batch: Batch, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    def show(self, model: Model, batch: Batch, data: Data) -> list[dict[str, Any]]:
         shares = model(**batch.inputs).float().softmax(1).cpu()
         return [
             {"classes": sorted(
                 ({"label": label, "probability": float(p)}
-                 for label, p in zip(classes, row, strict=True)),
+                 for label, p in zip(data.classes, row, strict=True)),
                 key=lambda c: -float(c["probability"]),
             )}
             for row in shares
         ]  # fmt: skip
 
 
-class ConfusionMeter:
-    """Loss and a confusion matrix, from which every other measure follows."""
+@dataclass(frozen=True)
+class Answers:
+    """What a model said of some items, in main memory."""
 
-    def __init__(self, classes: tuple[str, ...]) -> None:
-        self.classes = classes
+    true: list[int]
+    said: list[int]
+    shares: list[float]
+    """The probability of what was said."""
+    losses: Tensor
+    """(B,): how surprising the true class was."""
+
+    @classmethod
+    def of(cls, logits: Tensor, targets: Tensor) -> Answers:
+        shares, said = logits.float().softmax(1).max(1)
+        losses = F.cross_entropy(logits.float(), targets, reduction="none").cpu()
+        return cls(targets.tolist(), said.tolist(), shares.tolist(), losses)
+
+    @classmethod
+    def asked(cls, model: Model, batch: Batch, places: Sequence[int]) -> Answers:
+        """What the model says of the items at these places, numbered anew."""
+        assert batch.targets is not None
+        parts = [list(places[at : at + AT_ONCE]) for at in range(0, len(places), AT_ONCE)]
+        logits = [model(**{name: tensor[part] for name, tensor in batch.inputs.items()})
+                  for part in parts]  # fmt: skip
+        return cls.of(torch.cat(logits), batch.targets[list(places)])
+
+    def wrong(self, place: int) -> bool:
+        return self.true[place] != self.said[place]
+
+    def mistakes(self, most: int) -> list[int]:
+        """Places of the items that were told wrong, the most surprising first."""
+        order = self.losses.argsort(descending=True, stable=True).tolist()
+        return [place for place in order if self.wrong(place)][:most]
+
+    def told(self, place: int, classes: Sequence[str]) -> tuple[str, str, str]:
+        """The true class, the one that was said, and how sure that was."""
+        share = f"{self.shares[place]:.0%}"
+        return classes[self.true[place]], classes[self.said[place]], share
+
+
+class ConfusionMeter:
+    """Loss and a confusion matrix, from which every other measure follows but top-5 accuracy.
+
+    With `worst`, also so many texts on which the model was surest of a wrong class.
+    """
+
+    def __init__(self, task: Classification, data: Data, *, worst: int = 0) -> None:
+        self.task, self.data, self.classes = task, data, data.classes
         self.counts: Tensor | None = None
-        self.loss: Tensor | float = 0.0
-        self.items = 0
+        self.loss, self.close = Mean(), Mean()
+        self.worst = worst
+        self.mistakes: list[tuple[float, dict[str, str]]] = []
 
     def update(self, step: Mapping[str, Tensor], batch: Batch) -> None:
         assert batch.targets is not None
@@ -112,8 +202,25 @@ class ConfusionMeter:
             step["output"].argmax(1), batch.targets, len(self.classes), validate_args=False
         )
         self.counts = counts if self.counts is None else self.counts + counts
-        self.loss = self.loss + step["loss"].detach().float() * len(batch)
-        self.items += len(batch)
+        self.loss.add(step["loss"], self.task.weight(batch))
+        if len(self.classes) > CLOSE:
+            likely = step["output"].topk(CLOSE).indices
+            self.close.add((likely == batch.targets[:, None]).any(1).float().mean(), len(batch))
+        if self.worst:
+            self._remember(step["output"], batch)
+
+    def _remember(self, logits: Tensor, batch: Batch) -> None:
+        """Keep the worst mistakes so far, where they can be read."""
+        assert batch.targets is not None
+        answers = Answers.of(logits, batch.targets)
+        places = answers.mistakes(self.worst)
+        for place, text in zip(places, texts(batch, self.data, places), strict=False):
+            true, said, probability = answers.told(place, self.classes)
+            self.mistakes.append((
+                float(answers.losses[place]),
+                {"text": text, "true": true, "predicted": said, "probability": probability},
+            ))  # fmt: skip
+        self.mistakes = sorted(self.mistakes, key=lambda m: -m[0])[: self.worst]
 
     def compute(self) -> dict[str, Any]:
         assert self.counts is not None
@@ -123,8 +230,9 @@ class ConfusionMeter:
         f1 = 2 * right / (true + said).clamp(min=1)
         present = (true + said) > 0  # a class that never occurs has no F1 to average
         return {
-            "loss": float(self.loss) / self.items,
+            "loss": float(self.loss),
             "accuracy": float(right.sum() / true.sum()),
+            **({"top5_accuracy": float(self.close)} if len(self.classes) > CLOSE else {}),
             "macro_f1": float(f1[present].mean()),
             "confusion": {
                 "classes": list(self.classes),
@@ -135,4 +243,5 @@ class ConfusionMeter:
                  "items": int(n)}
                 for name, p, r, f, n in zip(self.classes, precision, recall, f1, true, strict=True)
             ],
+            **({"outputs": [mistake for _, mistake in self.mistakes]} if self.mistakes else {}),
         }  # fmt: skip

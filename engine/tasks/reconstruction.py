@@ -12,7 +12,8 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import Help
-from engine.data.batches import Batch, Data, Images
+from engine.data.batches import Batch, Data
+from engine.data.items import Images
 from engine.models import Coder
 from engine.pictures import png
 from engine.tasks import Task
@@ -45,7 +46,7 @@ class Reconstruction(
         logits = model.decode(model.encode(images)).float()
         return {"loss": self.loss(logits, images), "output": logits}
 
-    def meter(self, data: Data) -> ErrorMeter:
+    def meter(self, model: Coder, data: Data, *, final: bool = False) -> ErrorMeter:
         return ErrorMeter()
 
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:
@@ -94,7 +95,7 @@ class Reconstruction(
             "classes": list(data.classes),
         }  # fmt: skip
 
-    def show(self, model: Coder, batch: Batch, classes: tuple[str, ...]) -> list[dict[str, Any]]:
+    def show(self, model: Coder, batch: Batch, data: Data) -> list[dict[str, Any]]:
         images = batch.inputs["images"]
         output = model(images).float()
         errors = (output - images).square().flatten(1).mean(1)

@@ -16,7 +16,16 @@ from starlette.routing import Route
 from engine.catalog import BadInput
 from gui import assets, form
 from gui.answering import answer, awaits, carried_out
-from gui.replies import Refusal, asking, changes, check_origin, plain, reads, reply
+from gui.replies import (
+    Refusal,
+    asking,
+    changes,
+    check_origin,
+    check_text,
+    plain,
+    reads,
+    reply,
+)
 from gui.text import text
 from gui.uploads import Uploads
 
@@ -31,8 +40,6 @@ LONGEST_NAME = 120
 MOST_ITEMS = 200
 """On one page of the viewer."""
 KINDS = ("images", "text", "pairs", "sound", "sequences")
-HALVES = re.compile("[\ud800-\udfff]")
-"""Surrogates: JSON reads two as one character and leaves one alone as it is."""
 LONGEST_ID = 200
 """Of a dataset of the hub, with its configuration."""
 HUB = re.compile(r"hub:\w[\w.-]*(/\w[\w.-]*)?(@\w[\w.,+-]*)?", re.ASCII)
@@ -70,6 +77,7 @@ def routes(anneal: Anneal) -> list[Route]:
         asks("/api/datasets/details", page.details),
         asks("/api/datasets/items", page.items),
         asks("/api/datasets/sound", page.sound),
+        asks("/api/datasets/given", page.given),
         asks("/api/datasets/{id:int}/change", page.change),
         does("/api/datasets/{id:int}/retry", page.retry),
         does("/api/datasets/{id:int}/remove", page.remove),
@@ -96,10 +104,8 @@ class Datasets:
             imported(row) | {"origin": row.source if row.source in offered else None}
             for row in self.anneal.history.datasets()
         ]
-        taken = {item for model in self.anneal.catalog.of("model") for item in model.fits}
-        offers = [{**offer, "trainable": offer["item"] in taken} for offer in self.anneal.offers]
         return reply(plain({
-            "datasets": [*built_in, *own], "offers": offers,
+            "datasets": [*built_in, *own], "offers": [dict(offer) for offer in self.anneal.offers],
             "upload_limit": self.anneal.upload_limit,
             "readonly": text("readonly") if self.anneal.readonly else None,
         }))  # fmt: skip
@@ -206,7 +212,7 @@ class Datasets:
         texts = isinstance(split, str | None) and isinstance(finding, str | None)
         if not texts or not (label is None or _whole(label)):
             raise Refusal(text("server.malformed"))
-        _check_text([split, finding])
+        check_text([split, finding])
         return await self._ask(
             request, "items", data=_data(option, body), split=split, label=label, finding=finding,
             offset=_number(body.get("offset", 0)),
@@ -218,6 +224,12 @@ class Datasets:
         option, _ = await self._option(body)
         data, row = _data(option, body), _number(body.get("row"))
         return await self._ask(request, "sound", data=data, row=row)
+
+    async def given(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """An item as it is given to a model that is tried."""
+        option, _ = await self._option(body)
+        data, row = _data(option, body), _number(body.get("row"))
+        return await self._ask(request, "given", data=data, row=row)
 
     async def change(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         """Make the next version; only from the newest, so that nobody's change is passed over."""
@@ -303,7 +315,7 @@ def _options(body: Mapping[str, Any]) -> dict[str, Any]:
     options = body.get("options") or {}
     if not isinstance(options, dict):
         raise Refusal(text("server.malformed"))
-    _check_text(options)
+    check_text(options)
     return options
 
 
@@ -311,7 +323,7 @@ def _name(body: Mapping[str, Any]) -> str:
     name = body.get("name") or ""
     if not isinstance(name, str):
         raise Refusal(text("server.malformed"))
-    _check_text(name)
+    check_text(name)
     return " ".join(name.split())[:LONGEST_NAME]
 
 
@@ -319,22 +331,9 @@ def _on_the_hub(origin: str) -> bool:
     return len(origin.removeprefix("hub:")) <= LONGEST_ID and bool(HUB.fullmatch(origin))
 
 
-def _check_text(value: object) -> None:
-    """Refusal when a text in it can't be written: JSON can say half of a character."""
-    waiting = [value]
-    while waiting:
-        match waiting.pop():
-            case str() as said if HALVES.search(said):
-                raise Refusal(text("server.no_text"))
-            case dict() as said:
-                waiting += [*said, *said.values()]
-            case list() as said:
-                waiting += said
-
-
 def _check_change(wanted: Mapping[str, Any]) -> None:
     """Refusal when it holds texts that are none, or rows that are no numbers."""
-    _check_text(dict(wanted))
+    check_text(dict(wanted))
     change = wanted.get("change")
     rows = change.get("rows", []) if isinstance(change, dict) else []
     if not isinstance(rows, list) or not all(map(_whole, rows)):

@@ -1,17 +1,21 @@
-"""Predict: try a run's best checkpoint on a drawing, a picture or a sequence."""
+"""Predict: try a run's best checkpoint on a picture, a text, a recording or a sequence."""
 
 from __future__ import annotations
 
 import contextlib
+from collections.abc import AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+import orjson
+from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from engine.catalog import BadInput, Catalog
+from engine.catalog import BadInput, Card, Catalog
 from gui import assets
-from gui.answering import answer, awaits
-from gui.replies import Refusal, plain, reads, reply
+from gui.answering import LONGEST_QUESTION, answer, awaits, pieces
+from gui.form import drawn
+from gui.replies import Refusal, check_origin, check_text, plain, read_body, reads, reply
 from gui.text import text
 
 if TYPE_CHECKING:
@@ -23,8 +27,13 @@ if TYPE_CHECKING:
 
 OFFERED = 500
 """Runs looked through for checkpoints: the newest ones."""
-GIVEN = ("png", "text")
+GIVEN = ("png", "text", "sound")
 """What a page may send. Nothing else reaches the predictor, which could also open files."""
+MOST_INPUTS = 1000
+LONGEST_TEXT = 5_000_000
+"""Characters of one input."""
+ITEMS = ("image", "text", "pair", "audio", "sequence")
+"""What data is made of; the other words of a card say what belongs to an item."""
 
 
 def build(anneal: Anneal) -> None:
@@ -37,11 +46,12 @@ def build(anneal: Anneal) -> None:
 
 
 def routes(anneal: Anneal) -> list[Route]:
-    """Which runs can be asked, and what one answers."""
+    """Which runs can be asked, and what one answers, as a whole or piece by piece."""
     page = Predict(anneal)
     return [
         Route("/api/predict", reads(page.runs), methods=["GET"]),
         Route("/api/predict", awaits(page.predict), methods=["POST"]),
+        Route("/api/predict/stream", page.stream, methods=["POST"]),
     ]
 
 
@@ -64,29 +74,95 @@ class Predict:
         }))  # fmt: skip
 
     async def predict(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
-        """The classes with their probabilities, or what the model made of the input."""
-        run, given = body.get("run"), body.get("input")
-        if not isinstance(run, int) or not isinstance(given, dict):
+        """What the model makes of ``input``, or of each of ``inputs``."""
+        several = body["inputs"] if "inputs" in body else [body.get("input")]
+        if not isinstance(several, list) or not several:
             raise Refusal(text("server.malformed"))
-        inputs = [{kind: given[kind]} for kind in GIVEN if isinstance(given.get(kind), str)]
-        if len(inputs) != 1:
-            raise Refusal(text("server.malformed"))
+        if len(several) > MOST_INPUTS:
+            raise Refusal(text("predict.too_many", most=f"{MOST_INPUTS:,}"))
+        run, inputs, options = _run(body), [_given(one) for one in several], _options(body)
         try:
-            return await answer(request, self.anneal, "predict", run=run, inputs=inputs)
+            return await answer(
+                request, self.anneal, "predict", run=run, inputs=inputs, options=options
+            )
         except BadInput as problem:
             raise Refusal(str(problem)) from None
 
+    async def stream(self, request: Request) -> Response:
+        """Lines of JSON: ``{"part": text}`` as they come, then ``{"answer"}`` or ``{"error"}``."""
+        try:
+            check_origin(request)
+            body = await read_body(request, LONGEST_QUESTION)
+            run, given, options = _run(body), _given(body.get("input")), _options(body)
+        except Refusal as refusal:
+            return reply({"error": str(refusal)}, refusal.status)
+        lines = self.lines(run=run, given=given, options=options)
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
+
+    async def lines(self, **payload: Any) -> AsyncIterator[bytes]:
+        """Each piece of an answer as a line, then its end."""
+        try:
+            async with contextlib.aclosing(pieces(self.anneal, "stream", **payload)) as coming:
+                async for piece in coming:
+                    said = {"part": piece} if isinstance(piece, str) else {"answer": plain(piece)}
+                    yield orjson.dumps(said) + b"\n"
+        except (BadInput, Refusal) as problem:
+            yield orjson.dumps({"error": str(problem)}) + b"\n"
+
+
+def _run(body: Mapping[str, Any]) -> int:
+    run = body.get("run")
+    if not isinstance(run, int) or isinstance(run, bool):
+        raise Refusal(text("server.malformed"))
+    return run
+
+
+def _given(given: Any) -> dict[str, str]:
+    """One input, of the one kind that it says."""
+    if not isinstance(given, dict):
+        raise Refusal(text("server.malformed"))
+    found = {kind: given[kind] for kind in GIVEN if isinstance(given.get(kind), str)}
+    if len(found) != 1:
+        raise Refusal(text("server.malformed"))
+    check_text(found)
+    if len(found.get("text", "")) > LONGEST_TEXT:
+        raise Refusal(text("predict.text.too_long", most=f"{LONGEST_TEXT:,}"))
+    return found
+
+
+def _options(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a trial; the task itself checks what they are."""
+    options = body.get("options") or {}
+    if not isinstance(options, dict):
+        raise Refusal(text("server.malformed"))
+    check_text(options)
+    return options
+
 
 def described(run: Run, catalog: Catalog) -> dict[str, Any]:
-    """A run as the page offers it; `takes` is what its data is made of."""
-    try:
-        provides = catalog.card("data", run.data).provides
-        model = catalog.card("model", run.model).label
-    except BadInput:  # from a time when there was another card
-        provides, model = frozenset(), run.model
+    """A run as the page offers it: what it takes, what it can be tried with, how it answers."""
+    data, model, task = (
+        _card(catalog, kind, name)
+        for kind, name in (("data", run.data), ("model", run.model), ("task", run.task))
+    )
+    provides = data.provides if data else frozenset[str]()
     return {
-        "id": run.id, "name": run.name, "state": run.state, "model": model,
-        "takes": next(iter(sorted(provides - {"label"})), "image"),
+        "id": run.id, "name": run.name, "state": run.state,
+        "model": model.label if model else run.model,
+        "task": task.label if task else run.task,
+        "takes": next((item for item in ITEMS if item in provides), "image"),
+        "gives": sorted(task.fits) if task else [],
+        "tries": [drawn(f, "try", task, f.default, {}) for f in task.tries] if task else [],
+        "streams": bool(task and task.streams),
         "data": run.data if run.dataset is None else f"{run.data}:{run.dataset}",
         "step": run.best_step if run.best_step is not None else run.saved_step,
     }  # fmt: skip
+
+
+def _card(catalog: Catalog, kind: Any, name: str) -> Card | None:
+    """None when it is from a time when there was another card."""
+    try:
+        return catalog.card(kind, name)
+    except BadInput:
+        return None

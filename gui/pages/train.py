@@ -8,7 +8,7 @@ import gradio as gr
 from starlette.concurrency import run_in_threadpool
 from starlette.routing import Route
 
-from engine.catalog import BadInput
+from engine.catalog import KINDS, BadInput
 from engine.recipe import Recipe
 from gui import assets, form
 from gui.answering import answer, awaits
@@ -61,6 +61,7 @@ class Train:
     def open(self, request: Request) -> Response:
         """``?clone=14``, ``?start=14`` or ``?data=3``: the form as the page first shows it.
 
+        ``?task=Translation&data=NumberWords&model=AttentionGRU`` chooses cards by name, and
         ``&set=task.class_weights=balanced`` also sets a field of the chosen cards.
         """
         wanted, notices = form.Wanted(), []
@@ -88,8 +89,9 @@ class Train:
             wanted = wanted.model_copy(update={"names": {**wanted.names, "data": keys[0]}}) \
                 if keys else wanted  # fmt: skip
             notices += [] if keys else [text("form.no_dataset", id=data)]
-        elif (name := query.get("data")) is not None:
-            wanted = wanted.model_copy(update={"names": {**wanted.names, "data": name}})
+        named = {kind: query[kind] for kind in KINDS if query.get(kind) and not
+                 (kind == "data" and data)}  # fmt: skip
+        wanted = wanted.model_copy(update={"names": {**wanted.names, **named}})
         if settings := query.getlist("set")[:MOST_SET]:
             with asking():
                 wanted, said = form.preset(self.catalog, wanted, settings, imported)

@@ -2,11 +2,11 @@
 
 import { drawing } from "./draw.js";
 import { playButton, waveform } from "./items.js";
+import { envelope, listening, loudness, refused } from "./microphone.js";
 import { button, confirmed, count, segments, select, tell, unique } from "./page.js";
 import { wav, zip } from "./packing.js";
 import { el, text } from "./shell.js";
 
-const STATIC = new URL(".", import.meta.url).pathname.replace(/\/$/, "");
 const WHAT = ["camera", "drawings", "sounds"];
 /** Sides in pixels of what is kept: models see far fewer. */
 const PICTURE = 224;
@@ -18,7 +18,6 @@ const SECONDS = [1, 2, 3];
 /** Items that a class needs so that each split can have one. */
 const FEWEST = 3;
 const MOST = 20_000;
-const POINTS = 100;
 
 /** The recorder; `send(files, name, done)` takes the finished zip. Gives the element and `leave()`. */
 export function capture({ send }) {
@@ -118,15 +117,6 @@ export function capture({ send }) {
     for (const one of list.querySelectorAll(".an-record")) one.disabled = !yes;
   }
 
-  /** The sentence for what the browser says when there is no device. */
-  function refused(trouble, device) {
-    if (!navigator.mediaDevices) return text("capture.insecure");
-    if (trouble.name === "NotAllowedError") return text(`capture.${device}.denied`);
-    if (["NotFoundError", "OverconstrainedError"].includes(trouble.name))
-      return text(`capture.${device}.none`);
-    return text(`capture.${device}.failed`);
-  }
-
   async function stream(wanted, device) {
     try {
       return await navigator.mediaDevices.getUserMedia(wanted);
@@ -220,23 +210,24 @@ export function capture({ send }) {
       for (const track of opened.getTracks()) track.stop();
       return;
     }
-    const context = new AudioContext();
     let over = false;
+    let hearing = null;
     release = () => {
       over = true;
       for (const track of opened.getTracks()) track.stop();
-      context.close();
+      hearing?.close();
       stage.replaceChildren(button(text("capture.microphone.start"), open));
     };
     try {
-      await context.audioWorklet.addModule(`${STATIC}/recorder.js`);
+      hearing = await listening(opened);
     } catch {
       complain(text("capture.microphone.failed"));
       return;
     }
-    if (over) return;
-    const heard = new AudioWorkletNode(context, "anneal-recorder", { numberOfOutputs: 0 });
-    context.createMediaStreamSource(opened).connect(heard);
+    if (over) {
+      hearing.close();
+      return;
+    }
     const length = select(
       text("capture.seconds"),
       SECONDS.map((one) => [String(one), text("capture.seconds.of", { count: one })]),
@@ -255,15 +246,14 @@ export function capture({ send }) {
       el("p", { class: "an-help" }, text("capture.sounds.help")),
     );
     let recording = null;
-    heard.port.onmessage = ({ data }) => {
-      const loudest = data.reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-      level.style.width = `${Math.min(100, 100 * loudest)}%`;
-      recording?.(data);
-    };
+    hearing.hear((part) => {
+      level.style.width = loudness(part);
+      recording?.(part);
+    });
     take = async () => {
       if (recording) return null;
-      await context.resume();
-      const wanted = Math.round(seconds * context.sampleRate);
+      await hearing.resume();
+      const wanted = Math.round(seconds * hearing.rate);
       const samples = new Float32Array(wanted);
       said.textContent = text("capture.recording");
       await new Promise((resolve) => {
@@ -277,23 +267,18 @@ export function capture({ send }) {
       recording = null;
       said.textContent = "";
       if (over) return null;
-      return recorded(samples, context.sampleRate);
+      return recorded(samples, hearing.rate);
     };
     ready(true);
   }
 
   function recorded(samples, rate) {
     const bytes = wav(samples, rate);
-    const each = Math.ceil(samples.length / POINTS);
-    const wave = Array.from({ length: Math.ceil(samples.length / each) }, (_, index) => {
-      const part = samples.subarray(index * each, (index + 1) * each);
-      return [Math.min(...part), Math.max(...part)];
-    });
     const sound = async () => new Blob([bytes], { type: "audio/wav" });
     const trouble = () => tell(text("capture.unplayable"), "error");
     const look = () => [
       playButton(text("capture.play"), sound, trouble),
-      waveform(wave, text("capture.wave")),
+      waveform(envelope(samples), text("capture.wave")),
     ];
     return { bytes, ending: "wav", look, forget: () => {} };
   }

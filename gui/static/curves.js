@@ -152,7 +152,8 @@ export class Average {
     this.step = step;
     this.sum = this.sum * keep + value * (1 - keep);
     this.weight = this.weight * keep + (1 - keep);
-    return this.weight > 0 ? this.sum / this.weight : value;
+    // Rounded as numbers are: a flat curve's axis would show nothing but the error of the sums.
+    return this.weight > 0 ? Number((this.sum / this.weight).toPrecision(12)) : value;
   }
 }
 

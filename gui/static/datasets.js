@@ -203,8 +203,7 @@ export function mount(page) {
       if (item.state === "failed") {
         const offer = { words: text("datasets.retry.settings"), act: () => mend(item) };
         tell(`${item.name}: ${item.reason}`, "error", item.retry ? offer : null);
-      }
-      else if (way !== "record") look(item.key);
+      } else if (way !== "record") look(item.key);
       else tell(text("datasets.arrived", { name: item.name }), "info", opening(item));
     }
   }

@@ -55,6 +55,15 @@ export function decoded(base64) {
   return Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
 }
 
+/** Bytes as a base64 text. */
+export function encoded(bytes) {
+  let letters = "";
+  // Not all at once: a call takes only so many arguments.
+  for (let at = 0; at < bytes.length; at += 0x8000)
+    letters += String.fromCharCode(...bytes.subarray(at, at + 0x8000));
+  return btoa(letters);
+}
+
 let playing = null;
 /** Plays a sound and ends the one before; `over()` is called when it is through. */
 export function play(blob, over) {

@@ -65,7 +65,6 @@ export function gallery({ offers, listed, readonly, begun, look }) {
         { class: "an-small an-muted" },
         [text(`datasets.kind.${offer.kind}`), size, offer.licence].filter(Boolean).join(" · "),
       ),
-      offer.trainable ? null : el("p", { class: "an-small" }, text("offers.later")),
       el(
         "div",
         { class: "an-offer-foot" },

@@ -241,20 +241,28 @@ export function moment(epoch) {
 
 /** “validation/macro_f1” → “Macro F1”; with its split, “Validation macro F1”. */
 export function metricLabel(name, { split = false } = {}) {
-  const [first, ...rest] = name.replaceAll("_", " ").split("/");
-  const metric = rest.length ? rest.join(" ") : first;
-  const words = split && rest.length ? `${first} ${metric}` : metric;
-  const spoken = words.replace(/\b(f1|mse|rmse|mae|auc|cer|wer)\b/g, (short) =>
-    short.toUpperCase(),
-  );
-  return spoken.charAt(0).toUpperCase() + spoken.slice(1);
+  const parts = name.split("/");
+  const metric = parts.length > 1 ? parts.slice(1).join("/") : name;
+  const known = text(`metric.${metric}`);
+  const own = known === `metric.${metric}` ? plainLabel(metric) : known;
+  const spoken = split && parts.length > 1 ? `${parts[0]} ${own}` : own;
+  // “chrF” and “IoU” are written as they are.
+  return /^\p{Ll}+(?!\p{L})/u.test(spoken)
+    ? spoken.charAt(0).toUpperCase() + spoken.slice(1)
+    : spoken;
 }
 
-const UNITS = { seconds: duration, peak_memory: bytes };
+function plainLabel(metric) {
+  const spoken = metric.replaceAll("_", " ").replaceAll("/", " ");
+  return spoken.replace(/\b(f1|auc|iou)\b/g, (short) => short.toUpperCase());
+}
+
+const oneDecimal = (value) => (typeof value === "number" ? value.toFixed(1) : number(value));
+const UNITS = { seconds: duration, peak_memory: bytes, bleu: oneDecimal, chrf: oneDecimal };
 
 /** A measure's value in its unit. */
 export function measured(name, value) {
-  return (UNITS[name] ?? number)(value);
+  return (UNITS[name.slice(name.lastIndexOf("/") + 1)] ?? number)(value);
 }
 
 /** A setting's value in words; `empty` is what no value means. */
@@ -264,6 +272,27 @@ export function spoken(value, empty) {
   if (value === false) return text("value.no");
   if (Array.isArray(value)) return value.join(", ");
   return typeof value === "number" ? number(value) : String(value);
+}
+
+// --- files that the page makes ------------------------------------------------------------------
+
+/** Rows as CSV, as spreadsheets read it. */
+export function csv(rows) {
+  const cell = (value) => {
+    const said = String(value ?? "");
+    return /[",\r\n]/.test(said) ? `"${said.replaceAll('"', '""')}"` : said;
+  };
+  return `${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;
+}
+
+/** Hands a text over as a file. */
+export function save(name, words, type = "text/csv") {
+  const url = URL.createObjectURL(new Blob([words], { type: `${type};charset=utf-8` }));
+  const link = el("a", { href: url, download: name });
+  document.body.append(link);
+  link.click();
+  link.remove();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
 }
 
 // --- states ------------------------------------------------------------------------------------

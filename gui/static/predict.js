@@ -1,16 +1,15 @@
 // The Predict page: choose a run, give it something, see what it makes of it.
 
-import { drawing } from "./draw.js";
-import { plot } from "./items.js";
-import { count, debounce, number, poll, remember } from "./page.js";
-import { ask, el, text } from "./shell.js";
+import { askAll, batch } from "./batch.js";
+import { fieldOf, matters } from "./fields.js";
+import { ways } from "./giving.js";
+import { ask, button, count, debounce, el, number, poll, remember, text } from "./page.js";
+import { page as sheet, shown } from "./results.js";
 
 /** Milliseconds between two looks at the runs: a training one gets new checkpoints. */
 const LOOK = 3000;
-/** Pictures are sent no larger than this: models see far fewer pixels. */
-const LONGEST_SIDE = 512;
-const LONGEST_TEXT = 5e6;
-const TOP = 5;
+/** Milliseconds after the last change of a setting until it is asked anew. */
+const SETTLED = 350;
 
 /** Draws the page into its frame. */
 export function mount(page) {
@@ -28,51 +27,45 @@ export function mount(page) {
   const says = el("p", { class: "an-says", role: "status" });
   const answer = el("div", { class: "an-answer" });
 
-  function tell(words, { bad = false, again = false } = {}) {
+  /** A sentence above the answer, and a button beside it. */
+  function tell(words, { bad = false, offer = null } = {}) {
     says.classList.toggle("bad", bad);
     says.replaceChildren(words);
-    if (again) {
-      const button = el("button", { type: "button", class: "an-button" }, text("predict.again"));
-      button.addEventListener("click", predict);
-      says.append(button);
-    }
+    if (offer) says.append(button(...offer));
   }
 
   function rest() {
-    const key = run?.takes === "sequence" ? "predict.waiting.sequence" : "predict.waiting";
-    tell(text(key));
+    const takes = run?.takes ?? "image";
+    tell(text(`predict.waiting.${takes === "pair" ? "text" : takes}`));
     answer.replaceChildren();
   }
+
+  const stale = () => answer.classList.add("stale");
 
   /** The input is another one now; null when there is none. */
   function give(input) {
     given = input;
     asking?.abort();
-    if (answered) answer.classList.add("stale");
+    if (answered) stale();
     if (input) predict();
     else if (answered) tell(text("predict.stale"));
     else rest();
   }
 
+  /** Asks about what is given, in the way that fits. */
   async function predict() {
     if (!given || !run) return;
     asking?.abort();
     asking = new AbortController();
-    const mine = asking;
+    const mine = { input: given, asking, signal: asking.signal, now: () => mine.asking === asking };
     tell(text("predict.busy"));
-    answer.classList.add("stale");
+    stale();
     try {
-      const body = { run: run.id, input: given };
-      const found = await ask("/api/predict", { body, signal: mine.signal });
-      if (mine !== asking) return;
-      answered = { run: run.id, step: found.checkpoint.step };
-      answer.classList.remove("stale");
-      const epoch = number(found.checkpoint.epoch);
-      const said = text("predict.of", { step: count(found.checkpoint.step), epoch });
-      tell([said, found.results[0].note].filter(Boolean).join(". "));
-      answer.replaceChildren(...shown(found.results[0]));
+      if (given.texts) await many(mine);
+      else if (run.streams) await write(mine);
+      else await one(mine);
     } catch (trouble) {
-      if (trouble.name === "AbortError" || mine !== asking) return;
+      if (trouble.name === "AbortError" || !mine.now()) return;
       // An answer to another input beside a complaint about this one would be taken for its own.
       tell(trouble.message, { bad: true });
       answered = null;
@@ -80,101 +73,116 @@ export function mount(page) {
     }
   }
 
-  function shown(result) {
-    if (result.classes) return classified(result);
-    return rebuilt(result);
+  /** By which checkpoint, and what else is to be said of the answer. */
+  function by(checkpoint, note, key = "predict.of", more = {}) {
+    answered = { run: run.id, step: checkpoint.step };
+    answer.classList.remove("stale");
+    const step = count(checkpoint.step);
+    const said = text(key, { step, epoch: number(checkpoint.epoch), ...more });
+    return [said, note].filter(Boolean).join(". ");
   }
 
-  const picture = (png, name) =>
-    el(
-      "figure",
-      { class: "an-figure" },
-      el("img", { src: `data:image/png;base64,${png}`, alt: text(`predict.${name}`) }),
-      el("figcaption", {}, text(`predict.${name}`)),
+  async function one({ input, signal, now }) {
+    const body = { run: run.id, input, options: options() };
+    const found = await ask("/api/predict", { body, signal });
+    if (!now()) return;
+    const [result] = found.results;
+    tell(by(found.checkpoint, result.note));
+    answer.replaceChildren(...shown(result, input));
+  }
+
+  /** A text that grows while it is written. */
+  async function write({ input, signal, now }) {
+    const prompt = run.gives.includes("next token") ? (input.text ?? "") : "";
+    const { element, written } = sheet(prompt);
+    let said = "";
+    answered = { run: run.id, step: run.step };
+    answer.replaceChildren(element);
+    answer.classList.remove("stale");
+    const anew = { offer: [text("predict.anew"), predict] };
+    const stop = () => {
+      asking.abort();
+      tell(text("predict.stopped"), anew);
+      answer.replaceChildren(...shown({ prompt, written: said }, input));
+    };
+    tell(text("predict.writing"), { offer: [text("predict.stop"), stop] });
+    const body = { run: run.id, input, options: options() };
+    for await (const line of coming("/api/predict/stream", body, signal)) {
+      if (!now()) return;
+      if (line.error !== undefined) throw new Error(line.error);
+      if (line.part !== undefined) {
+        said += line.part;
+        written.textContent = said;
+      }
+      if (line.answer) {
+        const result = { ...line.answer, prompt, written: said };
+        tell(by(line.answer.checkpoint, line.answer.note), anew);
+        answer.replaceChildren(...shown(result, input));
+        return;
+      }
+    }
+    throw new Error(text("predict.cut"));
+  }
+
+  async function many({ input, signal, now }) {
+    let done = 0;
+    const total = count(input.texts.length);
+    const stop = () => {
+      asking.abort();
+      tell(text("predict.batch.stopped", { done: count(done), total }), {
+        offer: [text("predict.again"), predict],
+      });
+    };
+    const progress = (so) => {
+      done = so;
+      const words = text("predict.batch.busy", { done: count(so), total });
+      tell(words, { offer: [text("predict.stop"), stop] });
+    };
+    progress(0);
+    const checkpoint = await askAll({
+      ...{ run: run.id, texts: input.texts, options: options(), signal, place: answer },
+      shown: (so) => now() && progress(so),
+    });
+    if (now()) tell(by(checkpoint, "", "predict.batch.done", { count: total }));
+  }
+
+  // --- the settings of a trial ---------------------------------------------------------------
+
+  /** What was set, by run: `{ 14: { beam: 4 } }`. */
+  const set = {};
+  const tries = el("section", { class: "an-tries", "aria-label": text("predict.tries") });
+  const again = debounce(() => predict(), SETTLED);
+
+  const options = () => ({ ...set[run.id] });
+
+  function layTries() {
+    tries.hidden = !run.tries.length;
+    const own = (set[run.id] ??= {});
+    const fields = run.tries.map((field) => ({ ...field, value: own[field.key] ?? field.value }));
+    const mark = () => {
+      for (const [i, field] of fields.entries()) boxes[i].hidden = !matters(field, fields);
+    };
+    const boxes = fields.map((field) =>
+      fieldOf(field, {
+        id: `try-${field.key}`,
+        changed: (value) => {
+          field.value = value;
+          own[field.key] = value;
+          mark();
+          if (given) again();
+        },
+      }),
     );
-
-  function seen(result) {
-    if (result.input) return picture(result.input, "saw");
-    if (!result.values) return null;
-    return el(
-      "figure",
-      { class: "an-figure" },
-      plot(result.values, text("predict.saw")),
-      el("figcaption", {}, text("predict.saw")),
+    mark();
+    tries.replaceChildren(
+      el("h3", {}, text("predict.tries")),
+      el("div", { class: "an-fields" }, boxes),
     );
-  }
-
-  const percent = (share) =>
-    share >= 0.9995 && share < 1 ? "> 99.9 %" : `${(100 * share).toFixed(1)} %`;
-
-  function bars(classes) {
-    return el(
-      "dl",
-      { class: "an-bars" },
-      classes.flatMap(({ label, probability }) => [
-        el("dt", { title: label }, label),
-        el(
-          "dd",
-          { class: "an-bar", "aria-hidden": "true" },
-          el("i", { style: `width:${100 * probability}%` }),
-        ),
-        el("dd", { class: "an-number" }, percent(probability)),
-      ]),
-    );
-  }
-
-  function classified(result) {
-    const [best] = result.classes;
-    const others = result.classes.slice(TOP);
-    return [
-      el(
-        "div",
-        { class: "an-top-class" },
-        seen(result),
-        el(
-          "div",
-          {},
-          el("strong", { "data-testid": "prediction" }, best.label),
-          el("span", { class: "an-muted an-number" }, percent(best.probability)),
-        ),
-      ),
-      el("section", { "aria-label": text("predict.classes") }, bars(result.classes.slice(0, TOP))),
-      ...(others.length
-        ? [
-            el(
-              "details",
-              {},
-              el("summary", {}, text("predict.more", { count: result.classes.length })),
-              bars(others),
-            ),
-          ]
-        : []),
-    ];
-  }
-
-  function rebuilt(result) {
-    const canvas = el("canvas", { role: "img", "aria-label": text("predict.difference") });
-    difference(canvas, result.input, result.reconstruction);
-    return [
-      el(
-        "div",
-        { class: "an-side-by-side" },
-        picture(result.input, "original"),
-        picture(result.reconstruction, "reconstruction"),
-        el(
-          "figure",
-          { class: "an-figure" },
-          canvas,
-          el("figcaption", {}, text("predict.difference")),
-        ),
-      ),
-      el("p", { class: "an-number" }, text("predict.error", { error: number(result.error) })),
-    ];
   }
 
   // --- ways to give something ----------------------------------------------------------------
 
-  const ways = el("div", { class: "an-way", role: "tabpanel" });
+  const place = el("div", { class: "an-way", role: "tabpanel" });
   const tabs = el("div", {
     class: "an-tabs",
     role: "tablist",
@@ -189,13 +197,18 @@ export function mount(page) {
     problem.hidden = !words;
   }
 
-  const OFFER = {
-    image: { draw, upload: uploadPicture, camera, own },
-    sequence: { paste, upload: uploadText },
-  };
+  const OFFER = ways({
+    ...{ give, complain, stale, run: () => run },
+    leaving: (act) => {
+      leave = act;
+    },
+  });
+  const several = () => batch({ give, complain });
+  OFFER.text = { type: OFFER.text.type, batch: several, own: OFFER.text.own };
+  OFFER.pair = OFFER.text;
 
   function offer() {
-    const kinds = OFFER[run.takes] ?? OFFER.image;
+    const kinds = OFFER[run.takes];
     const names = Object.keys(kinds);
     const open = (name) => {
       if (way !== name && answered) {
@@ -211,8 +224,8 @@ export function mount(page) {
         tab.setAttribute("aria-selected", String(yes));
         tab.tabIndex = yes ? 0 : -1;
       }
-      ways.replaceChildren(...kinds[name](), problem);
-      ways.setAttribute("aria-label", text(`predict.${name}`));
+      place.replaceChildren(...kinds[name](), problem);
+      place.setAttribute("aria-label", text(`predict.${name}`));
     };
     tabs.replaceChildren(
       ...names.map((name) =>
@@ -234,187 +247,6 @@ export function mount(page) {
     open(names.includes(way) ? way : names[0]);
   }
 
-  function draw() {
-    const hint = el(
-      "span",
-      { class: "an-hint", "aria-hidden": "true" },
-      text("predict.canvas.hint"),
-    );
-    const send = debounce(() => give(pad.empty() ? null : { png: pad.png() }), 150);
-    const pad = drawing(text("predict.canvas"), () => {
-      hint.hidden = !pad.empty();
-      for (const button of [undo, clear]) button.disabled = pad.empty();
-      send();
-    });
-    pad.canvas.addEventListener("pointerdown", () => {
-      hint.hidden = true;
-      answer.classList.add("stale");
-    });
-    const action = (name, act) =>
-      el(
-        "button",
-        { type: "button", class: "an-button", disabled: true, onclick: act },
-        text(`predict.${name}`),
-      );
-    const undo = action("undo", () => pad.undo());
-    const clear = action("clear", () => pad.clear());
-    return [
-      el("div", { class: "an-easel" }, pad.canvas, hint),
-      el("div", { class: "an-actions" }, undo, clear),
-    ];
-  }
-
-  /** A place to drop a file or to choose one; `take(file)` gets it. */
-  function dropping(words, accept, take, small = false) {
-    const input = el("input", { type: "file", accept, class: "an-visually-hidden" });
-    const box = el(
-      "label",
-      { class: small ? "an-drop small" : "an-drop" },
-      el("span", {}, words),
-      input,
-    );
-    input.addEventListener("change", () => input.files[0] && take(input.files[0]));
-    for (const kind of ["dragover", "dragleave", "drop"]) {
-      box.addEventListener(kind, (event) => {
-        event.preventDefault();
-        box.classList.toggle("over", kind === "dragover");
-        if (kind === "drop" && event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
-      });
-    }
-    return box;
-  }
-
-  function uploadPicture() {
-    const box = dropping(text("predict.drop"), "image/*", async (file) => {
-      complain();
-      try {
-        const png = await smaller(file);
-        const image = el("img", { src: `data:image/png;base64,${png}`, alt: file.name });
-        box.querySelector("img")?.remove();
-        box.prepend(image);
-        give({ png });
-      } catch {
-        give(null);
-        rest();
-        answered = null;
-        complain(text("predict.not_a_picture", { name: file.name }));
-      }
-    });
-    return [box];
-  }
-
-  function camera() {
-    const video = el("video", {
-      playsinline: true,
-      muted: true,
-      "aria-label": text("predict.camera"),
-    });
-    video.muted = true;
-    const easel = el("div", { class: "an-easel", hidden: true }, video);
-    const button = el(
-      "button",
-      { type: "button", class: "an-button primary" },
-      text("predict.camera.start"),
-    );
-    let stream = null;
-    leave = () => stream?.getTracks().forEach((track) => track.stop());
-    const start = async () => {
-      const size = { ideal: 640 };
-      stream = await navigator.mediaDevices.getUserMedia({ video: { width: size, height: size } });
-      if (!button.isConnected) {
-        leave();
-        return;
-      }
-      video.srcObject = stream;
-      easel.replaceChildren(video);
-      easel.hidden = false;
-      await video.play();
-      button.textContent = text("predict.camera.take");
-      button.onclick = take;
-    };
-    const take = () => {
-      // The middle square, as it is shown.
-      const side = Math.min(video.videoWidth, video.videoHeight);
-      const [left, top] = [(video.videoWidth - side) / 2, (video.videoHeight - side) / 2];
-      const to = Math.min(side, LONGEST_SIDE);
-      const canvas = el("canvas", { width: to, height: to });
-      canvas.getContext("2d").drawImage(video, left, top, side, side, 0, 0, to, to);
-      const png = canvas.toDataURL("image/png").split(",")[1];
-      leave();
-      easel.replaceChildren(
-        el("img", { src: `data:image/png;base64,${png}`, alt: text("predict.camera") }),
-      );
-      button.textContent = text("predict.camera.again");
-      button.onclick = () => begin();
-      give({ png });
-    };
-    const begin = () => {
-      complain();
-      start().catch(() => complain(text("predict.camera.refused")));
-    };
-    button.onclick = begin;
-    return [easel, el("div", { class: "an-actions" }, button)];
-  }
-
-  function own() {
-    const samples = el("div", { class: "an-samples" });
-    const words = el("p", { class: "an-help" }, text("datasets.opening"));
-    ask("/api/datasets/details", { body: { key: run.data } })
-      .then((found) => {
-        words.textContent = text("predict.own.help");
-        samples.append(
-          ...found.samples.items.map(({ png, label }) =>
-            el(
-              "button",
-              { type: "button", title: label, onclick: () => give({ png }) },
-              el("img", { src: `data:image/png;base64,${png}`, alt: label }),
-            ),
-          ),
-        );
-      })
-      .catch((trouble) => {
-        words.textContent = "";
-        complain(trouble.message);
-      });
-    return [words, samples];
-  }
-
-  function paste() {
-    const area = el("textarea", {
-      class: "an-input",
-      id: "predict-text",
-      spellcheck: "false",
-      "aria-describedby": "predict-text-help",
-      placeholder: "0.0, 0.25, 0.5\n0.1, 0.30, 0.4\n…",
-    });
-    area.addEventListener("input", () => give(null));
-    const go = el("button", { type: "button", class: "an-button primary" }, text("predict.go"));
-    go.addEventListener("click", () => give({ text: area.value }));
-    return [
-      el(
-        "div",
-        { class: "an-field" },
-        el("label", { for: "predict-text" }, text("predict.text")),
-        el("p", { class: "an-help", id: "predict-text-help" }, text("predict.text.help")),
-        area,
-      ),
-      el("div", { class: "an-actions" }, go),
-    ];
-  }
-
-  function uploadText() {
-    const box = dropping(text("predict.drop_text"), ".csv,.tsv,.txt", async (file) => {
-      complain();
-      if (file.size > LONGEST_TEXT) {
-        complain(text("predict.too_long", { name: file.name }));
-        return;
-      }
-      box.querySelector("span").textContent = file.name;
-      give({ text: await file.text() });
-    });
-    return [box];
-  }
-
   // --- the run -------------------------------------------------------------------------------
 
   const choose = el("select", {
@@ -434,14 +266,18 @@ export function mount(page) {
     wanted = other.id;
     remember({ run: other.id });
     about();
+    layTries();
     if (before?.takes !== run.takes) {
+      asking?.abort();
       given = null;
       answered = null;
       offer();
       rest();
       return;
     }
-    if (before.data !== run.data && way === "own") offer();
+    const otherData = before.data !== run.data && way === "own";
+    const otherWords = String(before.gives) !== String(run.gives) && way === "type";
+    if (otherData || otherWords) offer();
     if (given) predict();
     else if (answered) answer.classList.add("stale");
   }
@@ -449,7 +285,7 @@ export function mount(page) {
   function about() {
     const step = text("predict.checkpoint", { step: count(run.step) });
     line.replaceChildren(
-      el("span", { class: "an-muted" }, `${run.model} · ${step}`),
+      el("span", { class: "an-muted" }, [run.task, run.model, step].join(" · ")),
       el("a", { href: `/run?id=${run.id}` }, text("predict.open")),
     );
   }
@@ -488,7 +324,7 @@ export function mount(page) {
       about();
       const better = answered?.run === run.id && run.step > answered.step;
       if (better && given && !says.querySelector("button"))
-        tell(text("predict.newer"), { again: true });
+        tell(text("predict.newer"), { offer: [text("predict.again"), predict] });
     }
     choose.value = run.id;
     return LOOK;
@@ -537,7 +373,14 @@ export function mount(page) {
             ),
             line,
           ),
-          el("section", { class: "an-card" }, el("h2", {}, text("predict.input")), tabs, ways),
+          el(
+            "section",
+            { class: "an-card" },
+            el("h2", {}, text("predict.input")),
+            tabs,
+            place,
+            tries,
+          ),
         ),
         el(
           "section",
@@ -559,36 +402,27 @@ export function mount(page) {
   });
 }
 
-/** The picture of a file as a PNG in base64, no larger than a model could want it. */
-async function smaller(file) {
-  const bitmap = await createImageBitmap(file);
-  const scale = Math.min(1, LONGEST_SIDE / Math.max(bitmap.width, bitmap.height));
-  const width = Math.max(1, Math.round(bitmap.width * scale));
-  const height = Math.max(1, Math.round(bitmap.height * scale));
-  const canvas = el("canvas", { width, height });
-  const pen = canvas.getContext("2d");
-  pen.imageSmoothingQuality = "high";
-  pen.drawImage(bitmap, 0, 0, width, height);
-  return canvas.toDataURL("image/png").split(",")[1];
-}
-
-/** Draws |input − reconstruction|, brightened so that small differences are seen. */
-async function difference(canvas, first, second) {
-  const pixels = async (png) => {
-    const image = new Image();
-    image.src = `data:image/png;base64,${png}`;
-    await image.decode();
-    canvas.width = image.naturalWidth;
-    canvas.height = image.naturalHeight;
-    const pen = canvas.getContext("2d", { willReadFrequently: true });
-    pen.drawImage(image, 0, 0);
-    return pen.getImageData(0, 0, canvas.width, canvas.height);
-  };
-  const one = await pixels(first);
-  const other = await pixels(second);
-  for (let i = 0; i < other.data.length; i += 1) {
-    const apart = 2 * Math.abs(one.data[i] - other.data[i]);
-    other.data[i] = i % 4 === 3 ? 255 : apart;
+/** What an address sends line by line, as it comes. */
+async function* coming(path, body, signal) {
+  let reply;
+  try {
+    const headers = { "Content-Type": "application/json" };
+    reply = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal });
+  } catch (trouble) {
+    if (trouble.name === "AbortError") throw trouble;
+    throw new Error(text("offline"));
   }
-  canvas.getContext("2d").putImageData(other, 0, 0);
+  if (!reply.ok) {
+    const said = await reply.json().catch(() => ({}));
+    throw new Error(said.error ?? text("server.failed"));
+  }
+  const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) if (line) yield JSON.parse(line);
+  }
 }

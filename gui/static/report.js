@@ -2,6 +2,8 @@
 
 import {
   ask,
+  button,
+  copy,
   el,
   isActive,
   measured,
@@ -22,6 +24,8 @@ import { Confusion, isConfusion } from "./samples.js";
 
 /** Metrics that say something about others. */
 const ABOUT_MEASURES = ["headline", "larger_is_better"];
+/** Characters of a name in a table; what is longer is a sentence. */
+const LONGEST_NAME = 24;
 
 // --- measures -------------------------------------------------------------------------------
 
@@ -60,6 +64,7 @@ export class Results {
         flat.filter(([name]) => name.includes("/")),
         metrics.baselines ?? {},
       ),
+      ...signaturesOf(metrics.signatures),
       el(
         "dl",
         { class: "run-rows" },
@@ -94,7 +99,11 @@ export class Results {
         { class: look },
         el("th", { scope: "row" }, label),
         ...columns.map((metric) =>
-          el("td", { class: "an-number" }, metric in values ? number(values[metric]) : "–"),
+          el(
+            "td",
+            { class: "an-number" },
+            metric in values ? measured(metric, values[metric]) : "–",
+          ),
         ),
       );
     const others = Object.entries(baselines).map(([label, values]) =>
@@ -165,6 +174,24 @@ export class Results {
   }
 }
 
+/** How a library computed a measure, so that the figure can be put beside those of papers. */
+function signaturesOf(signatures) {
+  return Object.entries(signatures ?? {}).map(([metric, signature]) => {
+    const name = text("run.signature", { metric: metricLabel(metric) });
+    const one = button(text("train.copy"), () => copy(signature, one), {
+      kind: "quiet",
+      name: `${text("train.copy")}: ${name}`,
+    });
+    return el(
+      "p",
+      { class: "run-signature an-small" },
+      el("span", { class: "an-muted" }, name),
+      el("code", { class: "an-mono" }, signature),
+      one,
+    );
+  });
+}
+
 /** A list of rows, or a confusion matrix, as an element; null for anything else. */
 function tableOf(value) {
   if (isConfusion(value)) {
@@ -186,7 +213,13 @@ function tableOf(value) {
         el(
           "tr",
           {},
-          ...[first, ...columns].map((name) => el("th", { scope: "col" }, metricLabel(name))),
+          ...[first, ...columns].map((name) =>
+            el(
+              "th",
+              { scope: "col", class: isWords(value, name) ? "words" : null },
+              metricLabel(name),
+            ),
+          ),
         ),
       ),
       el(
@@ -196,13 +229,24 @@ function tableOf(value) {
           el(
             "tr",
             {},
-            el("th", { scope: "row" }, String(row[first])),
-            ...columns.map((name) => el("td", { class: "an-number" }, shareCell(row[name]))),
+            isWords(value, first)
+              ? el("td", { class: "words", dir: "auto" }, String(row[first]))
+              : el("th", { scope: "row", dir: "auto" }, String(row[first])),
+            ...columns.map((name) =>
+              isWords(value, name)
+                ? el("td", { class: "words", dir: "auto" }, String(row[name] ?? ""))
+                : el("td", { class: "an-number" }, shareCell(row[name])),
+            ),
           ),
         ),
       ),
     ),
   );
+}
+
+/** A column that holds sentences, not names or numbers. */
+function isWords(rows, name) {
+  return rows.some((row) => typeof row[name] === "string" && row[name].length > LONGEST_NAME);
 }
 
 function shareCell(value) {

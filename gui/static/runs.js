@@ -12,6 +12,7 @@ import {
   duration,
   el,
   isActive,
+  measured,
   metricLabel,
   moment,
   number,
@@ -461,7 +462,7 @@ class Row {
       return;
     }
     const label = metricLabel(value.name);
-    cell.replaceChildren(el("span", {}, number(value.value)), el("small", {}, label));
+    cell.replaceChildren(el("span", {}, measured(value.name, value.value)), el("small", {}, label));
   }
 
   fillWords({ notes, tags, name }) {

@@ -1,5 +1,7 @@
-// What a run shows beside numbers: pictures, codes as points in a plane, confusion matrices.
+// What a run shows beside numbers: pictures, codes as points in a plane, confusion matrices, texts,
+// tables and small charts.
 
+import { lineChart } from "./chart.js";
 import {
   ask,
   attempt,
@@ -214,6 +216,81 @@ class Scatter {
   }
 }
 
+// --- texts and tables --------------------------------------------------------------------------
+
+/** Rows of texts, a target beside what the model made of it, say; wrong ones are marked. */
+class Table {
+  constructor(place) {
+    this.place = place;
+  }
+
+  draw({ columns, rows, wrong }) {
+    const line = (row, index) => {
+      const bad = Boolean(wrong?.[index]);
+      const mark = bad
+        ? el("span", { class: "an-visually-hidden", dir: "ltr" }, text("samples.wrong"))
+        : null;
+      return el(
+        "tr",
+        { class: bad ? "bad" : null },
+        row.map((cell, at) =>
+          el("td", { dir: "auto" }, at === 0 ? mark : null, String(cell ?? "")),
+        ),
+      );
+    };
+    const head = columns.map((name) => el("th", { scope: "col" }, metricLabel(name)));
+    this.place.replaceChildren(
+      el(
+        "div",
+        { class: "an-scroll", tabindex: 0, role: "group", "aria-label": text("samples.table") },
+        el(
+          "table",
+          { class: "an-table" },
+          el("thead", {}, el("tr", {}, head)),
+          el("tbody", {}, rows.map(line)),
+        ),
+      ),
+    );
+  }
+}
+
+/** A text that was grown from a prompt. */
+class Text {
+  constructor(place) {
+    this.place = place;
+  }
+
+  draw({ prompt, text: written }) {
+    this.place.replaceChildren(
+      el(
+        "p",
+        { class: "sample-written", dir: "auto" },
+        el("span", { class: "an-muted" }, prompt),
+        written,
+      ),
+    );
+  }
+}
+
+/** Small charts side by side: a forecast over what came, say. */
+class Lines {
+  constructor(place) {
+    this.place = place;
+  }
+
+  draw({ plots }) {
+    this.place.replaceChildren(
+      el(
+        "div",
+        { class: "sample-plots" },
+        plots.map(({ title, lines }) =>
+          el("figure", {}, el("figcaption", { dir: "auto" }, title), lineChart(lines, title)),
+        ),
+      ),
+    );
+  }
+}
+
 // --- confusion ---------------------------------------------------------------------------------
 
 const READABLE = 30;
@@ -422,7 +499,14 @@ function rgb(hex) {
   return [0, 2, 4].map((at) => Number.parseInt(long.slice(at, at + 2), 16));
 }
 
-const VIEWS = { images: Images, scatter: Scatter, confusion: Confusion };
+const VIEWS = {
+  images: Images,
+  scatter: Scatter,
+  confusion: Confusion,
+  table: Table,
+  text: Text,
+  lines: Lines,
+};
 
 /** True for a table that `Confusion` can draw. */
 export function isConfusion(value) {

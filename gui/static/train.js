@@ -1,11 +1,14 @@
 // The Train page: draws the plan that /api/form makes, and sends back what a person sets.
 
-import { count as grouped, loadPlotly, poll } from "./page.js";
+import { fieldOf, isUsual, matters, shown, written } from "./fields.js";
+import { count as grouped, loadPlotly, poll, segments } from "./page.js";
 import { ask, bytes, copy, duration, el, text } from "./shell.js";
 
 /** Milliseconds between two looks at the queue. */
 const QUEUE_PAUSE = 4000;
 const WARM_AFTER = 1500;
+/** Options that are shown all together, whether they fit or not. */
+const FEW = 6;
 
 /** Draws the page into its frame. */
 export function mount(page) {
@@ -17,130 +20,31 @@ export function mount(page) {
 
   // --- values --------------------------------------------------------------------------------
 
-  const written = (value) => {
-    if (Array.isArray(value)) return value.join(", ");
-    if (value === null || value === undefined) return "";
-    return String(value);
-  };
-
-  const shown = (field, value) => {
-    if (field.type === "bool") return value ? "✓" : "✗";
-    return written(value) || field.empty;
-  };
-
   const fields = () => plan.sections.flatMap((section) => section.fields);
-  const sameValue = (field, value) => written(value) === written(field.suggested);
 
   function touch(field, value) {
     field.value = value;
     const ofCard = { ...wanted.touched[field.card] };
-    if (sameValue(field, value)) delete ofCard[field.key];
+    if (isUsual(field, value)) delete ofCard[field.key];
     else ofCard[field.key] = value;
     wanted.touched = { ...wanted.touched, [field.card]: ofCard };
-  }
-
-  // A logarithmic slider has 400 places; the value is rounded to what a person would write.
-  const PLACES = 400;
-  const place = (field, value) =>
-    Math.round((PLACES * Math.log(value / field.low)) / Math.log(field.high / field.low));
-  function valueAt(field, where) {
-    const exact = field.low * (field.high / field.low) ** (where / PLACES);
-    if (field.type === "int") {
-      const power = 2 ** Math.round(Math.log2(exact));
-      return Math.min(Math.max(power, field.low), field.high);
-    }
-    return Number(exact.toPrecision(1.5 > exact / 10 ** Math.floor(Math.log10(exact)) ? 2 : 1));
   }
 
   // --- fields --------------------------------------------------------------------------------
 
   const idOf = (name) => `field-${name.replace(".", "-")}`;
 
-  function slider(field, input) {
-    const step = field.step ?? (field.type === "int" ? 1 : (field.high - field.low) / 100);
-    const range = el("input", {
-      type: "range",
-      "aria-label": field.label,
-      tabindex: -1, // the number beside it is the one that the keyboard goes to
-      min: field.log ? 0 : field.low,
-      max: field.log ? PLACES : field.high,
-      step: field.log ? 1 : step,
-      value: field.log ? place(field, field.value) : field.value,
-    });
-    range.addEventListener("input", () => {
-      const value = field.log ? valueAt(field, range.value) : Number(range.value);
-      input.value = value;
-      changed(field, value);
-    });
-    input.addEventListener("input", () => {
-      const value = Number(input.value);
-      if (input.value && value > 0) range.value = field.log ? place(field, value) : value;
-      else if (input.value) range.value = value;
-    });
-    return el("div", { class: "an-slide" }, range, input);
-  }
-
-  function controlOf(field) {
+  function boxOf(field) {
     const id = idOf(field.name);
-    const described = { id, "aria-describedby": `${id}-help ${id}-problem` };
-    if (field.control === "switch") {
-      const box = el("input", { type: "checkbox", ...described, checked: Boolean(field.value) });
-      box.addEventListener("change", () => changed(field, box.checked));
-      return box;
-    }
-    if (field.control === "choice") {
-      const select = el("select", { class: "an-input", ...described });
-      if (field.optional) select.append(el("option", { value: "" }, field.empty));
-      for (const choice of field.choices) select.append(el("option", { value: choice }, choice));
-      select.value = written(field.value);
-      select.addEventListener("change", () => changed(field, select.value || null));
-      return select;
-    }
-    const numeric = field.control !== "text";
-    const input = el("input", {
-      class: "an-input an-number",
-      ...described,
-      type: numeric ? "number" : "text",
-      step: numeric ? (field.type === "int" ? 1 : "any") : null,
-      min: numeric ? field.low : null,
-      max: numeric ? field.high : null,
-      placeholder: field.optional ? field.empty : null,
-      autocomplete: "off",
-      spellcheck: "false",
-      value: written(field.value),
-    });
-    input.addEventListener("input", () => changed(field, typed(field, input)));
-    return field.control === "slider" ? slider(field, input) : input;
-  }
-
-  function typed(field, input) {
-    if (input.validity.badInput) return "?"; // half a number: the server says what it should be
-    if (input.value.trim() === "") return null;
-    return field.control === "text" ? input.value : Number(input.value);
-  }
-
-  function fieldOf(field) {
-    const id = idOf(field.name);
-    const label = el("label", { for: id, id: `${id}-label` }, field.label);
     const reset = el(
       "button",
       { type: "button", class: "an-reset", "aria-describedby": `${id}-label`, hidden: true },
       "↺",
     );
-    const top = el("div", { class: "an-top" }, label, reset);
-    if (field.unit) label.after(el("span", { class: "an-unit" }, field.unit));
-    const control = controlOf(field);
-    const box = el("div", { class: "an-field", "data-field": field.name }, top);
-    if (field.control === "switch") {
-      top.prepend(control);
-      top.classList.add("an-switch");
-    }
-    box.append(el("p", { class: "an-help", id: `${id}-help` }, field.help));
-    if (field.control !== "switch") box.append(el("div", { class: "an-control" }, control));
-    box.append(el("p", { class: "an-problem", id: `${id}-problem`, hidden: true }));
+    const box = fieldOf(field, { id, reset, changed: (value) => changed(field, value) });
     reset.addEventListener("click", () => {
       touch(field, field.suggested);
-      box.replaceWith(fieldOf(field));
+      box.replaceWith(boxOf(field));
       mark();
       root.querySelector(`#${id}`).focus();
       settle(false);
@@ -159,10 +63,9 @@ export function mount(page) {
     const all = fields();
     for (const field of all) {
       const box = root.querySelector(`[data-field="${field.name}"]`);
-      const by = field.only && all.find((other) => other.name === field.only.field);
-      box.hidden = Boolean(by) && !field.only.values.includes(by.value);
+      box.hidden = !matters(field, all);
       const reset = box.querySelector(".an-reset");
-      reset.hidden = sameValue(field, field.value);
+      reset.hidden = isUsual(field, field.value);
       const hint = text("train.reset", { value: shown(field, field.suggested) });
       reset.title = hint;
       reset.setAttribute("aria-label", hint);
@@ -170,7 +73,7 @@ export function mount(page) {
     for (const section of plan.sections) {
       const said = root.querySelector(`[data-section="${section.kind}"] .an-count`);
       const count = section.fields.filter(
-        (field) => field.advanced && !sameValue(field, field.value),
+        (field) => field.advanced && !isUsual(field, field.value),
       ).length;
       if (said) said.textContent = count ? ` · ${text("train.changed", { count })}` : "";
     }
@@ -188,18 +91,73 @@ export function mount(page) {
       name: `choice-${kind}`,
       value: option.key,
       checked: option.chosen,
-      disabled: option.reason !== null,
+      disabled: !possible(option),
     });
     input.addEventListener("change", () => {
-      wanted.names = { ...wanted.names, [kind]: option.key };
+      // What needs another task comes first; the task and a model for it follow.
+      const kept = option.switches ? { method: wanted.names.method } : wanted.names;
+      wanted.names = { ...kept, [kind]: option.key };
       settle(true);
     });
+    const follows = option.switches ? text("train.switches", { task: option.switches }) : null;
+    const said = follows ? [option.help, follows].filter(Boolean).join(" ") : option.reason;
     return el(
       "label",
-      { class: option.reason === null ? "an-option" : "an-option disabled" },
+      { class: possible(option) ? "an-option" : "an-option disabled" },
       input,
       el("b", { id: `${id}-label` }, option.label),
-      el("span", { class: "an-help", id: `${id}-help` }, option.reason ?? option.help),
+      el("span", { class: "an-help", id: `${id}-help` }, said ?? option.help),
+    );
+  }
+
+  const possible = (option) => option.reason === null || Boolean(option.switches);
+
+  /** Kinds whose misfits are unfolded. */
+  const unfolded = new Set();
+
+  /** What can be chosen; what doesn't go with the choices above is folded where there is much. */
+  function optionsOf({ kind, options }) {
+    const grid = (some) =>
+      el(
+        "div",
+        { class: "an-options" },
+        some.map((option) => optionOf(kind, option)),
+      );
+    const fit = options.filter((option) => option.reason === null);
+    const rest = options.filter((option) => option.reason !== null);
+    if (!rest.length || options.length <= FEW) return grid(options);
+    rest.sort((a, b) => possible(b) - possible(a));
+    const key = rest.some(possible) ? "train.others.switch" : "train.others";
+    const fold = el(
+      "details",
+      { class: "an-others", open: unfolded.has(kind) },
+      el("summary", {}, text(key, { count: rest.length })),
+      grid(rest),
+    );
+    fold.addEventListener("toggle", () => unfolded[fold.open ? "add" : "delete"](kind));
+    return el("div", {}, grid(fit), fold);
+  }
+
+  /** Which of the two recipes the settings begin from; nothing where there is only one. */
+  function recipeOf() {
+    if (!plan.two_recipes) return null;
+    const now = wanted.thorough ? "thorough" : "starter";
+    const choose = segments(
+      text("train.recipe"),
+      ["starter", "thorough"].map((one) => [one, text(`train.recipe.${one}`)]),
+      now,
+      (value) => {
+        wanted.thorough = value === "thorough";
+        settle(true);
+      },
+    );
+    for (const one of choose.children) one.id = `recipe-${one.dataset.value}`;
+    return el(
+      "section",
+      { class: "an-card an-recipe", "data-section": "recipe" },
+      el("h2", {}, text("train.recipe")),
+      choose,
+      el("p", { class: "an-help", role: "status" }, text(`train.recipe.${now}.help`)),
     );
   }
 
@@ -214,13 +172,9 @@ export function mount(page) {
       el("legend", {}, section.title),
       only
         ? el("p", { class: "an-chosen" }, only.help ? `${only.label}: ${only.help}` : only.label)
-        : el(
-            "div",
-            { class: "an-options" },
-            section.options.map((option) => optionOf(section.kind, option)),
-          ),
+        : optionsOf(section),
       chosen?.ill ? illnessOf(chosen) : null,
-      basic.length ? el("div", { class: "an-fields" }, basic.map(fieldOf)) : null,
+      basic.length ? el("div", { class: "an-fields" }, basic.map(boxOf)) : null,
     );
     if (advanced.length) {
       box.append(
@@ -228,7 +182,7 @@ export function mount(page) {
           "details",
           { class: "an-advanced", open: opened },
           el("summary", {}, text("train.advanced"), el("span", { class: "an-count" })),
-          el("div", { class: "an-fields" }, advanced.map(fieldOf)),
+          el("div", { class: "an-fields" }, advanced.map(boxOf)),
         ),
       );
     }
@@ -395,13 +349,14 @@ export function mount(page) {
     const focused = document.activeElement;
     const where = root.contains(focused) ? focused : null;
     const opened = new Set(
-      [...form.querySelectorAll("details[open]")].map((d) => d.closest("section").dataset.section),
+      [...form.querySelectorAll(".an-advanced[open]")].map(
+        (d) => d.closest("section").dataset.section,
+      ),
     );
     const scrolls = [...form.querySelectorAll(".an-options")].map((o) => o.scrollTop);
-    form.replaceChildren(
-      ...plan.sections.map((section) => sectionOf(section, opened.has(section.kind))),
-      startOf(),
-    );
+    const drawn = plan.sections.map((section) => sectionOf(section, opened.has(section.kind)));
+    drawn.splice(-1, 0, recipeOf()); // the method's settings are what it changes most
+    form.replaceChildren(...drawn.filter(Boolean), startOf());
     form.querySelectorAll(".an-options").forEach((o, i) => {
       o.scrollTop = scrolls[i] ?? 0;
     });

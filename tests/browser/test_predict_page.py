@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import csv
 import io
+import wave
 from pathlib import Path
 from typing import Any
 
@@ -31,11 +33,21 @@ def page(site: Served, run: int, open_page: Opens) -> Page:
     return opened
 
 
+@pytest.fixture
+def answers(anneal: Anneal) -> fakes.FakeAnswers:
+    assert isinstance(anneal.answers, fakes.FakeAnswers)
+    return anneal.answers
+
+
+def questions(anneal: Anneal, question: str = "predict") -> list[dict[str, Any]]:
+    """Everything that was asked for so."""
+    assert isinstance(anneal.answers, fakes.FakeAnswers)
+    return [payload for name, payload in anneal.answers.asked if name == question]
+
+
 def given(anneal: Anneal) -> list[dict[str, str]]:
     """Every input that was asked about."""
-    assert isinstance(anneal.answers, fakes.FakeAnswers)
-    return [payload["inputs"][0] for question, payload in anneal.answers.asked
-            if question == "predict"]  # fmt: skip
+    return [payload["inputs"][0] for payload in questions(anneal)]
 
 
 def stroke(page: Page, *points: tuple[float, float]) -> None:
@@ -181,3 +193,301 @@ def test_a_run_that_cannot_be_asked_is_replaced_and_said_so(
     page = open_page(f"{site.url}predict?run=99")
     expect(page.get_by_text("Run 99 has no checkpoint")).to_be_visible()
     expect(page.get_by_label("Run", exact=True)).to_have_value(str(run))
+
+
+# --- texts ----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def translator(site: Served, anneal: Anneal, open_page: Opens) -> Page:
+    run = fakes.add_run(anneal.history, task="Translation", data="Sentences")
+    return open_page(f"{site.url}predict?run={run}")
+
+
+@pytest.fixture
+def writer(site: Served, anneal: Anneal, open_page: Opens) -> Page:
+    run = fakes.add_run(anneal.history, task="Writing", data="Reviews")
+    return open_page(f"{site.url}predict?run={run}")
+
+
+def write(page: Page, words: str) -> None:
+    page.get_by_label("Text", exact=True).fill(words)
+    page.keyboard.press("Control+Enter")
+
+
+def test_a_text_is_asked_about_with_the_keyboard(translator: Page, anneal: Anneal) -> None:
+    write(translator, "Ein <b>Satz</b>")
+    expect(translator.get_by_test_id("prediction")).to_have_text("seven")
+    assert given(anneal) == [{"text": "Ein <b>Satz</b>"}]
+    translator.get_by_label("Text", exact=True).press("End")
+    translator.keyboard.type("!")
+    expect(translator.get_by_text("This is the answer to an earlier input.")).to_be_visible()
+    translator.get_by_role("button", name="Predict", exact=True).click()
+    fakes.until(lambda: given(anneal)[-1] == {"text": "Ein <b>Satz</b>!"})
+
+
+def test_a_setting_of_the_trial_asks_again_and_stays_with_its_run(
+    translator: Page, site: Served, anneal: Anneal, answers: fakes.FakeAnswers
+) -> None:
+    write(translator, "Satz")
+    translator.get_by_test_id("prediction").wait_for()
+    translator.get_by_role("spinbutton", name="Beam width").fill("4")
+    fakes.until(lambda: questions(anneal)[-1]["options"] == {"beam": 4})
+    other = fakes.add_run(anneal.history, task="Translation", data="Sentences")
+    choose = translator.get_by_label("Run", exact=True)
+    expect(choose.locator("option")).to_have_count(2)
+    choose.select_option(str(other))
+    fakes.until(lambda: questions(anneal)[-1]["options"] == {})
+    expect(translator.get_by_role("spinbutton", name="Beam width")).to_have_value("1")
+    choose.select_option(index=1)
+    fakes.until(lambda: questions(anneal)[-1]["options"] == {"beam": 4})
+    expect(translator.get_by_role("spinbutton", name="Beam width")).to_have_value("4")
+
+
+def test_a_wrong_setting_is_a_sentence(translator: Page, answers: fakes.FakeAnswers) -> None:
+    answers.failure = BadInput("Beam width is 99: it must be a whole number in 1–10")
+    translator.get_by_role("spinbutton", name="Beam width").fill("99")
+    write(translator, "Satz")
+    expect(translator.get_by_text("Beam width is 99")).to_be_visible()
+
+
+def test_a_text_grows_as_it_is_written(
+    writer: Page, anneal: Anneal, answers: fakes.FakeAnswers
+) -> None:
+    answers.held.clear()
+    write(writer, "Tell: ")
+    written = writer.get_by_test_id("written")
+    expect(written).to_have_text("Tell: Once upon a <b>time</b>")
+    expect(writer.get_by_text("Writing …")).to_be_visible()
+    answers.held.set()
+    expect(writer.get_by_text("By the checkpoint of step 300, epoch 7.5")).to_be_visible()
+    expect(written).to_have_text("Tell: Once upon a <b>time</b>")
+    writer.get_by_role("button", name="Copy").click()
+    expect(writer.get_by_role("button", name="Copied")).to_be_visible()
+    assert writer.evaluate("navigator.clipboard.readText()") == "Tell: Once upon a <b>time</b>"
+    writer.get_by_role("button", name="Write another").click()
+    fakes.until(lambda: len(questions(anneal, "stream")) == 2)
+    assert questions(anneal, "stream")[0]["given"] == {"text": "Tell: "}
+
+
+def test_writing_can_be_stopped_and_begun_anew(
+    writer: Page, anneal: Anneal, answers: fakes.FakeAnswers
+) -> None:
+    answers.held.clear()
+    write(writer, "Tell:")
+    written = writer.get_by_test_id("written")
+    expect(written).to_have_text("Tell:Once upon a <b>time</b>")
+    writer.get_by_role("button", name="Stop").click()
+    expect(writer.get_by_text("Stopped.")).to_be_visible()
+    expect(written).to_have_text("Tell:Once upon a <b>time</b>")
+    fakes.until(lambda: answers.futures[-1].cancelled())
+    answers.held.set()
+    writer.get_by_role("button", name="Write another").click()
+    expect(writer.get_by_text("By the checkpoint of step 300")).to_be_visible()
+
+
+def test_a_stream_that_breaks_is_a_sentence(writer: Page, answers: fakes.FakeAnswers) -> None:
+    answers.failure = RuntimeError("The predictor ended while it worked on this")
+    write(writer, "Tell")
+    expect(writer.get_by_text("The predictor ended while it worked on this")).to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected", "said"),
+    [
+        ("a.txt", "Eins\r\n\n Zwei \n", ["Eins", "Zwei"], "2 texts from a.txt"),
+        ("a.csv", 'id,review,stars\n1,"good, ""very"" <b>",5\n2,"bad\nfilm",1\n',
+         ['good, "very" <b>', "bad\nfilm"], "2 texts from the column “review” of a.csv"),
+        ("a.csv", "Ein Satz.;1\nNoch einer.;2", ["Ein Satz.", "Noch einer."],
+         "2 texts from a.csv"),
+    ],
+)  # fmt: skip
+def test_a_batch_file_is_answered_as_a_table(
+    translator: Page, anneal: Anneal, tmp_path: Path, name: str, content: str,
+    expected: list[str], said: str,
+) -> None:  # fmt: skip
+    file = tmp_path / name
+    file.write_text(content)
+    translator.get_by_role("tab", name="Batch").click()
+    translator.locator("input[type=file]").set_input_files(file)
+    expect(translator.get_by_text(said)).to_be_visible()
+    expect(translator.get_by_text("2 answered by the checkpoint of step 300")).to_be_visible()
+    rows = translator.locator(".an-answer tbody tr")
+    expect(rows).to_have_count(2)
+    expect(rows.first).to_contain_text("seven")
+    assert [one["text"] for q in questions(anneal) for one in q["inputs"]] == expected
+
+
+def test_a_batchs_answers_are_saved_as_csv(
+    translator: Page, answers: fakes.FakeAnswers, tmp_path: Path
+) -> None:
+    answers.result = {"written": 'He said "yes", twice', "note": ""}
+    file = tmp_path / "many.txt"
+    file.write_text("\n".join(f"Satz {n}" for n in range(45)))
+    translator.get_by_role("tab", name="Batch").click()
+    translator.locator("input[type=file]").set_input_files(file)
+    expect(translator.get_by_text("45 answered by")).to_be_visible()
+    assert [len(q["inputs"]) for n, q in answers.asked if n == "predict"] == [20, 20, 5]
+    with translator.expect_download() as coming:
+        translator.get_by_role("button", name="Download as CSV").click()
+    with Path(coming.value.path()).open(newline="") as saved:
+        rows = list(csv.reader(saved))
+    assert rows[0] == ["Text", "Answer"]
+    assert rows[45] == ["Satz 44", 'He said "yes", twice']
+
+
+def test_a_text_of_a_batch_that_cannot_be_answered_says_so_in_its_row(
+    translator: Page, answers: fakes.FakeAnswers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = answers.predict
+
+    def picky(run: int, inputs: list[dict[str, str]], options: dict[str, Any]) -> dict[str, Any]:
+        if any(one["text"] == "bad" for one in inputs):
+            raise BadInput("That is no sentence")
+        return usual(run, inputs, options)
+
+    monkeypatch.setattr(answers, "predict", picky)
+    file = tmp_path / "two.txt"
+    file.write_text("good\nbad")
+    translator.get_by_role("tab", name="Batch").click()
+    translator.locator("input[type=file]").set_input_files(file)
+    rows = translator.locator(".an-answer tbody tr")
+    expect(rows.nth(0)).to_contain_text("seven")
+    expect(rows.nth(1)).to_contain_text("That is no sentence")
+
+
+# --- sounds and the data's own --------------------------------------------------------------
+
+
+@pytest.fixture
+def listener(
+    site: Served, anneal: Anneal, answers: fakes.FakeAnswers, open_page: Opens
+) -> Page:  # fmt: skip
+    answers.result = {"heard": "three <b>one</b>", "spectrogram": fakes.PIXEL, "seconds": 1.25}
+    run = fakes.add_run(anneal.history, task="Transcription", data="Words")
+    return open_page(f"{site.url}predict?run={run}")
+
+
+def test_what_the_microphone_hears_is_sent_as_a_wav(listener: Page, anneal: Anneal) -> None:
+    listener.get_by_role("button", name="Record").click()
+    expect(listener.get_by_text("Recording: ")).to_be_visible()
+    listener.wait_for_timeout(400)
+    listener.get_by_role("button", name="Stop").click()
+    expect(listener.get_by_test_id("written")).to_have_text("three <b>one</b>")
+    expect(listener.get_by_role("img", name="Frequencies over time")).to_be_visible()
+    expect(listener.get_by_text("What the model saw · 1.3 s")).to_be_visible()
+    with wave.open(io.BytesIO(base64.b64decode(given(anneal)[-1]["sound"]))) as heard:
+        assert (heard.getnchannels(), heard.getsampwidth()) == (1, 2)
+        assert heard.getnframes() > 0.2 * heard.getframerate()
+    listener.get_by_role("button", name="Play the clip").click()
+
+
+def test_a_sound_file_is_uploaded_as_it_is(
+    listener: Page, anneal: Anneal, tmp_path: Path
+) -> None:  # fmt: skip
+    file = tmp_path / "word.flac"
+    file.write_bytes(bytes(range(256)) * 200)
+    listener.get_by_role("tab", name="Upload").click()
+    listener.locator("input[type=file]").set_input_files(file)
+    expect(listener.get_by_test_id("written")).to_have_text("three <b>one</b>")
+    assert base64.b64decode(given(anneal)[-1]["sound"]) == file.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("task", "data", "kind", "expected"),
+    [
+        ("Writing", "Reviews", "text", {"text": "<i>Text</i> 0, whole"}),
+        ("Translation", "Sentences", "pairs", {"text": "Satz 0, whole"}),
+        ("Forecasting", "Rows", "sequences", {"text": "0,1\n1,0.5\n2,0.2"}),
+    ],
+)
+def test_an_item_of_the_data_is_tried_whole(
+    site: Served, anneal: Anneal, answers: fakes.FakeAnswers, open_page: Opens, task: str,
+    data: str, kind: str, expected: dict[str, str],
+) -> None:  # fmt: skip
+    answers.kind = kind
+    run = fakes.add_run(anneal.history, task=task, data=data)
+    page = open_page(f"{site.url}predict?run={run}")
+    page.get_by_role("tab", name="From the data").click()
+    one = page.locator(".an-samples button").first
+    one.click()
+    expect(one).to_have_attribute("aria-pressed", "true")
+    fakes.until(lambda: any(q.get("given", q.get("inputs", [None])[0]) == expected
+                            for n, q in answers.asked if n in ("predict", "stream")))  # fmt: skip
+
+
+# --- by shape -------------------------------------------------------------------------------
+
+ATTENTION = {"source": ["Ein", "Hund", "<b>"], "target": ["A", "dog"],
+             "weights": [[0.7, 0.2, 0.1], [0.1, 0.9, 0.0]]}  # fmt: skip
+
+
+def test_a_translation_shows_its_candidates_and_where_it_looked(
+    translator: Page, answers: fakes.FakeAnswers
+) -> None:
+    answers.result = {
+        "written": "A <i>dog</i>", "attention": ATTENTION,
+        "candidates": [{"text": "A <i>dog</i>", "score": -0.25}, {"text": "One dog", "score": -1}],
+        "tokens": ["Ein", " Hund"], "text": "Ein Hund",
+    }  # fmt: skip
+    write(translator, "Ein Hund")
+    expect(translator.get_by_test_id("written")).to_have_text("A <i>dog</i>")
+    expect(translator.locator(".an-candidates li")).to_have_text(["A <i>dog</i>-0.25", "One dog-1"])
+    table = translator.get_by_role("table", name="Attention")
+    expect(table.get_by_role("columnheader")).to_have_text(["Ein", "Hund", "<b>"])
+    expect(table.get_by_role("rowheader")).to_have_text(["A", "dog"])
+    expect(table.get_by_title("dog ← Hund: 90.0 %")).to_be_visible()
+    translator.get_by_text("The 2 tokens that the model read").click()
+    expect(translator.locator(".an-tokens code")).to_have_text(["Ein", "␣Hund"])
+
+
+def test_a_wide_attention_map_scrolls_in_its_own_box(
+    site: Served, anneal: Anneal, answers: fakes.FakeAnswers, open_page: Opens
+) -> None:
+    words = [f"word{n}" for n in range(60)]
+    answers.result = {"written": "x", "attention": {
+        "source": words, "target": words, "weights": [[0.5] * 60] * 60}}  # fmt: skip
+    run = fakes.add_run(anneal.history, task="Translation", data="Sentences")
+    page = open_page(f"{site.url}predict?run={run}", width=390)
+    write(page, "Ein Hund")
+    page.get_by_role("table", name="Attention").wait_for()
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_blanks_are_filled_with_a_choice_of_tokens_each(
+    translator: Page, answers: fakes.FakeAnswers
+) -> None:
+    choices = [{"token": " rises", "probability": 0.75}, {"token": "<b>", "probability": 0.2}]
+    answers.result = {"filled": "The sun rises", "blanks": [{"place": 2, "choices": choices}]}
+    write(translator, "The sun ___")
+    expect(translator.get_by_test_id("written")).to_have_text("The sun rises")
+    expect(translator.get_by_role("heading", name="Blank 1")).to_be_visible()
+    expect(translator.locator(".an-bars dt")).to_have_text(["␣rises", "<b>"])
+    expect(translator.locator(".an-bars .an-number")).to_have_text(["75.0 %", "20.0 %"])
+
+
+def test_a_forecast_is_drawn_after_what_was_given_and_saved_as_csv(
+    site: Served, anneal: Anneal, answers: fakes.FakeAnswers, open_page: Opens
+) -> None:
+    answers.result = {"context": [[0.0, 5.0], [1.0, 6.0]], "forecast": [[2.0, 7.5], [3.0, 8.0]]}
+    run = fakes.add_run(anneal.history, task="Forecasting", data="Rows")
+    page = open_page(f"{site.url}predict?run={run}")
+    page.get_by_label("Sequence", exact=True).fill("0,5\n1,6")
+    page.get_by_role("button", name="Predict", exact=True).click()
+    chart = page.get_by_role("img", name="Forecast of 2 steps")
+    expect(chart.locator("path.line")).to_have_count(4)
+    expect(chart.locator("path.line[stroke-dasharray]")).to_have_count(2)
+    page.get_by_text("Numbers", exact=True).click()
+    expect(page.locator(".an-answer tbody tr")).to_have_text(["127.5", "238"])
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="Download as CSV").click()
+    saved = Path(coming.value.path()).read_text()
+    assert saved.splitlines() == ["Step,Feature 1,Feature 2", "1,2,7.5", "2,3,8"]
+
+
+def test_an_answer_of_a_new_shape_is_shown_as_it_is(
+    translator: Page, answers: fakes.FakeAnswers
+) -> None:
+    answers.result = {"score": 3, "why": "<b>so</b>"}
+    write(translator, "x")
+    expect(translator.locator(".an-json")).to_contain_text('"why": "<b>so</b>"')

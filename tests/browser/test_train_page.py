@@ -74,6 +74,7 @@ def test_a_choice_keeps_the_keyboard_where_it_was(page: Page) -> None:
 
 
 def test_a_choice_that_does_not_go_is_disabled_and_says_why(page: Page) -> None:
+    page.get_by_text("6 that don't go with what is chosen above").click()
     lstm = page.locator("label", has=page.get_by_role("radio", name="LSTM"))
     expect(lstm.locator("input")).to_be_disabled()
     expect(lstm).to_contain_text("LSTM takes sequence data, and Digits is not")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import sys
 import threading
@@ -110,3 +111,34 @@ def test_questions_from_many_threads_each_get_their_own_answer(answers: Answers)
     for thread in threads:
         thread.join()
     assert said == wanted
+
+
+SLOW_SPEAKER = """
+import json, sys
+for line in sys.stdin:
+    asked = json.loads(line)
+    for part in asked["parts"]:
+        print(json.dumps({"part": part}), flush=True)
+        sys.stdin.readline()
+    print(json.dumps({"answer": {"said": len(asked["parts"])}}), flush=True)
+"""
+
+
+def test_pieces_are_heard_before_the_answer_is_over(tmp_path: Path) -> None:
+    asked = Answers([sys.executable, "-c", SLOW_SPEAKER], log=tmp_path / "log")
+    heard: queue.Queue[str] = queue.Queue()
+    try:
+        question = asked.ask("stream", heard=heard.put, parts=["One", " two", " three"])
+        for part in ("One", " two", " three"):
+            assert heard.get(timeout=PATIENCE) == part
+            assert not question.done()
+            talk = asked._talk
+            assert talk is not None
+            talk.stdin.write(b"go on\n")
+            talk.stdin.flush()
+        assert question.result(PATIENCE) == {"said": 3}
+        # Whoever doesn't listen gets the answer all the same.
+        deaf = asked.ask("stream", parts=[])
+        assert deaf.result(PATIENCE) == {"said": 0}
+    finally:
+        asked.close()

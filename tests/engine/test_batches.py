@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from engine.data.batches import Data, Feed, Images, Sequences, draw
+from engine.data.batches import Data, Feed
+from engine.data.items import Images, Sequences, draw
 
 CPU = torch.device("cpu")
 
@@ -100,6 +101,35 @@ def test_unequal_lengths_are_bucketed() -> None:
     feed = Feed(data(sequences(lengths.tolist())), "train", batch_size=16, device=CPU, shuffle=True)
     padded = sum(int(lengths[rows].max()) * len(rows) for rows in feed.order(0))
     assert padded < 1.1 * lengths.sum()
+
+
+def test_a_budget_bounds_every_batch_and_every_epoch_has_as_many() -> None:
+    lengths = np.random.default_rng(2).integers(1, 100, 997)
+    lengths[5] = 700  # longer than a batch may be: it comes alone
+    feed = Feed(data(sequences(lengths.tolist())), "train", batch_size=64, batch_tokens=512,
+                device=CPU, seed=1, shuffle=True)  # fmt: skip
+    first, second = feed.order(0), feed.order(1)
+    assert len(first) == len(second) == len(feed)
+    assert [b.tolist() for b in first] != [b.tolist() for b in second]
+    assert sorted(np.concatenate(list(first))) == list(range(997))
+    for rows in first:
+        assert len(rows) <= 64
+        assert len(rows) == 1 or int(lengths[rows].max()) * len(rows) <= 512
+    padded = sum(int(lengths[rows].max()) * len(rows) for rows in first)
+    assert padded < 1.1 * lengths.sum()
+
+
+def test_a_budget_bounds_items_of_one_length_too() -> None:
+    feed = Feed(data(sequences([10] * 95)), "train", batch_size=64, batch_tokens=100, device=CPU)
+    assert [len(rows) for rows in feed.order(0)] == [10] * 9 + [5]
+
+
+def test_some_items_are_spread_over_the_split_and_always_the_same() -> None:
+    feed = Feed(data(pictures(40)), "train", batch_size=8, device=CPU, shuffle=True)
+    rows = feed.some(5).rows
+    assert rows is not None
+    assert rows.tolist() == [0, 9, 19, 29, 39]
+    assert len(feed.some(500)) == 40
 
 
 def test_statistics_are_those_of_the_training_rows() -> None:

@@ -108,7 +108,7 @@ def test_what_is_left_open_is_chosen_to_fit(catalog: Catalog) -> None:
 
 
 def test_choices_that_do_not_go_together_say_why(catalog: Catalog) -> None:
-    with pytest.raises(BadInput, match="LSTM takes sequence data") as problem:
+    with pytest.raises(BadInput, match="LSTM takes audio or sequence data") as problem:
         compose(catalog, names={"model": "LSTM", "data": "Mnist5000"}, settings={})
     assert problem.value.field == "model"
 

@@ -146,6 +146,33 @@ def test_items_are_found_by_split_class_and_number(desk, brought):
         desk.items(data=data, split="exam")
 
 
+@pytest.mark.parametrize("kind", CARDS)
+def test_an_item_is_given_to_a_model_as_it_is(desk, brought, home, kind):
+    from engine import predict
+    from engine.data import sound
+    from engine.recipe import Choice
+
+    choice = brought(kind)
+    data = desk.opened(Choice.model_validate(choice).model_dump())[1]
+    given = desk.given(data=choice, row=7)
+    match kind:
+        case "images":
+            back = np.asarray(Image.open(io.BytesIO(b64decode(given["png"]))))
+            assert (back == data.items.pixels[7]).all()
+        case "sequences":
+            back = np.array(predict.rows(given["text"]), np.float32)
+            assert (back == data.items[7]).all()
+        case "sound":
+            back = sound.decode(b64decode(given["sound"]), 8000)
+            assert len(back) == len(data.items.waves[7])
+        case "text":
+            assert given == {"text": data.items.text.text(7)}
+        case "pairs":
+            assert given == {"text": data.items.source.text(7)}
+    with pytest.raises(BadInput, match="no such item"):
+        desk.given(data=choice, row=30)
+
+
 def test_a_recording_can_be_listened_to_sample_by_sample(desk, brought, home):
     data = brought("sound")
     raw = b64decode(desk.sound(data=data, row=3)["wav"])

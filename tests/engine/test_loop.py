@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import shutil
@@ -14,13 +15,12 @@ import torch
 from torch import Tensor
 
 from engine import checkpoint, loop, session
-from engine.catalog import Catalog
 from engine.data.batches import Feed
 from engine.events import Event, Finished, Notice, Point, Progress, Sample, Saved
 from engine.home import Home
 from engine.methods import Bench
 from engine.optimizers import Schedule, optimizer
-from engine.recipe import Recipe, compose
+from engine.recipe import Recipe
 
 Make = Callable[..., Recipe]
 CarryOut = Callable[..., list[Event]]
@@ -113,15 +113,24 @@ def test_resume_is_exact_for_every_model_and_optimizer(
         assert torch.equal(tensor, last_weights(home, 2)[name]), name
 
 
-def test_every_combination_takes_two_steps(catalog: Catalog, home: Home, events: CarryOut) -> None:
-    combinations = list(catalog.combinations())
-    assert len(combinations) >= 5
-    for number, cards in enumerate(combinations, 1):
-        names = {kind: card.name for kind, card in cards.items()}
-        settings = {"method.max_steps": 2, "method.precision": "fp32"}
-        finished = end(events(compose(catalog, names=names, settings=settings), number=number))
-        assert finished.state == "finished", (names, finished.reason)
-        assert math.isfinite(finished.metrics[finished.metrics["headline"]])
+def test_validation_is_measured_as_often_as_asked(recipe: Make, events: CarryOut) -> None:
+    whole = recipe(method__epochs=2, method__check_every=5)  # 12 steps an epoch
+    steps = [step for step, _ in curve(events(whole), "validation/loss")]
+    assert steps == [5, 10, 12, 15, 20, 24]
+
+
+@pytest.mark.parametrize("step", [4, 5, 6, 12])
+def test_a_pause_loses_no_look_at_validation(
+    recipe: Make, events: CarryOut, home: Home, step: int
+) -> None:
+    whole = recipe(method__epochs=2, method__check_every=5, method__schedule="plateau")
+    straight = events(whole, number=1)
+    before = events(whole, number=2, wishes={step: "pause"})
+    after = events(whole, number=2, resume=True)
+    joined = curve(before, "validation/loss") + curve(after, "validation/loss")
+    assert joined == curve(straight, "validation/loss")
+    for name, tensor in last_weights(home, 1).items():
+        assert torch.equal(tensor, last_weights(home, 2)[name]), name
 
 
 def test_a_diverging_run_fails_with_the_mend_and_keeps_its_checkpoint(
@@ -272,6 +281,31 @@ def test_accumulated_batches_equal_one_large_batch(
         kept.close()
     torch.testing.assert_close(gradients[0][0], gradients[1][0])
     torch.testing.assert_close(gradients[0][1], gradients[1][1], rtol=1e-3, atol=1e-5)
+
+
+def test_accumulated_batches_count_by_their_weight(
+    recipe: Make, home: Home, tmp_path: Path
+) -> None:
+    # Plain gradient descent: how far the weights go is the gradient itself.
+    setup = session.make(
+        recipe(method__optimizer="SGD", method__momentum=0.0, method__learning_rate=1.0,
+               method__weight_decay=0.0, method__batch_size=120),
+        home,
+    )  # fmt: skip
+    with contextlib.closing(checkpoint.Checkpoints(tmp_path)) as kept:
+        bench = Bench(torch.device("cpu"), 0, kept, lambda: None)
+        feed, _ = setup.method.feeds(setup.task, setup.data, bench)
+        trainee = setup.method.trainee(setup.model, setup.task, feed, bench)
+    rows = feed.order(0)[0]
+    start = loop.copied(setup.model.state_dict())
+    moved = []
+    for parts in ([rows], [rows[:7], rows[7:]]):
+        setup.model.load_state_dict(start)
+        loop.step(trainee, setup.task, [feed.batch(part) for part in parts], setup.method.plan)
+        after = setup.model.state_dict()
+        moved.append({name: after[name] - tensor for name, tensor in start.items()})
+    assert max(float(change.abs().max()) for change in moved[0].values()) > 1e-3
+    torch.testing.assert_close(moved[0], moved[1], rtol=1e-3, atol=1e-6)
 
 
 def test_biases_are_not_decayed() -> None:

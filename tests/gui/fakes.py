@@ -29,7 +29,7 @@ LIMIT = 64 * 2**20
 
 
 def catalog() -> Catalog:
-    """Two tasks, three datasets and one for imports, three models, one method."""
+    """A few tasks, datasets and models, and one method."""
     widths = Field(name="widths", label="Widths", help="Units of each layer.", type="ints",
                    default=[32, 16], range=Range(1, 1024))  # fmt: skip
     dropout = Field(name="dropout", label="Dropout", help="Left out at random.", type="float",
@@ -44,12 +44,34 @@ def catalog() -> Catalog:
                            type="float", default=0.0, range=Range(0, 0.5, 0.01), advanced=True),)),
         Card(kind="task", name="Reconstruction", label="Reconstruction", help="Draws it again.",
              fits={"reconstruction"}),
+        Card(kind="task", name="Writing", label="Language modelling", help="Writes on.",
+             needs={"text"}, fits={"next token"}, streams=True, rank=60, tries=(
+                 Field(name="temperature", label="Temperature", help="Higher is bolder.",
+                       type="float", default=0.8, range=Range(0, 2, 0.1)),
+                 Field(name="top_k", label="Top k", help="Of so many tokens.", type="int",
+                       default=None, optional=True, empty="all", range=Range(1, 1000)),
+             )),
+        Card(kind="task", name="Translation", label="Translation", help="From one to the other.",
+             needs={"pair"}, fits={"target text"}, rank=60, tries=(
+                 Field(name="beam", label="Beam width", help="1 is greedy.", type="int",
+                       default=1, range=Range(1, 10, 1)),
+             )),
+        Card(kind="task", name="Transcription", label="Speech recognition", help="Writes down.",
+             needs={"audio", "transcript"}, fits={"frames"}, rank=60),
+        Card(kind="task", name="Forecasting", label="Forecasting", help="What comes next.",
+             needs={"sequence"}, fits={"forecast"}, rank=60),
         Card(kind="data", name="Digits", label="Digits", help="Small handwritten digits.",
              provides={"image", "label"}, fields=(flip,)),
         Card(kind="data", name="Faces", label="Faces", help="Pictures without labels.",
              provides={"image"}),
         Card(kind="data", name="Rows", label="Rows", help="Digits, row by row.",
              provides={"sequence", "label"}),
+        Card(kind="data", name="Reviews", label="Reviews", help="Texts with stars.",
+             provides={"text", "label"}, rank=60),
+        Card(kind="data", name="Sentences", label="Sentences", help="In two languages.",
+             provides={"pair", "target"}, rank=60),
+        Card(kind="data", name="Words", label="Words", help="Spoken, with transcripts.",
+             provides={"audio", "label", "transcript"}, rank=60),
         Card(kind="data", name="ImportedImages", label="Imported pictures", hidden=True,
              provides={"image", "label"}, fields=(number, version, flip)),
         Card(kind="model", name="ConvNet", label="ConvNet", help="Convolutions.", fits={"image"},
@@ -60,6 +82,19 @@ def catalog() -> Catalog:
              suggests={"method.epochs": 40}, fields=(widths,)),
         Card(kind="model", name="Recurrent", label="LSTM", help="Step by step.",
              fits={"sequence"}, provides={"logits", "features"}, fields=(widths,)),
+        Card(kind="model", name="Writer", label="Decoder", help="A token after the other.",
+             fits={"text"}, provides={"next token", "features"}, rank=60,
+             suggests={"method.epochs": 4}, thorough={"method.epochs": 60},
+             fields=(widths, Field(
+                 name="kernel", label="Kernel", type="choice", default="kernel 01",
+                 choices=tuple(f"kernel {n:02}" for n in range(40)),
+             ))),
+        Card(kind="model", name="Translator", label="Encoder and decoder", help="Reads, writes.",
+             fits={"pair"}, provides={"target text", "features"}, rank=60),
+        Card(kind="model", name="Listener", label="Listener", help="Hears frames.",
+             fits={"audio"}, provides={"frames", "logits", "features"}, rank=60),
+        Card(kind="model", name="Forecaster", label="Forecaster", help="Goes on.",
+             fits={"sequence"}, provides={"forecast", "features"}, rank=60),
         Card(kind="method", name="Training", label="Train all weights", help="The usual.",
              fits={"features"}, fields=(
                  Field(name="epochs", label="Epochs", help="Passes over the data.", type="int",
@@ -86,15 +121,22 @@ class FakeAnswers:
         self.futures: list[Future[dict[str, Any]]] = []
         self.slow = False
         self.failure: Exception | None = None
+        self.pieces = ["Once", " upon", " a <b>time</b>"]
+        self.held = threading.Event()
+        self.held.set()
         self.kind = "images"
         self.states: dict[int, list[FakeVersion]] = {}
 
-    def ask(self, question: str, **payload: Any) -> Future[dict[str, Any]]:
+    def ask(
+        self, question: str, *, heard: Callable[[str], None] | None = None, **payload: Any
+    ) -> Future[dict[str, Any]]:
         future: Future[dict[str, Any]] = Future()
         self.asked.append((question, payload))
         self.futures.append(future)
         if self.failure is not None:
             future.set_exception(self.failure)
+        elif heard is not None:
+            threading.Thread(target=self.tell, args=(heard, future), daemon=True).start()
         elif not self.slow:
             try:
                 future.set_result(getattr(self, question)(**payload))
@@ -107,7 +149,24 @@ class FakeAnswers:
                 "seconds_per_epoch": 9.5, "steps": 320, "device": "cpu",
                 "device_name": "A processor", "precision": "fp32", "note": ""}  # fmt: skip
 
-    def predict(self, run: int, inputs: list[dict[str, str]]) -> dict[str, Any]:
+    def tell(self, heard: Callable[[str], None], future: Future[dict[str, Any]]) -> None:
+        """The pieces one after the other; the end only when `held` lets it."""
+        for piece in self.pieces:
+            heard(piece)
+            time.sleep(0.02)
+        self.held.wait(30)
+        if future.set_running_or_notify_cancel():
+            future.set_result({"checkpoint": {"step": 300, "epoch": 7.5}, "text": "", "note": ""})
+
+    result: dict[str, Any] | None = None
+    """What `predict` answers, instead of two classes."""
+
+    def predict(
+        self, run: int, inputs: list[dict[str, str]], options: dict[str, Any]
+    ) -> dict[str, Any]:
+        if self.result is not None:
+            results = [dict(self.result) for _ in inputs]
+            return {"checkpoint": {"step": 300, "epoch": 7.5}, "results": results}
         classes = [
             {"label": "seven", "probability": 0.9},
             {"label": "<b>one</b>", "probability": 0.1},
@@ -191,6 +250,15 @@ class FakeAnswers:
             file.writeframes(bytes(1600))
         return {"wav": b64encode(out.getvalue()).decode()}
 
+    def given(self, data: dict[str, Any], row: int) -> dict[str, str]:
+        return {
+            "images": {"png": PIXEL},
+            "text": {"text": f"<i>Text</i> {row}, whole"},
+            "pairs": {"text": f"Satz {row}, whole"},
+            "sound": {"sound": self.sound(data, row)["wav"]},
+            "sequences": {"text": "0,1\n1,0.5\n2,0.2"},
+        }[self.kind]  # fmt: skip
+
     def change(self, dataset: int, version: int, change: dict[str, Any] | None = None,
                finding: str | None = None) -> dict[str, Any]:  # fmt: skip
         made = deepcopy(self.state(dataset, version))
@@ -206,7 +274,7 @@ class FakeAnswers:
 
     def state(self, dataset: int | None, version: int | None = None) -> FakeVersion:
         if dataset is None:
-            return FakeVersion()
+            return FakeVersion(kind=self.kind)
         states = self.states.setdefault(dataset, [FakeVersion(kind=self.kind)])
         return states[min(version or len(states), len(states)) - 1]
 

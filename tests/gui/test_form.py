@@ -128,7 +128,8 @@ def test_a_wrong_seed_is_blamed_on_the_seed(seed: Any) -> None:
 def test_an_imported_dataset_is_offered_under_its_own_name_once_it_is_ready() -> None:
     plan = form.plan(CATALOG, Wanted(), imported=[READY, IMPORTING])
     section = next(s for s in plan["sections"] if s["kind"] == "data")
-    assert [o["key"] for o in section["options"]] == ["Digits", "Faces", "Rows", "ImportedImages:3"]
+    assert section["options"][-1]["key"] == "ImportedImages:3"
+    assert not any(o["key"] in ("ImportedImages", "ImportedImages:4") for o in section["options"])
     own = option(plan, "data", "ImportedImages:3")
     assert own["label"] == "Cats <b>"
     assert own["help"] == "Imported · 110 items · 2 classes"
@@ -237,6 +238,70 @@ def test_a_start_brings_its_model_settings_along() -> None:
     made = form.recipe(CATALOG, Wanted(touched={"model.ConvNet": {"widths": [5]}}))
     adopted = form.adopt(CATALOG, Wanted(start=1), made)
     assert form.recipe(CATALOG, adopted).model == made.model
+
+
+# --- a dataset first ------------------------------------------------------------------------
+
+
+def test_a_dataset_chosen_alone_brings_a_task_and_a_model_that_fit() -> None:
+    for data, task, model in (
+        ("Reviews", "Writing", "Writer"),
+        ("Faces", "Reconstruction", "Coder"),
+        ("Sentences", "Translation", "Translator"),
+    ):
+        plan = form.plan(CATALOG, Wanted(names={"data": data}))
+        assert names(plan) == {"task": task, "data": data, "model": model, "method": "Training"}
+        assert plan["problem"] is None
+
+
+def test_a_dataset_for_another_task_says_which_one_it_changes_to() -> None:
+    plan = form.plan(CATALOG, Wanted())
+    assert option(plan, "data", "Sentences")["switches"] == "Translation"
+    assert option(plan, "data", "Rows")["switches"] is None
+    assert option(plan, "model", "Recurrent")["switches"] is None
+
+
+# --- two recipes ----------------------------------------------------------------------------
+
+WRITING: dict[Kind, str] = {"task": "Writing", "data": "Reviews", "model": "Writer"}
+
+
+def test_the_thorough_recipe_changes_suggestions_and_what_was_set_stays() -> None:
+    starter = form.plan(CATALOG, Wanted(names=WRITING))
+    assert field(starter, "method.epochs")["value"] == 4
+    touched = {"method.Training": {"learning_rate": 0.5}}
+    thorough = form.plan(CATALOG, Wanted(names=WRITING, thorough=True, touched=touched))
+    assert field(thorough, "method.epochs")["value"] == 60
+    assert field(thorough, "method.learning_rate")["value"] == 0.5
+    made = Recipe.from_json(thorough["recipe"])
+    assert (made.method.settings["epochs"], made.method.settings["learning_rate"]) == (60, 0.5)
+
+
+def test_only_what_has_two_recipes_offers_them() -> None:
+    assert form.plan(CATALOG, Wanted(names=WRITING))["two_recipes"]
+    plan = form.plan(CATALOG, Wanted(thorough=True))
+    assert not plan["two_recipes"]
+    assert "--thorough" not in plan["command"]
+
+
+@pytest.mark.parametrize("thorough", [False, True])
+def test_the_command_names_the_thorough_recipe_and_makes_the_same(thorough: bool) -> None:
+    wanted = Wanted(names=WRITING, thorough=thorough, touched={"model.Writer": {"widths": [4]}})
+    plan = form.plan(CATALOG, wanted)
+    words = shlex.split(plan["command"])
+    assert ("--thorough" in words) is thorough
+    assert not any("epochs" in word for word in words)
+    settings = dict(words[i + 1].split("=", 1) for i, word in enumerate(words) if word == "--set")
+    again = compose(CATALOG, names=WRITING, settings=settings, thorough=thorough)
+    assert again == Recipe.from_json(plan["recipe"])
+
+
+@pytest.mark.parametrize("thorough", [False, True])
+def test_a_clone_begins_from_the_recipe_that_the_run_began_from(thorough: bool) -> None:
+    wanted = Wanted(names=WRITING, thorough=thorough, touched={"model.Writer": {"widths": [4]}})
+    made = form.recipe(CATALOG, wanted)
+    cloned = form.wanted_from(CATALOG, made)
+    assert (cloned.thorough, cloned.touched) == (thorough, wanted.touched)
 
 
 # --- controls -------------------------------------------------------------------------------

@@ -238,37 +238,6 @@ def test_waiting_for_an_answer_holds_nobody_else_up(
     fakes.until(lambda: all(future.cancelled() for future in answers.futures))
 
 
-# --- Predict --------------------------------------------------------------------------------
-
-
-def test_only_runs_with_a_checkpoint_can_be_asked(ask: httpx.Client, anneal: Anneal) -> None:
-    with_one = fakes.add_run(anneal.history, data="Rows", name="Saved")
-    without = fakes.add_run(anneal.history, saved=False)
-    found = {run["id"]: run for run in ask.get("/api/predict").json()["runs"]}
-    assert found[with_one]["takes"] == "sequence"
-    assert without not in found
-    anneal.history.dequeue(without)
-
-
-def test_a_prediction_passes_on_pictures_and_text_and_nothing_else(
-    ask: httpx.Client, answers: fakes.FakeAnswers
-) -> None:
-    for given in ({"png": "abc"}, {"text": "1,2"}):
-        assert ask.post("/api/predict", json={"run": 1, "input": given}).status_code == 200
-        assert answers.asked[-1] == ("predict", {"run": 1, "inputs": [given]})
-    for given in ({"path": "/etc/passwd"}, {"png": 3}, {}, {"png": "a", "text": "b"}):
-        assert ask.post("/api/predict", json={"run": 1, "input": given}).status_code == 400
-    assert len(answers.asked) == 2
-
-
-def test_a_prediction_that_fails_is_a_sentence(
-    ask: httpx.Client, answers: fakes.FakeAnswers
-) -> None:
-    answers.failure = BadInput("Step 2 has 3 numbers")
-    reply = ask.post("/api/predict", json={"run": 1, "input": {"text": "1"}})
-    assert (reply.status_code, reply.json()["error"]) == (400, "Step 2 has 3 numbers")
-
-
 # --- read-only ------------------------------------------------------------------------------
 
 

@@ -1,0 +1,66 @@
+"""What recurrent networks that read a sequence to its end have in common."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated, ClassVar, cast
+
+import torch
+from torch import Tensor, nn
+
+from engine.catalog import Help, Range
+from engine.models import Activation, Dropout, Model, Standardize, dense
+
+
+class Recurrent(Model):
+    """Stacked recurrent layers, then dense ones on the state after the last step."""
+
+    cell: ClassVar[type[nn.RNNBase]]
+    """A gated one of PyTorch's, the second of whose gates keeps the old state when it is open."""
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        outputs: int,
+        *,
+        widths: Annotated[
+            Sequence[int], Range(1, 2048),
+            Help("Units of each recurrent layer", label="Recurrent widths"),
+        ] = (128, 64, 32),
+        hidden: Annotated[
+            Sequence[int], Range(1, 8192), Help("Widths of the dense layers before the output",
+                                            label="Dense widths")
+        ] = (128, 64),
+        dropout: Dropout = 0.0,
+        activation: Activation = "ReLU",
+    ) -> None:  # fmt: skip
+        super().__init__(shape, outputs)
+        (features,) = shape
+        self.standardize = Standardize(features, dim=-1)
+        layers = [
+            self.cell(size, units, batch_first=True)  # type: ignore[arg-type, call-arg]
+            for size, units in pairwise([features, *widths])
+        ]
+        for layer, units in zip(layers, widths, strict=True):
+            # Remember by default: a gate that starts open (Gers 2000, Jozefowicz 2015).
+            nn.init.constant_(cast(Tensor, layer.bias_hh_l0)[units : 2 * units], 1.0)
+        self.layers = nn.ModuleList(layers)
+        self.dropout = nn.Dropout(dropout)
+        self.head = dense([widths[-1], *hidden, outputs], activation=activation, dropout=dropout)
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """(B, outputs) of values (B, longest, D) whose first `lengths` steps are real."""
+        states = self.standardize(values)
+        for layer in self.layers:
+            states, _ = layer(self.dropout(states) if layer is not self.layers[0] else states)
+        return self.head(last(states, lengths))  # type: ignore[no-any-return]
+
+
+def last(states: Tensor, lengths: Tensor) -> Tensor:
+    """The state (B, width) after each sequence's last real step, of states (B, longest, width).
+
+    Where a state depends on no later step, padding can't reach a real one: taking each sequence's
+    own last is exact, and spares packing, which oneDNN's fused LSTM can't take.
+    """
+    return states[torch.arange(len(lengths), device=states.device), lengths - 1]

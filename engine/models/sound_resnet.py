@@ -1,0 +1,103 @@
+"""A small residual network over spectra."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Annotated
+
+import torch
+from torch import Tensor, nn
+
+from engine.catalog import Help, Range
+from engine.models import Dropout, Model, Standardize
+from engine.tasks import inside
+
+
+class SoundResNet(
+    Model, label="Sound ResNet", fits={"audio"}, provides={"logits"}, rank=20,
+    suggests={"method.epochs": 25, "method.batch_size": 32, "method.learning_rate": 3e-3,
+              "method.clip": 5.0},
+    thorough={"model.widths": [64, 128, 256], "data.bands": 64, "method.epochs": 80},
+):  # fmt: skip
+    """Residual convolutions over time and frequency: knows short sounds and key words.
+
+    He et al. 2016, as Tang & Lin 2018 hear key words: one block a width, each but the first of
+    which halves both axes. What is left of a recording is averaged.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        outputs: int,
+        *,
+        widths: Annotated[
+            Sequence[int], Range(4, 1024), Help("Channels of each residual block")
+        ] = (16, 32, 64),
+        dropout: Dropout = 0.2,
+    ) -> None:  # fmt: skip
+        super().__init__(shape, outputs)
+        (bands,) = shape
+        self.standardize = Standardize(bands, dim=-1)
+        self.stem = Normed(1, widths[0], stride=2)
+        strides = [1] + [2] * (len(widths) - 1)
+        self.blocks = nn.ModuleList(
+            Residual(width, wider, stride=stride)
+            for (width, wider), stride in zip(
+                pairwise([widths[0], *widths]), strides, strict=True
+            )
+        )  # fmt: skip
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(widths[-1], outputs)
+
+    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Logits (B, outputs) of spectra (B, T, bands) whose first `lengths` frames are real."""
+        states = self.standardize(values)
+        # No recording is louder than another: what it is lies in the differences within it.
+        real = inside(lengths, values.shape[1])[..., None]
+        count = lengths[:, None, None] * values.shape[2]
+        states = states - (states * real).sum((1, 2), keepdim=True) / count
+        states, lengths = self.stem((states * real)[:, None], lengths)
+        states = states.relu()
+        for block in self.blocks:
+            states, lengths = block(states, lengths)
+        mean = states.sum(2).mean(2) / lengths[:, None]  # all is zero behind the end
+        return self.head(self.dropout(mean))  # type: ignore[no-any-return]
+
+
+class Normed(nn.Module):
+    """A 3×3 convolution and batch normalization, zero behind each recording's end.
+
+    With zeros there, a recording's frames are what they would be if it were alone.
+    """
+
+    def __init__(self, channels: int, wider: int, *, stride: int = 1) -> None:
+        super().__init__()
+        self.stride = stride
+        self.convolution = nn.Conv2d(channels, wider, 3, stride, 1, bias=False)
+        self.norm = nn.BatchNorm2d(wider)
+
+    def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """States (B, C, T, bands) and the recordings' lengths in them, both before and after."""
+        states = self.norm(self.convolution(states))
+        lengths = torch.div(lengths - 1, self.stride, rounding_mode="floor") + 1
+        return states * inside(lengths, states.shape[2])[:, None, :, None], lengths
+
+
+class Residual(nn.Module):
+    """Two convolutions and a way around them."""
+
+    def __init__(self, channels: int, wider: int, *, stride: int) -> None:
+        super().__init__()
+        self.first = Normed(channels, wider, stride=stride)
+        self.second = Normed(wider, wider)
+        self.stride = stride
+        self.around = nn.Identity() if channels == wider else nn.Conv2d(channels, wider, 1)
+
+    def forward(self, states: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Normed`."""
+        found, shorter = self.first(states, lengths)
+        found, _ = self.second(found.relu(), shorter)
+        around = self.around(states[:, :, :: self.stride, :: self.stride])
+        kept = inside(shorter, found.shape[2])[:, None, :, None]
+        return (found + around).relu() * kept, shorter

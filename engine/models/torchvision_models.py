@@ -1,0 +1,114 @@
+"""Every classifier of torchvision, by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812, its usual name
+
+from engine.catalog import BadInput, Help, Range
+from engine.models import Model, Standardize
+
+Network = Literal[
+    "alexnet", "convnext_base", "convnext_large", "convnext_small", "convnext_tiny", "densenet121",
+    "densenet161", "densenet169", "densenet201", "efficientnet_b0", "efficientnet_b1",
+    "efficientnet_b2", "efficientnet_b3", "efficientnet_b4", "efficientnet_b5", "efficientnet_b6",
+    "efficientnet_b7", "efficientnet_v2_l", "efficientnet_v2_m", "efficientnet_v2_s", "googlenet",
+    "inception_v3", "maxvit_t", "mnasnet0_5", "mnasnet0_75", "mnasnet1_0", "mnasnet1_3",
+    "mobilenet_v2", "mobilenet_v3_large", "mobilenet_v3_small", "regnet_x_16gf", "regnet_x_1_6gf",
+    "regnet_x_32gf", "regnet_x_3_2gf", "regnet_x_400mf", "regnet_x_800mf", "regnet_x_8gf",
+    "regnet_y_128gf", "regnet_y_16gf", "regnet_y_1_6gf", "regnet_y_32gf", "regnet_y_3_2gf",
+    "regnet_y_400mf", "regnet_y_800mf", "regnet_y_8gf", "resnet101", "resnet152", "resnet18",
+    "resnet34", "resnet50", "resnext101_32x8d", "resnext101_64x4d", "resnext50_32x4d",
+    "shufflenet_v2_x0_5", "shufflenet_v2_x1_0", "shufflenet_v2_x1_5", "shufflenet_v2_x2_0",
+    "squeezenet1_0", "squeezenet1_1", "swin_b", "swin_s", "swin_t", "swin_v2_b", "swin_v2_s",
+    "swin_v2_t", "vgg11", "vgg11_bn", "vgg13", "vgg13_bn", "vgg16", "vgg16_bn", "vgg19", "vgg19_bn",
+    "vit_b_16", "vit_b_32", "vit_h_14", "vit_l_16", "vit_l_32", "wide_resnet101_2",
+    "wide_resnet50_2",
+]  # fmt: skip
+
+Settings = Callable[[int], dict[str, Any]]
+WITHOUT_SECOND_OPINIONS: Settings = lambda side: {"aux_logits": False, "init_weights": False}  # noqa: E731
+FAMILIES: Mapping[str, Settings] = {
+    "googlenet": WITHOUT_SECOND_OPINIONS,
+    "inception": WITHOUT_SECOND_OPINIONS,
+    "vit": lambda side: {"image_size": side},
+    "maxvit": lambda side: {"input_size": (side, side)},
+}
+"""What some families must be told, for pictures of that side."""
+
+
+class TorchvisionModel(
+    Model, label="torchvision network", fits={"image"}, provides={"logits"}, rank=15,
+    suggests={"method.epochs": 6},
+    thorough={"model.side": 224, "method.epochs": 90, "method.batch_size": 256,
+              "method.optimizer": "SGD", "method.learning_rate": 0.1,
+              "method.weight_decay": 1e-4, "task.label_smoothing": 0.1},
+):  # fmt: skip
+    """Any classifier of the torchvision library, by its name, with random weights to begin with.
+
+    Its first convolution takes as many channels as the pictures have, its last layer gives as
+    many classes as there are.
+    """
+
+    def __init__(
+        self,
+        shape: Sequence[int],
+        outputs: int,
+        *,
+        network: Annotated[Network, Help("Its name in torchvision")] = "resnet18",
+        side: Annotated[
+            int | None, Range(16, 1024),
+            Help("Pictures are scaled to squares of this side: these networks were made for about "
+                 "224, most take 64", unit="pixels", empty="as they are"),
+        ] = 64,
+    ) -> None:  # fmt: skip
+        super().__init__(shape, outputs)
+        height, width, depth = shape
+        self.size = (side, side) if side else (height, width)
+        self.standardize = Standardize(depth, dim=1)
+        try:
+            self.network = made(network, self.size[0], outputs)
+            take(self.network, depth)
+            tried(self.network, (1, depth, *self.size))
+        except (RuntimeError, ValueError, AssertionError) as problem:
+            rows, columns = self.size
+            raise BadInput(f"{network} can't take pictures of {rows}×{columns} pixels: set the "
+                           "side to 224, which every network takes", field="model.side",
+            ) from problem  # fmt: skip
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, outputs) of images (B, C, H, W) in 0…1."""
+        pictures = self.standardize(images)
+        if pictures.shape[2:] != self.size:
+            pictures = F.interpolate(pictures, self.size, mode="bilinear", antialias=True)
+        return self.network(pictures)  # type: ignore[no-any-return]
+
+
+def made(name: str, side: int, outputs: int) -> nn.Module:
+    """The network with random weights, for coloured pictures of that side."""
+    from torchvision import models  # takes a second: only when it is chosen
+
+    settings = FAMILIES.get(name.split("_")[0], lambda side: {})
+    return models.get_model(name, weights=None, num_classes=outputs, **settings(side))  # type: ignore[no-any-return, no-untyped-call]
+
+
+def take(network: nn.Module, depth: int) -> None:
+    """Let the first convolution read so many channels."""
+    path, first = next((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d))
+    if first.in_channels == depth:
+        return
+    parent, _, name = path.rpartition(".")
+    setattr(network.get_submodule(parent), name, nn.Conv2d(
+        depth, first.out_channels, first.kernel_size, first.stride, first.padding,  # type: ignore[arg-type]
+        bias=first.bias is not None,
+    ))  # fmt: skip
+
+
+def tried(network: nn.Module, shape: Sequence[int]) -> None:
+    """Carry a batch of one through it, in training, without computing anything."""
+    state = {name: tensor.to("meta") for name, tensor in network.state_dict().items()}
+    torch.func.functional_call(network, state, torch.empty(shape, device="meta"))

@@ -1,0 +1,50 @@
+"""What a person sees or reads of a batch's items, whatever a model is fed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from engine.data.batches import Batch, Data
+from engine.data.items import Images
+from engine.data.spectra import Spectrograms
+from engine.data.tokens import TokenPairs, Tokens
+from engine.pictures import png
+
+LONGEST = 300
+"""Characters shown of a text."""
+
+
+def pictures(batch: Batch, data: Data, places: Sequence[int]) -> list[str]:
+    """The items at these places of the batch as PNG in base64; none of what isn't seen.
+
+    Of a recording: its spectrum, time to the right, the high bands above, the loudest white.
+    """
+    match data.items:
+        case Images():
+            return [png(batch.inputs["images"][place]) for place in places]
+        case Spectrograms():
+            values, lengths = batch.inputs["values"], batch.inputs["lengths"]
+            return [_spectrum(values[place, : lengths[place]]) for place in places]
+    return []
+
+
+def texts(batch: Batch, data: Data, places: Sequence[int]) -> list[str]:
+    """The items at these places of the batch as a model reads them; none of what isn't read."""
+    match data.items:
+        case Tokens(tokenizer=tokenizer) | TokenPairs(tokenizer=tokenizer):
+            tokens, lengths = batch.inputs["tokens"], batch.inputs["lengths"]
+            return [_cut(tokenizer.decode(tokens[place, : lengths[place]].tolist()))
+                    for place in places]  # fmt: skip
+    return []
+
+
+def _spectrum(frames: Tensor) -> str:
+    """Log-mel frames (T, bands)."""
+    low, high = frames.min(), frames.max()
+    return png(((frames - low) / (high - low).clamp(min=1e-6)).T.flip(0)[None])
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else text[: LONGEST - 1] + "…"
