@@ -199,6 +199,9 @@ class _Nobody:
     def ask(self, question: str, **payload: Any) -> Future[dict[str, Any]]:
         raise NotImplementedError
 
+    def take_back(self, reply: Future[dict[str, Any]]) -> None:
+        raise NotImplementedError
+
     def start(
         self, paths: Sequence[Path], *, name: str, kind: str | None = None,
         options: Mapping[str, Any] | None = None,

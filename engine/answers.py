@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ class Answers:
 
     `command` starts it: a JSON line ``{"question", …}`` on its standard input is answered by a
     line ``{"answer"}`` or ``{"problem", "field", "defect"}``, before which there may be lines
-    ``{"part"}`` with pieces of the answer. A question is sent when the one
+    ``{"part"}`` with pieces of the answer. ``{"stop"}`` with the ``number`` of a question ends one
+    that comes in pieces. A question is sent when the one
     before it is answered, so one that was cancelled meanwhile costs nothing. If the process dies
     it is started again; only the question in hand fails, with its reason.
     """
@@ -33,7 +35,8 @@ class Answers:
     def __init__(self, command: Sequence[str], *, log: Path) -> None:
         self.command, self.log = command, log
         self._lock = threading.Lock()
-        self._waiting: deque[tuple[Reply, bytes, Heard | None]] = deque()
+        self._waiting: deque[Question] = deque()
+        self._asked = 0
         self._talk: Talk | None = None
 
     def ask(self, question: str, *, heard: Heard | None = None, **payload: Any) -> Reply:
@@ -41,11 +44,21 @@ class Answers:
         RuntimeError with a sentence for everything else. `heard` takes the pieces of an answer
         that comes in pieces."""
         future: Reply = Future()
-        line = json.dumps({"question": question, **payload}).encode() + b"\n"
         with self._lock:
-            self._waiting.append((future, line, heard))
+            number = self._asked = self._asked + 1
+            line = json.dumps({"question": question, "number": number, **payload}).encode() + b"\n"
+            self._waiting.append(Question(future, number, line, heard))
             self._advance()
         return future
+
+    def take_back(self, reply: Reply) -> None:
+        """Nobody wants this answer any more: it isn't begun, or ends before its next piece."""
+        if reply.cancel():
+            return
+        with self._lock:
+            talk = self._talk
+            if talk is not None and talk.in_hand is not None and talk.in_hand.reply is reply:
+                talk.tell(json.dumps({"stop": talk.in_hand.number}).encode() + b"\n")
 
     def warm(self) -> None:
         """Start the process before the first question."""
@@ -57,8 +70,8 @@ class Answers:
         with self._lock:
             talk, self._talk = self._talk, None
             waiting, self._waiting = self._waiting, deque()
-        for future, *_ in waiting:
-            future.cancel()
+        for question in waiting:
+            question.reply.cancel()
         if talk is not None:
             talk.process.terminate()
             talk.listener.join(5)
@@ -79,47 +92,56 @@ class Answers:
     def _advance(self) -> None:
         """Send the next question if the process has none in hand. The lock is held."""
         while self._waiting and (self._talk is None or self._talk.in_hand is None):
-            future, line, heard = self._waiting.popleft()
-            if not future.set_running_or_notify_cancel():
+            question = self._waiting.popleft()
+            if not question.reply.set_running_or_notify_cancel():
                 continue
             talk = self._begin()
-            talk.in_hand, talk.heard = future, heard
-            with contextlib.suppress(OSError):  # it has just died: its listener says so
-                talk.stdin.write(line)
-                talk.stdin.flush()
+            talk.in_hand = question
+            talk.tell(question.line)
 
     def _listen(self, talk: Talk) -> None:
         for line in talk.stdout:
             reply = json.loads(line)
+            asked = talk.in_hand
+            assert asked is not None, "an answer that nobody asked for"
             if "part" in reply:
-                if talk.heard is not None:
-                    talk.heard(reply["part"])
+                if asked.heard is not None:
+                    asked.heard(reply["part"])
                 continue
             with self._lock:
-                future, talk.in_hand = talk.in_hand, None
+                talk.in_hand = None
                 self._advance()
-            assert future is not None, "an answer that nobody asked for"
             if "answer" in reply:
-                future.set_result(reply["answer"])
+                asked.reply.set_result(reply["answer"])
             elif reply["defect"]:
-                future.set_exception(RuntimeError(reply["problem"]))
+                asked.reply.set_exception(RuntimeError(reply["problem"]))
             else:
-                future.set_exception(BadInput(reply["problem"], field=reply["field"]))
+                asked.reply.set_exception(BadInput(reply["problem"], field=reply["field"]))
         code = talk.process.wait()
         with self._lock:
-            future, talk.in_hand = talk.in_hand, None
+            asked, talk.in_hand = talk.in_hand, None
             closing = self._talk is not talk
             if not closing:
                 self._talk = None
             end(talk.process)
-        if future is not None:
-            future.set_exception(RuntimeError(
+        if asked is not None:
+            asked.reply.set_exception(RuntimeError(
                 f"The predictor ended while it worked on this (exit code {code}); it starts anew "
                 "with the next question"
             ))  # fmt: skip
         if not closing:
             with self._lock:
                 self._advance()
+
+
+@dataclass(frozen=True)
+class Question:
+    """What was asked, and who waits for the answer."""
+
+    reply: Reply
+    number: int
+    line: bytes
+    heard: Heard | None
 
 
 class Talk:
@@ -131,5 +153,10 @@ class Talk:
         assert process.stdin is not None
         assert process.stdout is not None
         self.process, self.stdin, self.stdout = process, process.stdin, process.stdout
-        self.in_hand: Reply | None = None
-        self.heard: Heard | None = None
+        self.in_hand: Question | None = None
+
+    def tell(self, line: bytes) -> None:
+        """Send it a line."""
+        with contextlib.suppress(OSError):  # it has just died: its listener says so
+            self.stdin.write(line)
+            self.stdin.flush()

@@ -114,6 +114,9 @@ def write(
         if paths is not None:
             paths = paths.flatten(0, 1)[parents].view(*token.shape, *paths.shape[2:])
         newest = token.reshape(-1, 1)
+    for texts in found:
+        if not texts:  # of a model that gives no numbers any more, every way is as good: none
+            texts.append(Hypothesis((), float("-inf"), float("-inf"), False))
     # What was cut comes after what ended.
     return [sorted(texts, key=lambda text: (text.ended, text.score), reverse=True)[:beam]
             for texts in found]  # fmt: skip

@@ -164,7 +164,8 @@ class Card(Frozen):
     """What the dataset must provide, all of it (tasks only)."""
     provides: frozenset[str] = frozenset()
     suggests: dict[str, Value] = {}
-    """Better defaults for other cards when this one is chosen: ``{"method.epochs": 30}``."""
+    """Better defaults for other cards when this one is chosen: ``{"method.epochs": 30}``; and
+    which card of a kind to take where nobody has chosen one: ``{"data": "Mnist5000"}``."""
     thorough: dict[str, Value] = {}
     """What to change of the defaults for the best result, where there is a GPU and time."""
     hidden: bool = False

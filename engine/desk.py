@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -136,9 +138,35 @@ class Desk:
         return card, dataset.data(stored), stored
 
 
-def yield_parts(pieces: Generator[str, None, dict[str, Any]], out: TextIO) -> dict[str, Any]:
-    """Write each piece as it comes; what is returned in the end."""
+class Inbox:
+    """The questions on standard input, read beside the work so that one can be taken back."""
+
+    def __init__(self, lines: TextIO) -> None:
+        self.questions: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self.unwanted: set[int] = set()
+        threading.Thread(target=self._read, args=(lines,), name="inbox", daemon=True).start()
+
+    def _read(self, lines: TextIO) -> None:
+        for line in lines:
+            asked = json.loads(line)
+            if "stop" in asked:
+                self.unwanted.add(asked["stop"])
+            else:
+                self.questions.put(asked)
+        self.questions.put(None)
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        return iter(self.questions.get, None)
+
+
+def in_pieces(
+    pieces: Generator[str, None, dict[str, Any]], out: TextIO, unwanted: Callable[[], bool]
+) -> dict[str, Any]:
+    """Write each piece as it comes, until nobody wants more; what is returned in the end."""
     while True:
+        if unwanted():
+            pieces.close()
+            return {}
         try:
             out.write(json.dumps({"part": next(pieces)}) + "\n")
         except StopIteration as end:
@@ -156,14 +184,14 @@ def serve(home: Home) -> None:
         "inspect": desk.inspect, "details": desk.details, "items": desk.items,
         "sound": desk.sound, "given": desk.given, "change": desk.change,
     }  # fmt: skip
-    for line in sys.stdin:
-        asked = json.loads(line)
-        question = asked.pop("question")
+    inbox = Inbox(sys.stdin)
+    for asked in inbox:
+        question, number = asked.pop("question"), asked.pop("number")
         reply: dict[str, Any]
         try:
             answer = known[question](**asked)
             if isinstance(answer, Generator):
-                answer = yield_parts(answer, answers)
+                answer = in_pieces(answer, answers, partial(inbox.unwanted.__contains__, number))
             reply = {"answer": answer}
         except BadInput as problem:
             reply = {"problem": str(problem), "field": problem.field, "defect": False}
@@ -174,4 +202,5 @@ def serve(home: Home) -> None:
                 reply = {"problem": "Out of memory: take a smaller batch size or model",
                          "field": "method.batch_size", "defect": False}  # fmt: skip
             traceback.print_exc()
+        inbox.unwanted.discard(number)
         answers.write(json.dumps(reply) + "\n")

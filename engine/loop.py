@@ -40,6 +40,14 @@ class Diverged(ArithmeticError):
     """The loss is no number any more."""
 
 
+class Interrupted(Exception):
+    """A person wished so in the middle of a test."""
+
+    def __init__(self, wish: Wish) -> None:
+        super().__init__(wish)
+        self.wish = wish
+
+
 @dataclass(frozen=True)
 class Plan:
     """The numbers that decide how long and how carefully to train."""
@@ -203,7 +211,8 @@ def train(
             saved_at = time.perf_counter()
         yield from watch.look(task, data, shown, scores, always=last)
     if at.done:
-        yield Notice(f"Stopped early: no gain for {plan.patience} epochs")
+        unit = "epochs" if plan.check_every is None else "checks"
+        yield Notice(f"Stopped early: no gain for {plan.patience} {unit}")
     return None
 
 
@@ -221,13 +230,10 @@ def step(trainee: Trainee, task: Task, group: Sequence[Batch], plan: Plan) -> Te
     for settings in optimizer.param_groups:
         settings["lr"] = settings["initial_lr"] * rate
     losses = []
-    # Batches of unequal weight count by it: the same step as one batch of them all.
-    weights = [task.weight(batch) for batch in group] if len(group) > 1 else [1]
-    whole = sum(weights)
-    for batch, weight in zip(group, weights, strict=True):
+    for batch, share in zip(group, shares(task, group), strict=True):
         with trainee.numerics.autocast(trainee.device):
             loss = task.step(model, batch)["loss"]
-        loss = loss if len(group) == 1 else loss * (weight / whole)
+        loss = loss if share is None else loss * share
         (loss if scaler is None else scaler.scale(loss)).backward()  # type: ignore[no-untyped-call]
         losses.append(loss.detach())
     if plan.clip:
@@ -245,16 +251,38 @@ def step(trainee: Trainee, task: Task, group: Sequence[Batch], plan: Plan) -> Te
     return losses[0] if len(losses) == 1 else torch.stack(losses).sum()
 
 
+def shares(task: Task, group: Sequence[Batch]) -> Sequence[Tensor | None]:
+    """How much each batch counts: together they make the step of one batch of all their items."""
+    if len(group) == 1:
+        return [None]
+    weights = [torch.as_tensor(task.weight(batch)).float() for batch in group]
+    whole = torch.stack(weights).sum().clamp(min=1e-12)  # of batches in which nothing counts
+    return [weight / whole for weight in weights]
+
+
 @torch.inference_mode()
 def evaluate(
-    trainee: Trainee, task: Task, data: Data, feed: Feed, *, final: bool = False
+    trainee: Trainee,
+    task: Task,
+    data: Data,
+    feed: Feed,
+    *,
+    final: bool = False,
+    wishes: Callable[[], Wish | None] = lambda: None,
 ) -> dict[str, Any]:
-    """The task's measures over a whole split, in the precision of training."""
+    """The task's measures over a whole split, in the precision of training.
+
+    Raises Interrupted when a person wishes to cancel or to pause: a test of a thousand
+    translations takes its time. A stop waits for its end.
+    """
     model = trainee.judged.eval()
     meter = task.meter(model, data, final=final)
     with trainee.numerics.autocast(trainee.device):
         for batch in feed.batches():
             meter.update(task.step(model, batch), batch)
+            wish = wishes()
+            if wish in ("cancel", "pause"):
+                raise Interrupted(wish)
     scores = meter.compute()  # may ask the model for whole answers
     trainee.model.train()
     return scores

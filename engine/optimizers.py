@@ -27,8 +27,9 @@ def optimizer(
 ) -> torch.optim.Optimizer:
     """The optimizer over every trainable parameter; biases and norms are not decayed."""
     trainable = [p for p in model.parameters() if p.requires_grad]
-    matrices = [p for p in trainable if p.ndim > 1]
-    vectors = [p for p in trainable if p.ndim <= 1]
+    # By what is larger than 1: the gains of weight norm have as many dimensions as the weights.
+    matrices = [p for p in trainable if sum(side > 1 for side in p.shape) > 1]
+    vectors = [p for p in trainable if sum(side > 1 for side in p.shape) <= 1]
     groups: list[dict[str, Any]] = [{"params": trainable, "weight_decay": 0.0}]
     if weight_decay:  # one group is one fused launch: two only where they differ
         groups = [

@@ -149,9 +149,11 @@ def read_text(given: Mapping[str, Any], data: Data) -> Read:
     if not given.keys() & {"path", "text"}:
         raise BadInput("This model takes a text")
     text = written(given)
-    # A source ends with EOS, and has no blanks.
-    end = [EOS] if isinstance(items, TokenPairs) else []
-    ids = items.tokenizer.encode([text])[0] if end else items.tokenizer.encode_blanks(text)
+    end = [EOS] if isinstance(items, TokenPairs) else []  # as every source
+    if isinstance(items, Tokens) and items.blanks:
+        ids = items.tokenizer.encode_blanks(text)
+    else:
+        (ids,) = items.tokenizer.encode([text])
     kept = ids if items.longest is None else ids[: items.longest - len(end)]
     note = "" if kept == ids else f"Only the first {len(kept)} of its {len(ids)} tokens are read"
     # An empty text has no token to show: its model reads one unknown one.

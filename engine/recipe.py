@@ -136,8 +136,12 @@ def fill(catalog: Catalog, names: Mapping[Kind, str]) -> dict[Kind, Card]:
     BadInput says why the named ones can't.
     """
     given = {kind: catalog.card(kind, name) for kind, name in names.items() if name}
-    for combination in catalog.combinations(given):
-        return dict(combination)
+    if found := list(catalog.combinations(given)):
+        # The first of those that follow most of what the named ones suggest.
+        liked = {kind: {card.suggests.get(kind) for card in given.values()} for kind in KINDS}
+        return dict(max(found, key=lambda cards: sum(
+            cards[kind].name in liked[kind] for kind in KINDS
+        )))  # fmt: skip
     # Nothing fits: say what is wrong with what was asked, not with what was left open.
     rest = {kind: next(card for card in catalog.of(kind) if not card.hidden) for kind in KINDS}
     raise catalog.obstacle({**rest, **given}) or BadInput("These choices don't go together")

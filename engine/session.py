@@ -18,7 +18,7 @@ from engine.data.batches import Data
 from engine.datasets import Dataset
 from engine.events import Event, Finished, Notice
 from engine.home import Home, replacing
-from engine.loop import Diverged, Trainee, Wish, evaluate
+from engine.loop import Diverged, Interrupted, Trainee, Wish, evaluate
 from engine.methods import Bench, Method
 from engine.models import Model
 from engine.recipe import Choice, Recipe
@@ -130,31 +130,51 @@ def _run(
         yield Notice(f"Going on from step {found.step}")
     elif recipe.start is not None:
         _, folder = checkpoint.find(home.checkpoints(recipe.start), "best")
+        before = json.loads((home.run(recipe.start) / "data.json").read_text("utf-8"))
+        if before.get("tokenizer") != data.outline().get("tokenizer"):
+            raise BadInput(
+                f"Run {recipe.start} learned another vocabulary, so its weights mean other tokens: "
+                "start from a run on the same version of the dataset and the same tokenizer",
+                field="start",
+            )
         checkpoint.load_weights(model, checkpoint.weights(folder))
         yield Notice(f"Starting from the best weights of run {recipe.start}")
     bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=wishes, resume=state)
     trainee, wish = yield from setup.method.run(model, task, data, bench)
-    if wish == "cancel":
-        kept.delete()
-        yield Finished("stopped", f"Cancelled at step {trainee.position.step}: nothing was kept")
+    if wish in ("cancel", "pause"):
+        yield from _leave(trainee, kept, wish)
         return
     kept.flush()
     yield from kept.written()
-    if wish == "pause":
-        yield Finished("paused", f"Paused at step {trainee.position.step}")
+    try:
+        yield from _finish(trainee, setup, kept, wish, wishes)
+    except Interrupted as asked:
+        yield from _leave(trainee, kept, asked.wish)
+
+
+def _leave(trainee: Trainee, kept: Checkpoints, wish: Wish) -> Iterator[Event]:
+    """End without a test: for good, or until the run is resumed."""
+    step = trainee.position.step
+    if wish == "cancel":
+        kept.delete()
+        yield Finished("stopped", f"Cancelled at step {step}: nothing was kept")
         return
-    yield from _finish(trainee, setup, kept, wish)
+    kept.flush()
+    yield from kept.written()
+    yield Finished("paused", f"Paused at step {step}")
 
 
 def _finish(
-    trainee: Trainee, setup: Setup, kept: Checkpoints, wish: Wish | None
-) -> Iterator[Event]:
+    trainee: Trainee, setup: Setup, kept: Checkpoints, wish: Wish | None,
+    wishes: Callable[[], Wish | None],
+) -> Iterator[Event]:  # fmt: skip
     """The best weights on the test split, beside the baselines."""
     task, data, at = setup.task, setup.data, trainee.position
     best, folder = checkpoint.find(kept.folder, "best")
     trainee.judged.load_state_dict(checkpoint.weights(folder))
     feed = setup.method.judging(data, "test", trainee.device)
-    scores = evaluate(trainee, task, data, feed, final=True)
+    yield Notice(f"Testing on {len(feed.rows):,} items")
+    scores = evaluate(trainee, task, data, feed, final=True, wishes=wishes)
     tables = {name: value for name, value in scores.items() if not isinstance(value, float)}
     metrics: dict[str, Any] = {
         f"test/{name}": value for name, value in scores.items() if isinstance(value, float)

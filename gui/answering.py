@@ -80,7 +80,7 @@ async def pieces(
 ) -> AsyncGenerator[str | dict[str, Any]]:
     """The pieces of an answer as they come, then what it ends with; fails as `answer` does.
 
-    Left early, it takes the question back if nobody works on it yet, and hears no more of it.
+    Left early, it takes the question back, whose answer ends with the next piece.
     """
     loop = asyncio.get_running_loop()
     heard: asyncio.Queue[str | None] = asyncio.Queue()
@@ -101,7 +101,7 @@ async def pieces(
     except RuntimeError as problem:
         raise Refusal(str(problem), 503) from None
     finally:
-        future.cancel()
+        anneal.answers.take_back(future)
 
 
 async def _gone(request: Request) -> None:

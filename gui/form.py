@@ -117,15 +117,16 @@ def imported_help(row: DatasetRow) -> str:
 def settle(offered: Mapping[Kind, Sequence[Option]], names: Mapping[Kind, str],
            catalog: Catalog) -> dict[Kind, Option]:  # fmt: skip
     """Four options that go together: those in `names` as far as they do, task first, method last;
-    what isn't named is chosen to go with them.
+    what isn't named is chosen to go with them, what they suggest before all else.
 
     BadInput when nothing at all goes together.
     """
     held: dict[Kind, Option] = {}
     for kind in sorted(KINDS, key=lambda kind: kind not in names):
         wanted = next((o for o in offered[kind] if o.key == names.get(kind)), None)
-        candidates = [*([wanted] if wanted else []), *offered[kind]]
-        for option in candidates:
+        liked = {option.card.suggests.get(kind) for option in held.values()}
+        others = sorted(offered[kind], key=lambda option: option.key not in liked)
+        for option in [*([wanted] if wanted else []), *others]:
             if reason(offered, {**held, kind: option}, catalog) is None:
                 held[kind] = option
                 break

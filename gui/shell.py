@@ -47,6 +47,9 @@ class Answers(Protocol):
     def ask(self, question: str, **payload: Any) -> Future[dict[str, Any]]:
         """A future answer; it fails with BadInput, or RuntimeError with a sentence."""
 
+    def take_back(self, reply: Future[dict[str, Any]]) -> None:
+        """Nobody wants that answer any more."""
+
 
 class Importer(Protocol):
     """Brings files in as datasets, in a process of its own; progress is in the history.

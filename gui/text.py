@@ -242,7 +242,8 @@ STRINGS: dict[str, str] = {
         "names each file and its label or transcript"
     ),
     "bring.what.sequences": (
-        "A CSV with the columns sequence, step, features and label; an NPZ with x and y; a .ts file"
+        "A CSV with the columns sequence, step, features and label; one long series, a date and "
+        "values or only numbers; an NPZ with x and y; a .ts file"
     ),
     "bring.looking": "Looking into it …",
     "bring.found": "What was found",

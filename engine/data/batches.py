@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -70,6 +71,12 @@ class Data:
     def of(self, items: Items, **changed: Any) -> Data:
         """The same dataset with its items in another form."""
         return replace(self, items=items, **changed)
+
+    @property
+    def learned_from(self) -> str:
+        """Changes when the content does, or which of it is trained on."""
+        rows = np.ascontiguousarray(self.splits["train"], np.int64)
+        return f"{self.fingerprint}-{hashlib.sha256(rows.tobytes()).hexdigest()}"
 
     def counts(self, split: Split) -> list[int]:
         """Items of each class."""

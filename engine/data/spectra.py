@@ -6,12 +6,7 @@ Volkmann & Newman 1937; the formula is O'Shaughnessy's of 1987, as in HTK).
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -28,10 +23,11 @@ from engine.catalog import BadInput
 from engine.data.archive import require_space
 from engine.data.arrays import Ragged
 from engine.data.batches import Data
+from engine.data.cached import cached
 from engine.data.items import Fed, Unequal, Waves, padded
 from engine.data.options import Kind
 from engine.data.splits import Rows
-from engine.data.tokens import Tokenizer, encoded
+from engine.data.tokens import TextsOf, Tokenizer, encoded, mapped
 from engine.home import Home
 
 FLOOR = 1e-8
@@ -50,6 +46,8 @@ CHARACTERS = 20_000
 """Different characters of transcripts, at most."""
 STATISTICS = 5000
 """Recordings whose frames tell the bands' mean and deviation."""
+FORMAT = 1
+"""Of what is kept: another number makes all of it anew."""
 KEPT = 8
 """Datasets' spectra kept in the cache."""
 
@@ -342,52 +340,36 @@ class Listening:
         if not len(data.splits["train"]):
             raise BadInput("The train split is empty: add items or change the shares", field="data")
         mel = Mel(items.rate, self.bands, self.step, self.window)
-        told = [data.fingerprint, asdict(mel), self.lowercase, items.transcripts is not None]
-        key = hashlib.sha256(json.dumps([1, *told]).encode()).hexdigest()[:24]
-        folder = home.cache / "spectra" / key
-        if not folder.is_dir():
-            self._make(items, data.splits["train"], mel, folder, home)
-        os.utime(folder)  # the oldest go first when there are too many
-        tokenizer = tokens = None
-        if items.transcripts is not None:
-            tokenizer = Tokenizer.from_json((folder / "tokenizer.json").read_text("utf-8"))
-            tokens = loaded(folder, "tokens")
+        spectra, tokenizer, tokens = cached(
+            home.cache / "spectra",
+            [FORMAT, data.learned_from, asdict(mel), self.lowercase,
+             items.transcripts is not None],
+            make=lambda folder: self._make(items, data.splits["train"], mel, folder),
+            read=lambda folder: opened(folder, spoken=items.transcripts is not None), most=KEPT,
+        )  # fmt: skip
         return data.of(Spectrograms(
-            loaded(folder, "spectra"), mel, tokenizer, tokens, items.transcripts, self.lowercase,
-            self.variation,
+            spectra, mel, tokenizer, tokens, items.transcripts, self.lowercase, self.variation,
         ))  # fmt: skip
 
-    def _make(self, items: Waves, train: Rows, mel: Mel, folder: Path, home: Home) -> None:
-        folder.parent.mkdir(exist_ok=True)
+    def _make(self, items: Waves, train: Rows, mel: Mel, folder: Path) -> None:
         lengths = np.array([mel.count(n) for n in items.waves.lengths.tolist()], np.int64)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         require_space(folder.parent, int(offsets[-1]) * mel.bands * 2)
-        beside = Path(tempfile.mkdtemp(dir=home.tmp, prefix="spectra-"))
-        try:
-            if items.transcripts is not None:
-                self._spell(items.transcripts, train, beside)
-            with (beside / "spectra.npy").open("wb") as file:
-                np.lib.format.write_array_header_1_0(file, {
-                    "descr": np.dtype(np.float16).str, "fortran_order": False,
-                    "shape": (int(offsets[-1]), mel.bands),
-                })  # fmt: skip
-                for rows in blocks(items.waves):
-                    for frames in mel.spectra([items.waves[row] for row in rows]):
-                        file.write(frames.tobytes())
-            np.save(beside / "spectra.offsets.npy", offsets)
-            try:
-                beside.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # else another run made the same meanwhile
-                    raise
-            for old in sorted(folder.parent.iterdir(), key=lambda f: f.stat().st_mtime)[:-KEPT]:
-                shutil.rmtree(old, ignore_errors=True)
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
+        if items.transcripts is not None:
+            self._spell(items.transcripts, train, folder)
+        with (folder / "spectra.npy").open("wb") as file:
+            np.lib.format.write_array_header_1_0(file, {
+                "descr": np.dtype(np.float16).str, "fortran_order": False,
+                "shape": (int(offsets[-1]), mel.bands),
+            })  # fmt: skip
+            for rows in blocks(items.waves):
+                for frames in mel.spectra([items.waves[row] for row in rows]):
+                    file.write(frames.tobytes())
+        np.save(folder / "spectra.offsets.npy", offsets)
 
     def _spell(self, transcripts: Ragged, train: Rows, into: Path) -> None:
         tokenizer = Tokenizer.learned(
-            (transcripts.text(row) for row in train.tolist()), "characters",
+            TextsOf([transcripts], train), "characters",
             vocabulary=CHARACTERS, lowercase=self.lowercase,
         )  # fmt: skip
         (into / "tokenizer.json").write_text(tokenizer.to_json(), encoding="utf-8")
@@ -396,10 +378,13 @@ class Listening:
         np.save(into / "tokens.offsets.npy", offsets)
 
 
-def loaded(folder: Path, name: str) -> Ragged:
-    """An array of that folder, mapped."""
-    offsets = np.load(folder / f"{name}.offsets.npy")
-    return Ragged(np.load(folder / f"{name}.npy", mmap_mode="r"), offsets)
+def opened(folder: Path, *, spoken: bool) -> tuple[Ragged, Tokenizer | None, Ragged | None]:
+    """The spectra and, where something is said, its tokenizer and tokens."""
+    spectra = mapped(folder, "spectra")
+    if not spoken:
+        return spectra, None, None
+    tokenizer = Tokenizer.from_json((folder / "tokenizer.json").read_text("utf-8"))
+    return spectra, tokenizer, mapped(folder, "tokens")
 
 
 def blocks(waves: Ragged) -> Iterator[range]:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
 import os
 import re
-import shutil
-import tempfile
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -27,6 +22,7 @@ from torch import Tensor
 from engine.catalog import BadInput
 from engine.data.arrays import Ragged
 from engine.data.batches import Data
+from engine.data.cached import cached
 from engine.data.items import Fed, Pairs, Texts, Unequal, padded, spread
 from engine.data.options import Kind
 from engine.data.splits import Rows
@@ -259,6 +255,8 @@ class Tokens(Unequal, Fed):
     """The items are pieces of one text, in its order."""
     bytes: Rows | None = None
     """UTF-8 bytes of each text."""
+    blanks: bool = False
+    """“[MASK]” or “___” in a new text stands for a token to be filled in."""
 
     @property
     def main(self) -> Ragged:
@@ -281,12 +279,16 @@ class Tokens(Unequal, Fed):
         return {"tokens": tokens.to(device).long(), "lengths": lengths.to(device)}
 
     def outline(self, rows: Rows) -> dict[str, Any]:
-        return {"tokenizer": self.tokenizer.to_json(), "longest": self.longest}
+        return {"tokenizer": self.tokenizer.to_json(), "longest": self.longest,
+                "blanks": self.blanks}  # fmt: skip
 
     @classmethod
     def blank(cls, outline: Mapping[str, Any]) -> Self:
         tokenizer = Tokenizer.from_json(outline["tokenizer"])
-        return cls(nothing(), tokenizer, outline["longest"], outline.get("running", False))
+        return cls(
+            nothing(), tokenizer, outline["longest"], outline.get("running", False),
+            blanks=outline.get("blanks", False),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -384,55 +386,34 @@ class Tokenizing:
         sides = [items.text] if isinstance(items, Texts) else [items.source, items.target]
         if not len(data.splits["train"]):
             raise BadInput("The train split is empty: add items or change the shares", field="data")
-        told = [data.fingerprint, self.tokenizer, self.vocabulary, self.lowercase, items.kind]
-        key = hashlib.sha256(json.dumps([FORMAT, *told]).encode()).hexdigest()[:24]
-        tokenizer, found = self._kept(home.cache / "tokens" / key, sides, data.splits["train"])
+        tokenizer, found = cached(
+            home.cache / "tokens",
+            [FORMAT, data.learned_from, self.tokenizer, self.vocabulary, self.lowercase,
+             items.kind],
+            make=lambda folder: self._make(sides, data.splits["train"], folder),
+            read=lambda folder: opened(folder, len(sides)), most=KEPT,
+        )  # fmt: skip
         made: Fed
         if isinstance(items, Texts):
-            made = Tokens(found[0], tokenizer, self.longest, running=items.running,
-                          bytes=np.diff(items.text.offsets))  # fmt: skip
+            # Where capitals are lost, the tokens don't say all that the bytes did.
+            sizes = None if self.lowercase else np.diff(items.text.offsets)
+            made = Tokens(found[0], tokenizer, self.longest, running=items.running, bytes=sizes)
         else:
             made = TokenPairs(found[0], found[1], tokenizer, self.longest, texts=items)
         return data.of(made)
-
-    def _kept(
-        self, folder: Path, sides: Sequence[Ragged], train: Rows
-    ) -> tuple[Tokenizer, list[Ragged]]:
-        """What the cache holds in that folder, made when it isn't there."""
-        for _ in range(3):
-            if not folder.is_dir():
-                self._make(sides, train, folder)
-            try:
-                os.utime(folder)  # the oldest go first when there are too many
-                return opened(folder, len(sides))
-            except (OSError, ValueError):
-                removed(folder)  # a person, or another process, took some of it away
-        raise BadInput(f"The texts' tokens can't be kept in {folder.parent}: empty that folder")
 
     def _make(self, sides: Sequence[Ragged], train: Rows, folder: Path) -> None:
         tokenizer = Tokenizer.learned(
             TextsOf(sides, train), self.tokenizer, vocabulary=self.vocabulary,
             lowercase=self.lowercase,
         )  # fmt: skip
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix="making-"))
-        try:
-            (beside / "tokenizer.json").write_text(tokenizer.to_json(), encoding="utf-8")
-            before = [[], [BOS]] if len(sides) == 2 else [[]]
-            after = [EOS] if len(sides) == 2 else []
-            for i, side in enumerate(sides):
-                flat, offsets = encoded(tokenizer, side, before[i], after)
-                np.save(beside / f"{i}.npy", flat)
-                np.save(beside / f"{i}.offsets.npy", offsets)
-            try:
-                beside.rename(folder)
-            except OSError:
-                if not folder.is_dir():  # else another run made the same meanwhile
-                    raise
-        finally:
-            shutil.rmtree(beside, ignore_errors=True)
-        for old in oldest_first(folder.parent)[:-KEPT]:
-            removed(old)
+        (folder / "tokenizer.json").write_text(tokenizer.to_json(), encoding="utf-8")
+        before = [[], [BOS]] if len(sides) == 2 else [[]]
+        after = [EOS] if len(sides) == 2 else []
+        for i, side in enumerate(sides):
+            flat, offsets = encoded(tokenizer, side, before[i], after)
+            np.save(folder / f"{i}.npy", flat)
+            np.save(folder / f"{i}.offsets.npy", offsets)
 
 
 FORMAT = 1
@@ -455,31 +436,14 @@ class TextsOf:
 def opened(folder: Path, sides: int) -> tuple[Tokenizer, list[Ragged]]:
     """A tokenizer and the texts that it made tokens of. OSError or ValueError if it isn't whole."""
     tokenizer = Tokenizer.from_json((folder / "tokenizer.json").read_text("utf-8"))
-    found = []
-    for side in range(sides):
-        offsets = np.load(folder / f"{side}.offsets.npy")
-        # Nothing can't be mapped.
-        flat = np.load(folder / f"{side}.npy", mmap_mode="r" if offsets[-1] else None)
-        found.append(Ragged(flat, offsets))
-    return tokenizer, found
+    return tokenizer, [mapped(folder, str(side)) for side in range(sides)]
 
 
-def oldest_first(folder: Path) -> list[Path]:
-    """What lies in a folder, by the time of its last use."""
-    found: list[tuple[float, Path]] = []
-    for path in folder.iterdir():
-        with contextlib.suppress(FileNotFoundError):  # another process sweeps as well
-            found.append((path.stat().st_mtime, path))
-    return [path for _, path in sorted(found)]
-
-
-def removed(folder: Path) -> None:
-    """Take a folder away in one go: nobody finds half of it."""
-    with contextlib.suppress(OSError):
-        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix="old-"))
-        with contextlib.suppress(OSError):
-            folder.rename(aside / folder.name)
-        shutil.rmtree(aside, ignore_errors=True)
+def mapped(folder: Path, name: str) -> Ragged:
+    """The items that lie end to end in a file of that name."""
+    offsets = np.load(folder / f"{name}.offsets.npy")
+    # Nothing can't be mapped.
+    return Ragged(np.load(folder / f"{name}.npy", mmap_mode="r" if offsets[-1] else None), offsets)
 
 
 def encoded(

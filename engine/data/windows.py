@@ -59,7 +59,9 @@ class Windows(Fed):
         sizes = tokens.bytes if tokens.bytes is not None and exact else None
         windows = cls(
             np.concatenate(joined), begins,
-            tuple(0 if sizes is None else int(sizes[data.splits[s]].sum()) for s in SPLITS),
+            # An unknown token stands for a word that isn't told, however long it was.
+            tuple(0 if sizes is None or (stream == UNK).any() else int(sizes[data.splits[s]].sum())
+                  for s, stream in zip(SPLITS, joined, strict=True)),
             block, tokens.tokenizer, tokens.running,
         )  # fmt: skip
         rows = {s: np.arange(a, b) for s, a, b in

@@ -79,7 +79,8 @@ class DocstringTopics(
 
 class DocstringSummaries(
     Tokenized, SplitAtRandom, label="Docstrings of Python, to be summed up",
-    provides={"pair", "target"}, rank=42, suggests={"data.vocabulary": 4000},
+    provides={"pair", "target"}, rank=42,
+    suggests={"task": "Summarization", "data.vocabulary": 4000},
 ):  # fmt: skip
     """Descriptions from Python's own library without their first sentence, which is to be written.
 

@@ -26,7 +26,7 @@ LARGEST = 999_999
 class NumberWords(
     Tokenized, SplitAtRandom, label="Numbers in words", provides={"pair", "target"}, rank=35,
     # So few tokens that every digit stays one by itself.
-    suggests={"data.vocabulary": 320, "data.tokenizer": "BPE"},
+    suggests={"data.vocabulary": 320, "data.tokenizer": "BPE"}, thorough={"data.vocabulary": 320},
 ):  # fmt: skip
     """Numbers below a million and how they are said: 1984 → one thousand nine hundred eighty-four.
 

@@ -91,8 +91,8 @@ class Training(
         ] = None,
         patience: Annotated[
             int | None, Range(1, 10_000), Advanced(),
-            Help("Stops when validation hasn't improved for so many epochs",
-                 label="Early stopping", unit="epochs"),
+            Help("Stops when validation hasn't improved for so many epochs; for so many checks, "
+                 "where it is checked more often", label="Early stopping", unit="epochs"),
         ] = None,
         max_steps: Annotated[
             int | None, Range(1, 10**9), Advanced(),
@@ -135,6 +135,7 @@ class Training(
         self.schedule: dict[str, Any] = {
             "name": schedule, "warmup": warmup, "drop_every": drop_every,
         }  # fmt: skip
+        self.resident: ImagesOnDevice | None = None
         self.average = average
         self.threads = threads
         self.cores = torch.get_num_threads()
@@ -144,18 +145,20 @@ class Training(
 
     def feeds(self, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
         """The training and the validation split as batches."""
+        self.resident = on_device(data, bench.device)
         training = Feed(
             data, "train", batch_size=self.batch_size, batch_tokens=self.batch_tokens,
             device=bench.device, seed=bench.seed, shuffle=True, augment=task.augments,
-            resident=on_device(data, bench.device),
+            resident=self.resident,
         )  # fmt: skip
         return training, self.judging(data, "validation", bench.device)
 
     def judging(self, data: Data, split: Split, device: torch.device) -> Feed:
         # No gradients to keep: larger batches fit, and cost less each.
         return Feed(
-            data, split, batch_size=max(self.batch_size, 256), device=device,
-            batch_tokens=self.batch_tokens and 2 * self.batch_tokens,
+            data, split, batch_size=max(self.batch_size, min(4 * self.batch_size, 256)),
+            device=device, batch_tokens=self.batch_tokens and 2 * self.batch_tokens,
+            resident=self.resident,
         )  # fmt: skip
 
     def trainee(self, model: Model, task: Task, feed: Feed, bench: Bench) -> Trainee:

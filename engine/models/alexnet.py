@@ -87,7 +87,10 @@ class AlexNet(
         with torch.no_grad():
             sides = self.features(torch.zeros(1, depth, height, width)).shape[2:]
         pooled = [min(side, POOLED) for side in sides]
-        self.pool = nn.AdaptiveAvgPool2d((pooled[0], pooled[1]))
+        # On a GPU it has no deterministic gradient, so only where there is something to pool.
+        self.pool: nn.Module = nn.AdaptiveAvgPool2d((pooled[0], pooled[1]))
+        if tuple(pooled) == tuple(sides):
+            self.pool = nn.Identity()
         self.head = nn.Sequential(
             nn.Dropout(dropout),
             dense([fifth * pooled[0] * pooled[1], *hidden, outputs], activation=activation,

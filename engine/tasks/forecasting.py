@@ -92,14 +92,14 @@ class Forecasting(
         """The last value again, the mean of what was read, and a linear regression from it."""
         items = data.items
         assert isinstance(items, Windows)
-        rows = some(data.splits["test"])
+        rows = some(data.splits["test"], items)
         past, future = items.past(rows), items.future(rows)
         read = items.read[rows]
         last = past[np.arange(len(rows)), read - 1][:, None]
         mean = (past.sum(1) / read[:, None])[:, None]
         found = {"the last value": errors(last, future), "the mean of what is read":
                  errors(mean, future)}  # fmt: skip
-        train = some(data.splits["train"])
+        train = some(data.splits["train"], items)
         if linear := regression(items, train, rows):
             found["linear regression"] = linear
         return found
@@ -194,13 +194,17 @@ class ForecastMeter:
 
 MOST = 20_000
 """Windows that baselines are computed from."""
+NUMBERS = 2**25
+"""Numbers in those windows, at most: 128 MB."""
 WIDEST = 2_000
 """Numbers read, up to which a regression is solved."""
 
 
-def some(rows: Rows) -> Rows:
-    """At most so many, spread evenly."""
-    return rows if len(rows) <= MOST else rows[np.linspace(0, len(rows) - 1, MOST).astype(np.int64)]
+def some(rows: Rows, items: Windows) -> Rows:
+    """At most so many, spread evenly; fewer where each is long."""
+    longest = int(items.read[rows].max()) + items.horizon
+    most = max(1, min(MOST, NUMBERS // (longest * items.shape[-1])))
+    return rows if len(rows) <= most else rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
 
 
 def errors(told: Any, future: Any) -> dict[str, float]:

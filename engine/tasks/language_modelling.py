@@ -103,7 +103,7 @@ class LanguageModelling(
         """How often tokens come in training, alone and after the one before."""
         assert isinstance(data.items, Windows)
         windows = data.items
-        test = windows.stream("test").astype(np.int64)
+        test = windows.stream("test")[: COUNTED + 1].astype(np.int64)
         single, double = counted(windows.stream("train"), len(windows.tokenizer))
         per_byte = windows.bytes_per_token(int(data.splits["test"][0]))
         return {

@@ -73,7 +73,7 @@ class MaskedLanguageModelling(
             if not counted(ids, splits[split], len(items.tokenizer)).any():
                 raise BadInput(f"The {split} split holds no token to guess: its texts are empty, "
                                "or of unknown words only", field="data")  # fmt: skip
-        cut = Tokens(ids, items.tokenizer, self.window, running=items.running)
+        cut = Tokens(ids, items.tokenizer, self.window, running=items.running, blanks=True)
         return data.of(cut, labels=None, classes=(), splits=splits)
 
     def outputs(self, data: Data) -> int:

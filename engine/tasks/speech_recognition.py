@@ -33,6 +33,8 @@ SEEN = 4
 LIKELY = 8
 """Characters that a beam tries at a frame."""
 NEVER = float("-inf")
+SILENT = -1e-4
+"""Log-probability of a blank above which a frame adds no token to any text."""
 
 
 class SpeechRecognition(
@@ -84,11 +86,10 @@ class SpeechRecognition(
             shares.transpose(0, 1), targets.to(shares.device), frames.to(shares.device),
             lengths.to(shares.device), BLANK, reduction="none", zero_infinity=True,
         ).to(logits.device)  # fmt: skip
-        # A transcript that no frame is left for has no loss to speak of: it isn't counted.
-        letters = (lengths * fits).sum().clamp(min=1)
+        # A transcript that no frame is left for has no loss to speak of.
         return {
-            "loss": (losses * fits).sum() / letters, "output": logits.detach(), "frames": frames,
-            "fits": fits,
+            "loss": (losses * fits).sum() / self.weight(batch), "output": logits.detach(),
+            "frames": frames, "fits": fits,
         }  # fmt: skip
 
     def weight(self, batch: Batch) -> Tensor:
@@ -176,7 +177,7 @@ class TranscriptMeter:
     def update(self, step: Mapping[str, Tensor], batch: Batch) -> None:
         assert batch.rows is not None
         fits = step["fits"]
-        self.loss.add(step["loss"], (batch.wanted["target_lengths"] * fits).sum())
+        self.loss.add(step["loss"], batch.wanted["target_lengths"].sum().clamp(min=1))
         self.fitting = self.fitting + fits.sum()
         self.rows.append(batch.rows)
         self.found += read(step["output"], step["frames"], self.data)
@@ -273,6 +274,12 @@ def beamed(shares: npt.NDArray[np.float32], width: int) -> list[int]:
     """
     beams: dict[tuple[int, ...], tuple[float, float]] = {(): (0.0, NEVER)}
     for frame in shares:
+        if frame[BLANK] > SILENT:  # most frames: nothing is heard in them
+            beams = {
+                text: (float(np.logaddexp(blank, token)) + float(frame[BLANK]), NEVER)
+                for text, (blank, token) in beams.items()
+            }
+            continue
         likely = np.argsort(-frame)[:LIKELY].tolist()
         grown: dict[tuple[int, ...], list[float]] = defaultdict(lambda: [NEVER, NEVER])
         for text, (blank, token) in beams.items():

@@ -25,6 +25,7 @@ END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])|\n\s*\n")
 class Summarization(
     Writing, label="Summarization", fits={"target text"}, needs={"pair", "target"}, rank=70,
     suggests={
+        "data": "DocstringSummaries",
         "data.tokenizer": "BPE", "data.vocabulary": 4000, "data.longest": 160, "model.copy": True,
         "method.batch_size": 128, "method.batch_tokens": 8192,
     },

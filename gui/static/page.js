@@ -258,7 +258,15 @@ function plainLabel(metric) {
 }
 
 const oneDecimal = (value) => (typeof value === "number" ? value.toFixed(1) : number(value));
-const UNITS = { seconds: duration, peak_memory: bytes, bleu: oneDecimal, chrf: oneDecimal };
+const UNITS = {
+  seconds: duration,
+  peak_memory: bytes,
+  bleu: oneDecimal,
+  chrf: oneDecimal,
+  rouge_1: oneDecimal,
+  rouge_2: oneDecimal,
+  rouge_l: oneDecimal,
+};
 
 /** A measure's value in its unit. */
 export function measured(name, value) {

@@ -142,3 +142,43 @@ def test_pieces_are_heard_before_the_answer_is_over(tmp_path: Path) -> None:
         assert deaf.result(PATIENCE) == {"said": 0}
     finally:
         asked.close()
+
+
+ENDLESS = """
+import sys, time
+from pathlib import Path
+from engine import desk
+from engine.home import Home
+
+class Endless(desk.Desk):
+    def stream(self, **asked):
+        number = 0
+        while True:
+            number += 1
+            time.sleep(0.01)
+            yield str(number)
+
+desk.Desk = Endless
+desk.serve(Home.find(Path(sys.argv[1])))
+"""
+
+
+def test_an_answer_that_is_taken_back_ends_in_mid_sentence(tmp_path: Path) -> None:
+    asked = Answers([sys.executable, "-c", ENDLESS, str(tmp_path)], log=tmp_path / "log")
+    heard: queue.Queue[str] = queue.Queue()
+    try:
+        endless = asked.ask("stream", heard=heard.put)
+        behind = asked.ask("details", data={"name": "Digits8x8"})
+        unwanted = asked.ask("details", data={"name": "Digits8x8"})
+        assert heard.get(timeout=PATIENCE) == "1"
+        asked.take_back(unwanted)
+        assert unwanted.cancelled()
+        asked.take_back(endless)
+        assert endless.result(PATIENCE) == {}
+        assert behind.result(PATIENCE)["shape"] == [8, 8, 1]
+        asked.take_back(endless)  # too late: nothing happens
+        again = asked.ask("stream", heard=heard.put)
+        asked.take_back(again)
+        assert again.cancelled() or again.result(PATIENCE) == {}
+    finally:
+        asked.close()

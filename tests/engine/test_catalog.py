@@ -163,3 +163,14 @@ def test_a_subclass_registers_itself() -> None:
         assert ("method", "Thing") not in Choosable.registry
     finally:
         Choosable.registry.pop(("method", "Chosen"), None)
+
+
+def test_what_is_left_open_is_what_the_named_choice_suggests(catalog: Catalog) -> None:
+    assert compose(catalog, names={}, settings={}).data.name == "Mnist5000"
+    summed_up = compose(catalog, names={"task": "Summarization"}, settings={})
+    assert summed_up.data.name == "DocstringSummaries"
+    assert (
+        compose(catalog, names={"data": "DocstringSummaries"}, settings={}).task == summed_up.task
+    )
+    asked = {"task": "Summarization", "data": "NumberWords"}
+    assert compose(catalog, names=asked, settings={}).data.name == "NumberWords"  # type: ignore[arg-type]

@@ -229,6 +229,25 @@ def test_a_wish_to_cancel_keeps_nothing(recipe: Make, events: CarryOut, home: Ho
     assert not checkpoint.entries(home.checkpoints(1))
 
 
+@pytest.mark.parametrize("wish", ["cancel", "pause"])
+def test_a_wish_is_heard_in_the_final_test(
+    recipe: Make, events: CarryOut, home: Home, wish: loop.Wish
+) -> None:
+    whole = recipe(method__epochs=1)  # 12 steps, and then the test
+    said = events(whole, wishes={13: wish})
+    if wish == "cancel":
+        assert end(said).reason == "Cancelled at step 12: nothing was kept"
+        assert not checkpoint.entries(home.checkpoints(1))
+        return
+    assert end(said).state == "paused"
+    resumed = events(whole, resume=True)
+    assert end(resumed).state == "finished"
+    assert (
+        end(resumed).metrics["test/accuracy"]
+        == end(events(whole, number=2)).metrics["test/accuracy"]
+    )
+
+
 def test_a_wish_to_save_saves_at_once(recipe: Make, events: CarryOut, home: Home) -> None:
     said = events(recipe(method__epochs=1), wishes={2: "save", 4: "pause"})
     assert 4 in [e.step for e in said if isinstance(e, Saved)]

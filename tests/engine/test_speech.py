@@ -275,7 +275,7 @@ def test_letters_that_no_frame_is_left_for_are_counted(
     assert "test/transcripts_too_long" not in end.metrics
 
 
-def test_what_does_not_fit_has_no_part_in_the_loss(
+def test_what_does_not_fit_adds_nothing_to_the_loss(
     home: Home, recipe: Callable[..., Recipe]
 ) -> None:
     brought(home, ["ab", "cd", "ba", "dc", "ac"], "tttev")
@@ -286,13 +286,15 @@ def test_what_does_not_fit_has_no_part_in_the_loss(
     rows = np.arange(3)
     inputs = setup.data.fed.gather(rows, torch.device("cpu"), None)
     wanted = setup.data.fed.wanted(rows, torch.device("cpu"))
-    loss = task.step(model, Batch(inputs, None, wanted, rows))["loss"]
+    three = Batch(inputs, None, wanted, rows)
+    loss = task.step(model, three)["loss"] * task.weight(three)
     cut = {name: torch.cat([tensor, tensor[:1]]) for name, tensor in inputs.items()}
     cut["lengths"][3] = 1  # one frame for two letters
     more = {name: torch.cat([tensor, tensor[:1]]) for name, tensor in wanted.items()}
-    step = task.step(model, Batch(cut, None, more, np.array([0, 1, 2, 0])))
+    four = Batch(cut, None, more, np.array([0, 1, 2, 0]))
+    step = task.step(model, four)
     assert step["fits"].tolist() == [True, True, True, False]
-    torch.testing.assert_close(step["loss"], loss)
+    torch.testing.assert_close(step["loss"] * task.weight(four), loss)
 
 
 # --- what is no recording -------------------------------------------------------------------

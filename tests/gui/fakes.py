@@ -144,6 +144,9 @@ class FakeAnswers:
                 future.set_exception(problem)
         return future
 
+    def take_back(self, reply: Future[dict[str, Any]]) -> None:
+        reply.cancel()
+
     def estimate(self, recipe: str) -> dict[str, Any]:
         return {"parameters": 1234567, "trainable": 1234567, "memory": 300 * 2**20, "seconds": 95.0,
                 "seconds_per_epoch": 9.5, "steps": 320, "device": "cpu",

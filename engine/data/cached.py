@@ -1,0 +1,74 @@
+"""What is computed once from a dataset, and lies in the home's cache for the next run."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from engine.catalog import BadInput
+
+Kept = TypeVar("Kept")
+
+
+def cached(
+    parent: Path, told: Sequence[Any], *, make: Callable[[Path], None],
+    read: Callable[[Path], Kept], most: int,
+) -> Kept:  # fmt: skip
+    """What `read` gives of the folder that `make` filled for the same `told`, JSON values that
+    decide its content.
+
+    A folder is whole or not there: it is made under another name and renamed, and one that a
+    person or another process took something away from is made again. At most `most` are kept
+    beside each other; the one that was used longest ago goes first. BadInput when none can be.
+    """
+    folder = parent / hashlib.sha256(json.dumps(list(told)).encode()).hexdigest()[:24]
+    for _ in range(3):
+        if not folder.is_dir():
+            _fill(folder, make)
+            for old in _oldest_first(parent)[:-most]:
+                _remove(old)
+        try:
+            os.utime(folder)
+            return read(folder)
+        except (OSError, ValueError):
+            _remove(folder)
+    raise BadInput(f"What is made of this dataset can't be kept in {parent}: empty that folder")
+
+
+def _fill(folder: Path, make: Callable[[Path], None]) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    beside = Path(tempfile.mkdtemp(dir=folder.parent, prefix="making-"))
+    try:
+        make(beside)
+        try:
+            beside.rename(folder)
+        except OSError:
+            if not folder.is_dir():  # else another run made the same meanwhile
+                raise
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _oldest_first(parent: Path) -> list[Path]:
+    """What lies in a folder, by the time of its last use."""
+    found: list[tuple[float, Path]] = []
+    for path in parent.iterdir():
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps as well
+            found.append((path.stat().st_mtime, path))
+    return [path for _, path in sorted(found)]
+
+
+def _remove(folder: Path) -> None:
+    """Take a folder away in one go: nobody finds half of it."""
+    with contextlib.suppress(OSError):
+        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix="old-"))
+        with contextlib.suppress(OSError):
+            folder.rename(aside / folder.name)
+        shutil.rmtree(aside, ignore_errors=True)
