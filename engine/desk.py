@@ -32,6 +32,8 @@ from engine.recipe import Choice, Recipe
 
 PATIENCE = 40.0
 """Seconds for a look into files: the questions of other pages wait for it."""
+ESTIMATING = 20.0
+"""Seconds for the steps that an estimate times: predictions wait for it."""
 KEPT = 4
 """Models kept in memory for the next prediction."""
 
@@ -84,7 +86,10 @@ class Desk:
 
     def estimate(self, *, recipe: str) -> dict[str, Any]:
         """Size and time of a recipe."""
-        return estimate(Recipe.from_json(recipe).checked(self.catalog), self.home)
+        checked = Recipe.from_json(recipe).checked(self.catalog)
+        with within(ESTIMATING, "It takes too long to try a few steps of this here, so its time "
+                                "isn't known; it can be trained all the same"):  # fmt: skip
+            return estimate(checked, self.home)
 
     def inspect(
         self, *, paths: list[str], kind: Kind | None, options: dict[str, Any]

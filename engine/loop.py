@@ -77,9 +77,11 @@ class Position:
     seconds: float = 0.0
     top: float | None = None
     """The best headline of validation so far, its sign such that larger is better."""
+    passed: float = 0.0
+    """Epochs done, the one under way as a fraction."""
     checked: int = 0
     """The step after which validation was last measured."""
-    best_epoch: int = 0
+    best_epoch: float = 0
     best_scores: dict[str, float] = field(default_factory=dict)
     """What validation measured in that epoch."""
     without_gain: int = 0
@@ -123,7 +125,7 @@ class Trainee:
             state["averaged"] = self.average.n_averaged
         at = self.position
         return Snapshot(
-            step=at.step, epoch=float(at.epoch), weights=copied(self.judged.state_dict()),
+            step=at.step, epoch=at.passed, weights=copied(self.judged.state_dict()),
             state=copied(state),
         )  # fmt: skip
 
@@ -175,6 +177,7 @@ def train(
         while not due(at, plan) and (group := list(islice(batches, plan.accumulate))):
             loss = step(trainee, task, group, plan)
             at.step += 1
+            at.passed = at.step / per_epoch
             at.taken += len(group)
             at.seen += sum(len(batch) for batch in group)
             yield from watch.after(loss)
@@ -302,7 +305,7 @@ def is_better(at: Position, task: Task, scores: dict[str, Any], items: int) -> b
         at.without_gain += 1
     if score < at.top - task.uncertainty(scores, items):
         return False
-    at.best_epoch = at.epoch
+    at.best_epoch = at.passed
     at.best_scores = {name: x for name, x in scores.items() if isinstance(x, float)}
     return True
 
@@ -326,6 +329,11 @@ class Watch:
     def epoch(self) -> float:
         """Epochs done, the one under way as a fraction."""
         return self.at.step / self.per_epoch
+
+    @property
+    def epochs(self) -> int:
+        """Epochs to be done or begun: a step limit may end the run long before all of them."""
+        return min(self.plan.epochs, math.ceil(self.total / self.per_epoch))
 
     def after(self, loss: Tensor) -> Iterator[Event]:
         """Take in a step's loss; its point comes with the next look."""
@@ -365,7 +373,7 @@ class Watch:
         spent = self.read_at - self.started
         steps = self.at.step - self.first_step
         return Progress(
-            step=self.at.step, steps=self.total, epoch=self.epoch, epochs=self.plan.epochs,
+            step=self.at.step, steps=self.total, epoch=self.epoch, epochs=self.epochs,
             seconds=self.at.seconds,
             remaining=spent / steps * (self.total - self.at.step) if steps else None,
             rate=(self.at.seen - self.first_seen) / spent if spent else None,

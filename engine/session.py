@@ -179,7 +179,7 @@ def _finish(
     metrics: dict[str, Any] = {
         f"test/{name}": value for name, value in scores.items() if isinstance(value, float)
     }
-    headline = f"validation {task.headline}"
+    headline = f"validation {task.headline.replace('_', ' ')}"
     metrics |= {f"validation/{name}": value for name, value in at.best_scores.items()}
     metrics |= {
         "headline": f"test/{task.headline}", "larger_is_better": task.larger_is_better,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from engine.data.batches import Batch, Data
-from engine.data.items import Images
+from engine.data.items import Images, Texts
 from engine.data.spectra import Spectrograms
 from engine.data.tokens import TokenPairs, Tokens
 from engine.pictures import png
@@ -31,8 +31,11 @@ def pictures(batch: Batch, data: Data, places: Sequence[int]) -> list[str]:
 
 
 def texts(batch: Batch, data: Data, places: Sequence[int]) -> list[str]:
-    """The items at these places of the batch as a model reads them; none of what isn't read."""
+    """The items at these places of the batch as they were written, else as a model reads them; none
+    of what isn't read."""
     match data.items:
+        case Tokens(texts=Texts() as known) if batch.rows is not None:
+            return [_cut(known.text.text(int(batch.rows[place]))) for place in places]
         case Tokens(tokenizer=tokenizer) | TokenPairs(tokenizer=tokenizer):
             tokens, lengths = batch.inputs["tokens"], batch.inputs["lengths"]
             return [_cut(tokenizer.decode(tokens[place, : lengths[place]].tolist()))

@@ -55,7 +55,7 @@ STRINGS: dict[str, str] = {
     "form.lost": "Run {run} used {names}, which is no longer here: choose something else for it.",
     "form.no_dataset": "The dataset {id} is no longer here, or its import hasn't finished.",
     "form.renewed": "{name} was version {then} in that run. Today's version {now} is chosen here.",
-    "form.set": "{label} is set to {value}, as the dataset's check-up suggests.",
+    "form.set": "{label} is set to {value}.",
     "form.not_set": "{setting} is no setting of what is chosen here, so it was left out.",
     "form.stops": "{count} findings about this dataset will stop the training.",
     "form.stops.one": "A finding about this dataset will stop the training.",
@@ -441,7 +441,7 @@ STRINGS: dict[str, str] = {
         "Finished runs and those that train now, as soon as they have a checkpoint."
     ),
     "predict.run.option": "{id} · {name} ({state})",
-    "predict.checkpoint": "Best checkpoint so far: step {step}",
+    "predict.checkpoint": "Best checkpoint: step {step}",
     "predict.open": "Open the run",
     "predict.none": "No run has a checkpoint yet",
     "predict.none.words": "Train a model first; it can be tried from its first checkpoint on.",
@@ -471,10 +471,10 @@ STRINGS: dict[str, str] = {
     "predict.too_many": "That is more than {most} inputs: give fewer at once.",
     "predict.text.too_long": "That text is longer than {most} characters: give a part of it.",
     "predict.words": "Text",
-    "predict.words.help": "Ctrl and Enter asks, too.",
-    "predict.words.prompt": "The model writes on from here. Ctrl and Enter asks, too.",
+    "predict.words.help": "Ctrl+Enter asks, too.",
+    "predict.words.prompt": "The model writes on from here. Ctrl+Enter asks, too.",
     "predict.words.blanks": (
-        "Write ___ (three underscores) where a word is to be filled in. Ctrl and Enter asks, too."
+        "Write ___ (three underscores) where a word is to be filled in. Ctrl+Enter asks, too."
     ),
     "predict.words.hint": "Write something …",
     "predict.words.hint.blanks": "The sun ___ in the east.",

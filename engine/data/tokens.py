@@ -250,11 +250,13 @@ class Tokens(Unequal, Fed):
     ids: Ragged
     tokenizer: Tokenizer
     longest: int | None = None
-    """Only the first so many tokens of a text are read."""
+    """Only this many tokens of a text are read, the first ones."""
     running: bool = False
     """The items are pieces of one text, in its order."""
     bytes: Rows | None = None
     """UTF-8 bytes of each text."""
+    texts: Texts | None = None
+    """As they were brought in: tokens may not say all of them."""
     blanks: bool = False
     """“[MASK]” or “___” in a new text stands for a token to be filled in."""
 
@@ -397,7 +399,8 @@ class Tokenizing:
         if isinstance(items, Texts):
             # Where capitals are lost, the tokens don't say all that the bytes did.
             sizes = None if self.lowercase else np.diff(items.text.offsets)
-            made = Tokens(found[0], tokenizer, self.longest, running=items.running, bytes=sizes)
+            made = Tokens(found[0], tokenizer, self.longest, running=items.running, bytes=sizes,
+                          texts=items)  # fmt: skip
         else:
             made = TokenPairs(found[0], found[1], tokenizer, self.longest, texts=items)
         return data.of(made)

@@ -38,14 +38,14 @@ TokenizerChoice = Annotated[
 ]  # fmt: skip
 Vocabulary = Annotated[
     int, Range(64, 100_000),
-    Help("At most so many different tokens, learned from the training split alone",
+    Help("At most this many different tokens, learned from the training split alone",
          unit="tokens"),
 ]  # fmt: skip
 Lowercase = Annotated[bool, Advanced(), Help("Read capital letters as small ones")]
 Longest = Annotated[
     int | None, Range(4, 100_000), Advanced(),
-    Help("Only the first so many tokens of a text are read", label="Longest text", unit="tokens",
-         empty="whole texts"),
+    Help("Only this many tokens of a text are read, the first ones", label="Longest text",
+         unit="tokens", empty="whole texts"),
 ]  # fmt: skip
 Flip = Annotated[
     bool,

@@ -78,7 +78,7 @@ class DocstringTopics(
 
 
 class DocstringSummaries(
-    Tokenized, SplitAtRandom, label="Docstrings of Python, to be summed up",
+    Tokenized, SplitAtRandom, label="Docstrings of Python, to be summarized",
     provides={"pair", "target"}, rank=42,
     suggests={"task": "Summarization", "data.vocabulary": 4000},
 ):  # fmt: skip

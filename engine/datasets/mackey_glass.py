@@ -27,7 +27,7 @@ class MackeyGlass(
     Dataset, label="Mackey–Glass series", provides={"sequence"}, rank=25,
     suggests={"task.relative": False},  # its level never drifts, and tells what comes
 ):  # fmt: skip
-    """A chaotic series like the count of blood cells: told well for a while, then less and less."""
+    """A chaotic series like the count of blood cells: forecast well for a while, then worse."""
 
     source, licence = SOURCE, "CC0: computed by Anneal"
 

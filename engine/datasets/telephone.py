@@ -68,7 +68,7 @@ class TelephoneKeys(Telephone, label="Telephone keys", provides={"audio", "label
 class TelephoneNumbers(
     Telephone, label="Dialled telephone numbers", provides={"audio", "transcript"}, rank=46
 ):
-    """1,500 recordings of three to eight keys dialled, with hum and noise: which were they?"""
+    """1,500 recordings of three to eight keys dialled, with hum and noise: which keys were they?"""
 
     def open(self, home: Home) -> Data:
         rng, name = np.random.default_rng(23), "telephone-numbers-1"

@@ -31,7 +31,7 @@ class Training(
         "forecast",
     },
 ):  # fmt: skip
-    """Adjusts every weight of the model: from scratch, or going on from an earlier run."""
+    """Adjusts every weight of the model, from scratch or going on from an earlier run."""
 
     def __init__(
         self,
@@ -39,6 +39,10 @@ class Training(
         epochs: Annotated[
             int, Range(1, 10_000), Help("How many times the whole training split is seen")
         ] = 10,
+        max_steps: Annotated[
+            int | None, Range(1, 10**9),
+            Help("Ends after this many steps, even in mid-epoch", label="Step limit"),
+        ] = None,
         batch_size: Annotated[
             int, Range(1, 65_536),
             Help("Items a step: larger is steadier and faster, but takes memory", unit="items"),
@@ -93,10 +97,6 @@ class Training(
             int | None, Range(1, 10_000), Advanced(),
             Help("Stops when validation hasn't improved for so many epochs; for so many checks, "
                  "where it is checked more often", label="Early stopping", unit="epochs"),
-        ] = None,
-        max_steps: Annotated[
-            int | None, Range(1, 10**9), Advanced(),
-            Help("Ends after so many steps even in mid-epoch", label="Step limit"),
         ] = None,
         check_every: Annotated[
             int | None, Range(1, 10**9), Advanced(),

@@ -38,7 +38,7 @@ class AlexNet(
               "method.epochs": 90, "method.batch_size": 128, "method.optimizer": "SGD",
               "method.learning_rate": 0.01, "method.weight_decay": 5e-4},
 ):  # fmt: skip
-    """Five convolutions and three dense layers: the network that began the deep years.
+    """Five convolutions and three dense layers: the network with which deep learning took off.
 
     Krizhevsky 2012, with the two halves of its two graphics cards as groups of channels.
     60,965,224 parameters at 224×224×3 with its channels and widths and 1,000 classes. Pictures

@@ -36,9 +36,12 @@ class TransformerDecoder(
             int, Range(1, 48), Help("Blocks of attention and dense layers, one after another")
         ] = 4,
         heads: Annotated[
-            int, Range(1, 64), Help("Parts of the width that look at different places")
+            int, Range(1, 64),
+            Help("Attention heads: parts of the width that look at different places"),
         ] = 4,
-        width: Annotated[int, Range(8, 4096), Help("Units of each place", unit="units")] = 128,
+        width: Annotated[
+            int, Range(8, 4096), Help("Width of each token's vector", unit="units")
+        ] = 128,
         dropout: Dropout = 0.0,
     ) -> None:  # fmt: skip
         super().__init__(shape, outputs)

@@ -136,7 +136,7 @@ class ResNet(
               "method.weight_decay": 5e-4, "method.average": 0.998,
               "task.label_smoothing": 0.1},
 ):  # fmt: skip
-    """Convolutions with ways around them, so that depth helps: strong on pictures of any size.
+    """Convolutions with shortcuts around them, so that depth helps: strong on pictures of any size.
 
     He et al. 2016; the last norm of each block starts at zero (Goyal et al. 2017). 0.27 million
     parameters at depth 20 for CIFAR-10, 11,689,512 at depth 18 for ImageNet.

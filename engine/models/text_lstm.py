@@ -35,7 +35,7 @@ class TextLSTM(
         outputs: int,
         *,
         embedding: Annotated[
-            int, Range(4, 1024), Help("Numbers a token is turned into", label="Embedding width")
+            int, Range(4, 1024), Help("Width of a token's vector", label="Embedding width")
         ] = 128,
         width: Annotated[int, Range(4, 2048), Help("Units of each direction")] = 128,
         layers: Annotated[int, Range(1, 8), Help("Recurrent layers, one over the other")] = 1,

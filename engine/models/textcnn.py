@@ -28,7 +28,7 @@ class TextCNN(
         "method.epochs": 6, "method.batch_size": 50, "method.learning_rate": 1e-3,
     },
 ):  # fmt: skip
-    """Looks for telling phrases of a few words: small, fast, a good first choice for texts.
+    """Looks for revealing phrases of a few words: small, fast, a good first choice for texts.
 
     Kim 2014: maps of several widths over the embedded tokens, the maximum of each over the text,
     dropout, one linear layer. The embeddings are learned from scratch.
@@ -40,7 +40,7 @@ class TextCNN(
         outputs: int,
         *,
         embedding: Annotated[
-            int, Range(4, 1024), Help("Numbers a token is turned into", label="Embedding width")
+            int, Range(4, 1024), Help("Width of a token's vector", label="Embedding width")
         ] = 300,
         widths: Annotated[
             Sequence[int], Range(1, 16),

@@ -62,7 +62,7 @@ class TransformerTranslator(
         shape: Sequence[int],
         outputs: int,
         *,
-        width: Annotated[int, Range(8, 2048), Help("Units of each place")] = 128,
+        width: Annotated[int, Range(8, 2048), Help("Width of each token's vector")] = 128,
         heads: Annotated[
             int, Range(1, 32), Help("Attentions side by side; the width is dealt out to them")
         ] = 4,

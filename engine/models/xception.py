@@ -52,7 +52,7 @@ class Xception(
               "method.optimizer": "SGD", "method.learning_rate": 0.045,
               "method.weight_decay": 1e-5, "method.average": 0.999},
 ):  # fmt: skip
-    """Looks at each channel by itself and then mixes them: much seen with few weights.
+    """Looks at each channel by itself and then mixes them: does much with few weights.
 
     Chollet 2017. 22,855,952 parameters at its published width of 32 with 8 middle blocks and
     1,000 classes. Halves the picture as long as two pixels or more are left.

@@ -30,7 +30,7 @@ AT_ONCE = 64
 
 
 class Classification(Task, label="Classification", fits={"logits"}, needs={"label"}, rank=10):
-    """Learns from labelled examples to tell the classes apart."""
+    """Learns from labelled pictures, texts, sounds or sequences to tell the classes apart."""
 
     headline = "accuracy"
     larger_is_better = True
@@ -126,7 +126,10 @@ class Classification(Task, label="Classification", fits={"logits"}, needs={"labe
             for place, picture in zip(worst, pictures(batch, data, worst), strict=True):
                 true, said, _ = answers.told(place, data.classes)
                 rows.setdefault(f"{true} → {said}", []).append(picture)
-            yield "mistakes", "images", {
+            if not rows:  # all right: some of them, as they were told
+                for place, picture in zip(few, pictures(batch, data, few), strict=True):
+                    rows.setdefault(answers.told(place, data.classes)[0], []).append(picture)
+            yield "mistakes" if worst else "examples", "images", {
                 "shape": list(data.shape),
                 "rows": [{"label": pair, "images": images} for pair, images in rows.items()],
             }  # fmt: skip
@@ -243,5 +246,5 @@ class ConfusionMeter:
                  "items": int(n)}
                 for name, p, r, f, n in zip(self.classes, precision, recall, f1, true, strict=True)
             ],
-            **({"outputs": [mistake for _, mistake in self.mistakes]} if self.mistakes else {}),
+            **({"surest_mistakes": [m for _, m in self.mistakes]} if self.mistakes else {}),
         }  # fmt: skip

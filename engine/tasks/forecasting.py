@@ -26,7 +26,7 @@ PLOTS = 6
 
 
 class Forecasting(
-    Task, label="Forecasting", fits={"forecast"}, needs={"sequence"}, rank=70,
+    Task, label="Forecasting", fits={"forecast"}, needs={"sequence"}, rank=50,
     suggests={"method.epochs": 20}, thorough={"method.epochs": 100},
 ):  # fmt: skip
     """Learns from a series of numbers to tell how it goes on."""
@@ -43,11 +43,11 @@ class Forecasting(
                  unit="steps"),
         ] = 48,
         horizon: Annotated[
-            int, Range(1, 1_000), Help("Steps to come that are told at once", unit="steps")
+            int, Range(1, 1_000), Help("Steps forecast at once", unit="steps")
         ] = 12,
         loss: Annotated[
-            Loss, Help("Squared error tells the mean, absolute error the median; Huber is between "
-                       "them, for data with outliers")
+            Loss, Help("Squared error aims at the mean, absolute error at the median; Huber is "
+                       "between them, for data with outliers")
         ] = "squared error",
         relative: Annotated[
             bool, Help("Reads how far each step lies from the last one: right where the level "
@@ -97,7 +97,7 @@ class Forecasting(
         read = items.read[rows]
         last = past[np.arange(len(rows)), read - 1][:, None]
         mean = (past.sum(1) / read[:, None])[:, None]
-        found = {"the last value": errors(last, future), "the mean of what is read":
+        found = {"the last value": errors(last, future), "the mean of the context":
                  errors(mean, future)}  # fmt: skip
         train = some(data.splits["train"], items)
         if linear := regression(items, train, rows):
@@ -146,7 +146,12 @@ class Forecasting(
             lengths = torch.tensor([len(context)], device=values.device)
             one = Batch({"values": context[None], "lengths": lengths})
             told = self.forecast(model, one) * model.standardize.std + last_read(one)
-            shown.append({"forecast": told[0].tolist(), "context": context.tolist()})
+            few = len(context) < self.context
+            shown.append({
+                "forecast": told[0].tolist(), "context": context.tolist(),
+                "note": f"It learned from {self.context} steps at a time, and got only "
+                        f"{len(context)}" if few else "",
+            })  # fmt: skip
         return shown
 
 

@@ -38,7 +38,7 @@ USUAL = Sampling(temperature=0.8, top_k=None, top_p=0.95)
 
 
 class LanguageModelling(
-    Task, label="Language modelling", fits={"next token"}, needs={"text"}, rank=40, streams=True,
+    Task, label="Language modelling", fits={"next token"}, needs={"text"}, rank=20, streams=True,
     suggests={"data.tokenizer": "characters", "data.vocabulary": 4000, "data.longest": None,
               "method.epochs": 1000, "method.max_steps": 2000, "method.check_every": 500,
               "method.batch_size": 16, "method.patience": 10},
@@ -109,8 +109,8 @@ class LanguageModelling(
         return {
             name: measures(float(-np.log(shares).mean()), per_byte)
             for name, shares in {
-                "how often each token comes": single[test[1:]],
-                "the same, by the token before": double(test[:-1], test[1:]),
+                "token frequencies": single[test[1:]],
+                "frequencies after the token before": double(test[:-1], test[1:]),
             }.items()
         }
 

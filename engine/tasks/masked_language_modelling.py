@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,10 +23,12 @@ from engine.tasks import Mean, Task, inside
 
 SHOWN = 8
 """Sentences of which the fill-ins are shown while training."""
+READABLE = 40
+"""Tokens shown of each."""
 
 
 class MaskedLanguageModelling(
-    Task, label="Masked language modelling", fits={"masked token"}, needs={"text"}, rank=35,
+    Task, label="Masked language modelling", fits={"masked token"}, needs={"text"}, rank=25,
     suggests={
         "data.longest": None, "method.epochs": 10, "method.batch_size": 128,
         "method.batch_tokens": 4096,
@@ -158,21 +160,27 @@ class MaskedLanguageModelling(
     ) -> Iterator[tuple[str, str, Any]]:
         items = data.items
         assert isinstance(items, Tokens)
-        tokens, lengths = batch.inputs["tokens"], batch.inputs["lengths"]
-        hidden = self.hide(batch, fixed=True)
+        tokens = batch.inputs["tokens"][:, :READABLE]
+        lengths = batch.inputs["lengths"].clamp(max=READABLE)
+        hidden = self.hide(
+            replace(batch, inputs={"tokens": tokens, "lengths": lengths}), fixed=True
+        )
         true = tokens.gather(1, hidden.places)
         blanked = tokens.scatter(1, hidden.places, torch.where(hidden.counts, MASK, true))
         guessed = sensible(model.fill(blanked, lengths, hidden.places)).argmax(2)
         filled = tokens.scatter(1, hidden.places, torch.where(hidden.counts, guessed, true))
         spelled = [
-            [items.tokenizer.decode_blanks(row[:length])
+            [" ".join(items.tokenizer.decode_blanks(row[:length]).replace("[MASK]", "___").split())
              for row, length in zip(each.tolist(), lengths.tolist(), strict=True)]
             for each in (blanked, filled, tokens)
         ]  # fmt: skip
+        right = ((guessed == true) & hidden.counts).sum(1).tolist()
+        many = hidden.counts.sum(1).tolist()
+        told = [f"{few} of {all}" for few, all in zip(right, many, strict=True)]
         yield "fill-ins", "table", {
-            "columns": ["With blanks", "Filled in", "As it was"],
-            "rows": [list(row) for row in zip(*spelled, strict=True)],
-            "wrong": (filled != tokens).any(1).tolist(),
+            "columns": ["With blanks", "Filled in", "As it was", "Right"],
+            "rows": [list(row) for row in zip(*spelled, told, strict=True)],
+            "wrong": [2 * few < all for few, all in zip(right, many, strict=True)],
         }  # fmt: skip
 
     def show(

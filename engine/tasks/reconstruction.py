@@ -23,7 +23,7 @@ SHOWN = 10
 
 
 class Reconstruction(
-    Task, label="Reconstruction", fits={"reconstruction"}, needs={"image"}, rank=20,
+    Task, label="Reconstruction", fits={"reconstruction"}, needs={"image"}, rank=60,
 ):  # fmt: skip
     """Learns without labels to squeeze pictures into a short code and to draw them again."""
 

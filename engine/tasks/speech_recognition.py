@@ -38,7 +38,7 @@ SILENT = -1e-4
 
 
 class SpeechRecognition(
-    Task, label="Speech recognition", fits={"frames"}, needs={"audio", "transcript"}, rank=10,
+    Task, label="Speech recognition", fits={"frames"}, needs={"audio", "transcript"}, rank=40,
 ):  # fmt: skip
     """Learns from recordings and their transcripts to write down what is said.
 

@@ -14,7 +14,7 @@ from engine.writing import Score, Writing, texts_of
 
 
 class Translation(
-    Writing, label="Translation", fits={"target text"}, needs={"pair", "target"}, rank=60,
+    Writing, label="Translation", fits={"target text"}, needs={"pair", "target"}, rank=30,
     suggests={
         "data.tokenizer": "BPE", "data.vocabulary": 4000, "data.longest": 128,
         "method.batch_size": 256, "method.batch_tokens": 4096,

@@ -97,6 +97,16 @@ def own_score(model: Translator, tokens: Tensor, lengths: Tensor, text: Hypothes
     return float(logs.gather(2, target[:, 1:, None]).sum())
 
 
+@pytest.mark.parametrize("beam", [1, 3])
+def test_a_model_without_numbers_writes_nothing(
+    model: Translator, sources: tuple[Tensor, Tensor], beam: int
+) -> None:
+    for parameter in model.parameters():  # type: ignore[attr-defined]
+        parameter.data.fill_(math.nan)
+    for (text,) in write(model, *sources, beam=beam):
+        assert (text.tokens, text.ended) == ((), False)
+
+
 def test_one_beam_is_the_greedy_choice(
     model: Translator, sources: tuple[Tensor, Tensor]
 ) -> None:  # fmt: skip

@@ -128,9 +128,11 @@ def test_mistakes_of_one_sort_share_a_row_and_are_few() -> None:
     assert len(row["images"]) == SHOWN
 
 
-def test_a_model_that_is_never_wrong_has_no_mistakes() -> None:
-    _, content = samples(pictures([0, 1], 2), torch.eye(2))["mistakes"]
-    assert content["rows"] == []
+def test_a_model_that_is_never_wrong_shows_examples() -> None:
+    found = samples(pictures([0, 1], 2), torch.eye(2))
+    assert "mistakes" not in found
+    _, content = found["examples"]
+    assert [row["label"] for row in content["rows"]] == ["a", "b"]
 
 
 def test_texts_are_shown_with_what_is_said_of_them() -> None:
@@ -151,11 +153,13 @@ def test_a_finished_run_tells_its_worst_mistakes_on_texts() -> None:
     data = texts(["good film", "bad film", "good", "bad"], [0, 1, 0, 1], 2)
     # In the order of the batches: the shorter texts come first.
     logits = torch.tensor([[0.0, 1.0], [7.0, 0.0], [2.0, 0.0], [2.0, 0.0]])
-    worst = measured(Classification(), data, logits, 2, final=True)["outputs"]
+    worst = measured(Classification(), data, logits, 2, final=True)["surest_mistakes"]
     assert [row["text"] for row in worst] == ["bad", "bad film", "good"]
     assert worst[0] == {"text": "bad", "true": "b", "predicted": "a", "probability": "100%"}
-    assert "outputs" not in measured(Classification(), data, logits, 2)
-    assert "outputs" not in measured(Classification(), pictures([1], 2), logits[:1], 2, final=True)
+    assert "surest_mistakes" not in measured(Classification(), data, logits, 2)
+    assert "surest_mistakes" not in measured(
+        Classification(), pictures([1], 2), logits[:1], 2, final=True
+    )
 
 
 def test_recordings_are_shown_as_spectra() -> None:

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor
 
 from engine import checkpoint, loop, session
+from engine.catalog import Catalog
 from engine.data.batches import Feed
 from engine.events import Event, Finished, Notice, Point, Progress, Sample, Saved
 from engine.home import Home
 from engine.methods import Bench
 from engine.optimizers import Schedule, optimizer
-from engine.recipe import Recipe
+from engine.recipe import Recipe, compose
 
 Make = Callable[..., Recipe]
 CarryOut = Callable[..., list[Event]]
@@ -394,6 +395,22 @@ def test_training_goes_on_from_an_earlier_runs_weights(
     finished = end(events(other, number=3))
     assert finished.state == "failed"
     assert "another architecture" in finished.reason
+
+
+def test_weights_of_another_vocabulary_are_refused(
+    catalog: Catalog, events: CarryOut, home: Home
+) -> None:
+    def reading(start: int | None, **settings: Any) -> Recipe:
+        small = {"model.embedding": 16, "model.maps": 4, "method.max_steps": 1, **settings}
+        names = {"data": "DocstringTopics", "model": "TextCNN"}
+        return compose(catalog, names=names, settings=small, start=start)  # type: ignore[arg-type]
+
+    assert end(events(reading(None), number=1)).state == "finished"
+    assert end(events(reading(1), number=2)).state == "finished"
+    # Of the same size, but learned from other texts.
+    refused = end(events(reading(1, **{"data.split_seed": 1}), number=3))
+    assert refused.state == "failed"
+    assert "learned another vocabulary" in refused.reason
 
 
 def test_a_resumed_feed_gives_the_batches_it_still_owed(recipe: Make, home: Home) -> None:

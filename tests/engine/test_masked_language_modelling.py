@@ -294,7 +294,7 @@ def test_a_run_learns_shows_and_answers(
     assert end.state == "finished", end.reason
     assert {"test/loss", "test/perplexity", "test/masked_accuracy"} <= end.metrics.keys()
     tables = [e.data for e in said if isinstance(e, Sample) and e.name == "fill-ins"]
-    assert len(tables[-1]["rows"][0]) == len(tables[-1]["columns"]) == 3
+    assert len(tables[-1]["rows"][0]) == len(tables[-1]["columns"]) == 4
     (result,) = Predictor(home, 1).answer([{"text": "she sees the ___"}], {"top": 2})["results"]
     assert result["blanks"][0]["place"] == 3
     assert result["tokens"][-1] == "[MASK]"

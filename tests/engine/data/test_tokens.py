@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -398,6 +399,14 @@ def test_what_was_taken_from_the_cache_is_made_again(
     assert flat(Tokenizing("words", 300).tokens(data, home)) == before
     assert len(learning) == 2
     assert folders(home) == [folder]
+
+
+def test_the_same_texts_split_otherwise_have_a_vocabulary_of_their_own(home: Home) -> None:
+    first = dataset(TEXTS, train=[0, 1])
+    other = replace(first, splits={**first.splits, "train": np.array([2])})
+    known = [Tokenizing("words", 300).tokens(data, home).items for data in (first, other)]
+    assert len(folders(home)) == 2
+    assert len({items.tokenizer.to_json() for items in known}) == 2  # type: ignore[attr-defined]
 
 
 def test_a_folder_that_vanishes_while_it_is_opened_is_made_again(
