@@ -16,6 +16,7 @@ class Autoencoder(
     Model, label="Autoencoder", fits={"image"}, provides={"reconstruction"},
     suggests={"data.shift": 0, "method.epochs": 60, "method.learning_rate": 3e-3,
               "method.weight_decay": 0.0},
+    thorough={"model.widths": [512, 256, 32], "method.epochs": 300},
 ):  # fmt: skip
     """Squeezes a picture through a narrow code and back: learns without labels.
 

@@ -18,6 +18,13 @@ class ConvNet(
     provides={"logits"},
     rank=10,
     suggests={"method.epochs": 15},
+    thorough={
+        "model.channels": [64, 128, 256],
+        "model.dropout": 0.4,
+        "task.label_smoothing": 0.1,
+        "method.epochs": 100,
+        "method.batch_size": 256,
+    },
 ):
     """Three convolutions and three dense layers: small, fast, a good first choice for pictures.
 

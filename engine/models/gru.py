@@ -11,6 +11,7 @@ class GRU(
     Recurrent, label="GRU", fits={"sequence", "audio"}, provides={"logits", "forecast"}, rank=52,
     suggests={"method.epochs": 30, "method.learning_rate": 2e-3, "method.clip": 1.0,
               "model.dropout": 0.2},
+    thorough={"model.widths": [256, 256, 128], "model.dropout": 0.3, "method.epochs": 100},
 ):  # fmt: skip
     """Like the LSTM with two gates in place of three: fewer weights, often as good.
 

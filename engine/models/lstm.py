@@ -11,6 +11,7 @@ class LSTM(
     Recurrent, label="LSTM", fits={"sequence", "audio"}, provides={"logits", "forecast"},
     suggests={"method.epochs": 30, "method.learning_rate": 2e-3, "method.clip": 1.0,
               "model.dropout": 0.2},
+    thorough={"model.widths": [256, 256, 128], "model.dropout": 0.3, "method.epochs": 100},
 ):  # fmt: skip
     """Three recurrent layers and three dense ones: reads a sequence of any length step by step.
 

@@ -27,6 +27,7 @@ class TextCNN(
         "data.tokenizer": "words", "data.vocabulary": 20_000, "data.lowercase": True,
         "method.epochs": 6, "method.batch_size": 50, "method.learning_rate": 1e-3,
     },
+    thorough={"model.maps": 300, "method.epochs": 20, "method.patience": 4},
 ):  # fmt: skip
     """Looks for revealing phrases of a few words: small, fast, a good first choice for texts.
 
