@@ -119,7 +119,8 @@ def _run(
     devices.use(device)
     setup = make(recipe, home)
     with replacing(kept.folder.parent / "data.json") as beside:
-        beside.write_text(json.dumps(setup.data.outline()), encoding="utf-8")
+        outline = setup.data.outline()
+        beside.write_text(json.dumps(outline), encoding="utf-8")
     data, task, model = setup.data, setup.task, setup.model
     model.fit_inputs(*data.fed.statistics(data.splits["train"]))
     task.prepare(data)
@@ -131,7 +132,7 @@ def _run(
     elif recipe.start is not None:
         _, folder = checkpoint.find(home.checkpoints(recipe.start), "best")
         before = json.loads((home.run(recipe.start) / "data.json").read_text("utf-8"))
-        if before.get("tokenizer") != data.outline().get("tokenizer"):
+        if before.get("tokenizer") != outline.get("tokenizer"):
             raise BadInput(
                 f"Run {recipe.start} learned another vocabulary, so its weights mean other tokens: "
                 "start from a run on the same version of the dataset and the same tokenizer",

@@ -148,6 +148,15 @@ def check_text(value: object) -> None:
                 waiting += said
 
 
+def options_of(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a page sent as ``options``; whoever takes them checks what they are."""
+    options = body.get("options") or {}
+    if not isinstance(options, dict):
+        raise Refusal(text("server.malformed"))
+    check_text(options)
+    return options
+
+
 def whole_number(request: Request, name: str, default: int, *, low: int, high: int) -> int:
     """A number from the address, held between `low` and `high`."""
     try:

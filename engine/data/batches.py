@@ -36,14 +36,6 @@ class Batch:
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
 
-    def to(self, device: torch.device) -> Batch:
-        """The same items there."""
-        return Batch(
-            {name: tensor.to(device) for name, tensor in self.inputs.items()},
-            None if self.targets is None else self.targets.to(device),
-            {name: tensor.to(device) for name, tensor in self.wanted.items()}, self.rows,
-        )  # fmt: skip
-
 
 @dataclass(frozen=True)
 class Data:

@@ -268,15 +268,7 @@ class Sequences(Unequal, Fed):
 
     def statistics(self, rows: Rows) -> tuple[list[float], list[float]]:
         """Mean and standard deviation of each feature over every step."""
-        count, total = 0, np.zeros(self.shape, np.float64)
-        squares = np.zeros(self.shape, np.float64)
-        for row in rows.tolist():
-            steps = self[row].astype(np.float64)
-            count += len(steps)
-            total += steps.sum(0)
-            squares += (steps**2).sum(0)
-        mean = total / max(count, 1)
-        return mean.tolist(), np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0)).tolist()
+        return moments(self.values, rows)
 
     def gather(
         self, rows: Rows, device: torch.device, augment: np.random.Generator | None
@@ -345,6 +337,19 @@ def spread(ragged: Ragged, rows: Rows) -> Rows | None:
     """Elements of each item; None when all are equally long."""
     lengths = ragged.offsets[rows + 1] - ragged.offsets[rows]
     return lengths if len(lengths) and np.ptp(lengths) else None
+
+
+def moments(ragged: Ragged, rows: Rows) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation of each feature over every step of these items."""
+    count = 0
+    total, squares = (np.zeros(ragged.flat.shape[1:], np.float64) for _ in range(2))
+    for row in rows.tolist():
+        steps = ragged[row].astype(np.float64)
+        count += len(steps)
+        total += steps.sum(0)
+        squares += (steps**2).sum(0)
+    mean = total / max(count, 1)
+    return mean.tolist(), np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0)).tolist()
 
 
 def padded(ragged: Ragged, rows: Rows, longest: int | None = None) -> tuple[Tensor, Tensor]:

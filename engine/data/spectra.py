@@ -24,7 +24,7 @@ from engine.data.archive import require_space
 from engine.data.arrays import Ragged
 from engine.data.batches import Data
 from engine.data.cached import cached
-from engine.data.items import Fed, Unequal, Waves, padded
+from engine.data.items import Fed, Unequal, Waves, moments, padded
 from engine.data.options import Kind
 from engine.data.splits import Rows
 from engine.data.tokens import TextsOf, Tokenizer, encoded, mapped
@@ -271,22 +271,9 @@ class Spectrograms(Unequal, Fed):
     def main(self) -> Ragged:
         return self.spectra
 
-    @property
-    def nbytes(self) -> int:
-        return int(self.spectra.flat.nbytes)
-
     def statistics(self, rows: Rows) -> tuple[list[float], list[float]]:
         """Mean and standard deviation of each band over the frames."""
-        some = rows[:: max(len(rows) // STATISTICS, 1)]
-        count = 0
-        total, squares = np.zeros(self.mel.bands), np.zeros(self.mel.bands)
-        for row in some.tolist():
-            frames = self.spectra[row].astype(np.float64)
-            count += len(frames)
-            total += frames.sum(0)
-            squares += (frames**2).sum(0)
-        mean = total / max(count, 1)
-        return mean.tolist(), np.sqrt(np.maximum(squares / max(count, 1) - mean**2, 0)).tolist()
+        return moments(self.spectra, rows[:: max(len(rows) // STATISTICS, 1)])
 
     def gather(
         self, rows: Rows, device: torch.device, augment: np.random.Generator | None

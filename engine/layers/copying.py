@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
 from torch import Tensor, nn
 
+from engine.catalog import Help
+
+Copy = Annotated[
+    bool,
+    Help("May copy words of the source: for summaries, names and numbers; not between languages"),
+]
 TINY = 1e-9
 """Added to each probability before its logarithm, so that none is minus infinity."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Annotated, ClassVar, cast
+from typing import Annotated, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -42,9 +42,8 @@ class Recurrent(Model):
             self.cell(size, units, batch_first=True)  # type: ignore[arg-type, call-arg]
             for size, units in pairwise([features, *widths])
         ]
-        for layer, units in zip(layers, widths, strict=True):
-            # Remember by default: a gate that starts open (Gers 2000, Jozefowicz 2015).
-            nn.init.constant_(cast(Tensor, layer.bias_hh_l0)[units : 2 * units], 1.0)
+        for layer in layers:
+            remember(layer)
         self.layers = nn.ModuleList(layers)
         self.dropout = nn.Dropout(dropout)
         self.head = dense([widths[-1], *hidden, outputs], activation=activation, dropout=dropout)
@@ -55,6 +54,29 @@ class Recurrent(Model):
         for layer in self.layers:
             states, _ = layer(self.dropout(states) if layer is not self.layers[0] else states)
         return self.head(last(states, lengths))  # type: ignore[no-any-return]
+
+
+def remember(layer: nn.RNNBase) -> None:
+    """Make a gated layer remember by default: the second of its gates, which keeps the old state,
+    starts open (Gers 2000, Jozefowicz 2015)."""
+    units = layer.hidden_size
+    for name, bias in layer.named_parameters():
+        if name.startswith("bias_hh"):
+            nn.init.constant_(bias.data[units : 2 * units], 1.0)
+
+
+def mirror(lengths: Tensor, longest: int) -> Tensor:
+    """Places (B, longest) that turn each sequence round within its own length; those of padding
+    stay, so that it is read last both ways and no real step knows of it. Packing would do the
+    same, which oneDNN's fused layers can't take."""
+    places = torch.arange(longest, device=lengths.device)
+    turned = lengths[:, None] - 1 - places
+    return torch.where(turned >= 0, turned, places)
+
+
+def turned(states: Tensor, places: Tensor) -> Tensor:
+    """The states (B, L, D) in the order of those places (B, L)."""
+    return states.gather(1, places[..., None].expand(-1, -1, states.shape[2]))
 
 
 def last(states: Tensor, lengths: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import Help, Range
+from engine.layers.recurrent import remember
 from engine.models import Dropout, Model
 
 
@@ -43,10 +44,7 @@ class RecurrentLanguageModel(
         )
         self.bias = nn.Parameter(self.embedding.weight.new_zeros(outputs))
         nn.init.uniform_(self.embedding.weight, -0.1, 0.1)
-        for name, bias in self.layers.named_parameters():
-            if name.startswith("bias_hh"):
-                # Remember by default: a forget gate that starts open (Jozefowicz 2015).
-                nn.init.constant_(bias.data[width : 2 * width], 1.0)
+        remember(self.layers)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Logits (B, L, outputs) of tokens (B, L)."""

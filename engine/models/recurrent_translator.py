@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from engine.catalog import Advanced, BadInput, Help, Range
-from engine.layers.copying import Pointer
+from engine.layers.copying import Copy, Pointer
+from engine.layers.recurrent import mirror, turned
 from engine.models import Dropout, Model
 from engine.tasks import inside
 
@@ -78,11 +79,7 @@ class AttentionGRU(
             Help("How a place of the target is compared with one of the source: “general” by a "
                  "product (Luong 2015), “additive” by a small network (Bahdanau 2015), slower"),
         ] = "general",
-        copy: Annotated[
-            bool,
-            Help("May copy words of the source: for summaries, names and numbers; not between "
-                 "languages"),
-        ] = False,
+        copy: Copy = False,
         dropout: Dropout = 0.2,
     ) -> None:  # fmt: skip
         super().__init__(shape, outputs)
@@ -175,13 +172,9 @@ class BothWays(nn.Module):
     def forward(self, states: Tensor, lengths: Tensor) -> Tensor:
         """States (B, S, width) of sequences whose first `lengths` (B,) steps are real."""
         ahead, _ = self.ahead(states)
-        # Each sequence is turned round within its own length, so padding is read last both ways,
-        # and no real step knows of it. Packing would do the same, slower.
-        places = torch.arange(states.shape[1], device=states.device)
-        turned = lengths[:, None] - 1 - places
-        turned = torch.where(turned >= 0, turned, places)[:, :, None]
-        back, _ = self.back(states.gather(1, turned.expand_as(states)))
-        return torch.cat([ahead, back.gather(1, turned.expand_as(back))], -1)
+        places = mirror(lengths, states.shape[1])
+        back, _ = self.back(turned(states, places))
+        return torch.cat([ahead, turned(back, places)], -1)
 
 
 class Attention(nn.Module):

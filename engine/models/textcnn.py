@@ -10,15 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import Help, Range
-from engine.data.tokens import UNK
+from engine.layers.words import UnknownWords, WordDropout
 from engine.models import Dropout, Model
 from engine.tasks import inside
-
-WordDropout = Annotated[
-    float, Range(0, 0.9, step=0.05),
-    Help("The share of tokens made unknown at random while training: the model can't lean on one "
-         "word", label="Word dropout"),
-]  # fmt: skip
 
 
 class TextCNN(
@@ -64,14 +58,12 @@ class TextCNN(
             nn.Conv1d(embedding, maps, width, padding=width - 1) for width in widths
         )  # fmt: skip
         self.dropout = nn.Dropout(dropout)
-        self.word_dropout = word_dropout
+        self.word_dropout = UnknownWords(word_dropout)
         self.head = nn.Linear(maps * len(self.phrases), outputs)
 
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, outputs) of tokens (B, L), of which the first `lengths` (B,) are real."""
-        if self.training and self.word_dropout:
-            gone = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
-            tokens = tokens.masked_fill(gone, UNK)
+        tokens = self.word_dropout(tokens)
         real = inside(lengths, tokens.shape[1])
         states = (self.embedding(tokens) * real[..., None]).transpose(1, 2)
         found = []

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated
 
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import Help, Range
-from engine.data.tokens import UNK
 from engine.layers.transformer import Block, heads_fit, initialize
+from engine.layers.words import UnknownWords, WordDropout
 from engine.models import Dropout, Model
-from engine.models.textcnn import WordDropout
 from engine.tasks import inside
 
 
@@ -52,7 +50,7 @@ class TransformerEncoder(
         self.blocks = nn.ModuleList(Block(width, heads, dropout=dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
-        self.word_dropout = word_dropout
+        self.word_dropout = UnknownWords(word_dropout)
         initialize(self, layers)
         # Last, so that the weights before it are the same with and without it.
         self.head = nn.Linear(width, outputs) if outputs else None
@@ -60,10 +58,7 @@ class TransformerEncoder(
     def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """Logits (B, outputs) of tokens (B, L), of which the first `lengths` (B,) are real."""
         assert self.head is not None
-        if self.training and self.word_dropout:
-            gone = torch.rand(tokens.shape, device=tokens.device) < self.word_dropout
-            tokens = tokens.masked_fill(gone, UNK)
-        states = self.encode(tokens, lengths)
+        states = self.encode(self.word_dropout(tokens), lengths)
         real = inside(lengths, tokens.shape[1])[..., None]
         mean = (states * real).sum(1) / lengths[:, None]
         return self.head(self.dropout(mean))  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.catalog import Help, Range
-from engine.layers.copying import Pointer
+from engine.layers.copying import Copy, Pointer
 from engine.layers.transformer import Block, Cache, CrossBlock, heads_fit
 from engine.models import Dropout, Model
 from engine.tasks import inside
@@ -69,11 +69,7 @@ class TransformerTranslator(
         layers: Annotated[
             int, Range(1, 24), Help("Blocks that read, and as many that write")
         ] = 2,
-        copy: Annotated[
-            bool,
-            Help("May copy words of the source: for summaries, names and numbers; not between "
-                 "languages"),
-        ] = False,
+        copy: Copy = False,
         dropout: Dropout = 0.1,
     ) -> None:  # fmt: skip
         super().__init__(shape, outputs)

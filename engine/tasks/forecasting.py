@@ -14,6 +14,7 @@ from engine.catalog import Advanced, Help, Range
 from engine.data.batches import Batch, Data
 from engine.data.horizons import Windows, windows
 from engine.data.splits import Rows
+from engine.layers.recurrent import last
 from engine.models import Forecaster
 from engine.tasks import Mean, Task
 
@@ -157,8 +158,7 @@ class Forecasting(
 
 def last_read(batch: Batch) -> Tensor:
     """The last real step of each (B, 1, D), in the data's own units."""
-    values, lengths = batch.inputs["values"], batch.inputs["lengths"]
-    return values[torch.arange(len(lengths), device=values.device), lengths - 1][:, None]
+    return last(batch.inputs["values"], batch.inputs["lengths"])[:, None]
 
 
 class ForecastMeter:

@@ -22,6 +22,7 @@ from gui.replies import (
     changes,
     check_origin,
     check_text,
+    options_of,
     plain,
     reads,
     reply,
@@ -144,7 +145,7 @@ class Datasets:
         try:
             return await answer(
                 request, self.anneal, "inspect",
-                paths=[str(path) for path in paths], kind=kind, options=_options(body),
+                paths=[str(path) for path in paths], kind=kind, options=options_of(body),
             )  # fmt: skip
         except BadInput as problem:
             return {"problem": {"field": problem.field, "text": str(problem)}}
@@ -161,7 +162,7 @@ class Datasets:
 
     def start(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         """Import an upload; the new dataset's id."""
-        kind, options, token = _kind(body), _options(body), body.get("token")
+        kind, options, token = _kind(body), options_of(body), body.get("token")
         name = _name(body) or Path(self.uploads.files(token)[0].name).stem
         with asking(), self.uploads.taken(token) as paths:
             number = self.anneal.importer.start(
@@ -175,14 +176,14 @@ class Datasets:
         offered = {offer["origin"]: str(offer["label"]) for offer in self.anneal.offers}
         if not isinstance(origin, str) or (origin not in offered and not _on_the_hub(origin)):
             raise Refusal(text("datasets.no_origin"))
-        name, options = _name(body) or offered.get(origin, ""), _options(body)
+        name, options = _name(body) or offered.get(origin, ""), options_of(body)
         with asking():
             number = self.anneal.importer.get(origin, name=name, options=options)
         return {"dataset": number}
 
     def retry(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         """Import once more what failed, with other options; the new dataset's id."""
-        options = _options(body)
+        options = options_of(body)
         with asking():
             number = self.anneal.importer.retry(int(request.path_params["id"]), options)
         return {"dataset": number}
@@ -309,14 +310,6 @@ def _kind(body: Mapping[str, Any]) -> str | None:
     if kind not in (None, *KINDS):
         raise Refusal(text("server.malformed"))
     return kind
-
-
-def _options(body: Mapping[str, Any]) -> dict[str, Any]:
-    options = body.get("options") or {}
-    if not isinstance(options, dict):
-        raise Refusal(text("server.malformed"))
-    check_text(options)
-    return options
 
 
 def _name(body: Mapping[str, Any]) -> str:

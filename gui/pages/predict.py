@@ -15,7 +15,16 @@ from engine.catalog import BadInput, Card, Catalog
 from gui import assets
 from gui.answering import LONGEST_QUESTION, answer, awaits, pieces
 from gui.form import drawn
-from gui.replies import Refusal, check_origin, check_text, plain, read_body, reads, reply
+from gui.replies import (
+    Refusal,
+    check_origin,
+    check_text,
+    options_of,
+    plain,
+    read_body,
+    reads,
+    reply,
+)
 from gui.text import text
 
 if TYPE_CHECKING:
@@ -80,7 +89,7 @@ class Predict:
             raise Refusal(text("server.malformed"))
         if len(several) > MOST_INPUTS:
             raise Refusal(text("predict.too_many", most=f"{MOST_INPUTS:,}"))
-        run, inputs, options = _run(body), [_given(one) for one in several], _options(body)
+        run, inputs, options = _run(body), [_given(one) for one in several], options_of(body)
         try:
             return await answer(
                 request, self.anneal, "predict", run=run, inputs=inputs, options=options
@@ -93,7 +102,7 @@ class Predict:
         try:
             check_origin(request)
             body = await read_body(request, LONGEST_QUESTION)
-            run, given, options = _run(body), _given(body.get("input")), _options(body)
+            run, given, options = _run(body), _given(body.get("input")), options_of(body)
         except Refusal as refusal:
             return reply({"error": str(refusal)}, refusal.status)
         lines = self.lines(run=run, given=given, options=options)
@@ -129,15 +138,6 @@ def _given(given: Any) -> dict[str, str]:
     if len(found.get("text", "")) > LONGEST_TEXT:
         raise Refusal(text("predict.text.too_long", most=f"{LONGEST_TEXT:,}"))
     return found
-
-
-def _options(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings of a trial; the task itself checks what they are."""
-    options = body.get("options") or {}
-    if not isinstance(options, dict):
-        raise Refusal(text("server.malformed"))
-    check_text(options)
-    return options
 
 
 def described(run: Run, catalog: Catalog) -> dict[str, Any]:

@@ -92,7 +92,7 @@ def test_the_order_of_tokens_matters(make: Callable[[], Model]) -> None:
 def test_word_dropout_is_for_training_only(make: Callable[[], Model]) -> None:
     torch.manual_seed(0)
     model: Any = make()
-    model.dropout.p = model.word_dropout = 0.9
+    model.dropout.p = model.word_dropout.share = 0.9
     batch = side_by_side(texts())
     model.eval()
     assert torch.equal(model(*batch), model(*batch))
