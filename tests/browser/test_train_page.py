@@ -35,6 +35,19 @@ def test_one_click_on_the_defaults_queues_a_run(page: Page, anneal: Anneal) -> N
     assert recipe(anneal, page).model.name == "ConvNet"
 
 
+def test_nothing_can_be_trained_before_the_form_is_there(site: Served, open_page: Opens) -> None:
+    page = open_page("about:blank")
+    held = []
+    page.route("**/api/form*", held.append)
+    page.goto(site.url)
+    button = page.get_by_role("button", name="Train", exact=True)
+    expect(button).to_be_disabled()
+    page.wait_for_timeout(200)
+    expect(button).to_be_disabled()
+    held[0].continue_()
+    expect(button).to_be_enabled()
+
+
 def test_what_is_set_is_what_is_trained(page: Page, anneal: Anneal) -> None:
     page.get_by_label("Epochs", exact=True).fill("3")
     page.get_by_role("spinbutton", name="Dropout").fill("0.25")
