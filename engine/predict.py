@@ -21,6 +21,7 @@ from engine.catalog import BadInput
 from engine.data import sound
 from engine.data.arrays import Ragged
 from engine.data.batches import Batch, Data
+from engine.data.decimals import decimal_commas, with_points
 from engine.data.items import Images, Sequences
 from engine.data.limits import LIMITS
 from engine.data.options import Kind
@@ -219,6 +220,9 @@ def rows(text: str) -> list[list[float]]:
     lines = [(number, [cell.strip() for cell in cells])
              for number, cells in enumerate(csv.reader(io.StringIO(text), dialect), 1)
              if any(cell.strip() for cell in cells)]  # fmt: skip
+    if dialect.delimiter != ",":
+        commas = decimal_commas([cells for _, cells in lines])
+        lines = [(number, with_points(cells, commas)) for number, cells in lines]
     named: list[str] = []
     if lines and not any(map(is_number, lines[0][1])):
         named = [cell.lower() for cell in lines.pop(0)[1]]

@@ -89,8 +89,11 @@ def _read_one(source: Path, scratch: Path, options: ImportOptions) -> Generator[
         columns = Columns(table)
     roles = wide_roles(columns, options.columns)
     if roles is not None:
-        return (yield from read_wide(table, roles, scratch, options))
-    return (yield from read_table(table, scratch, options))
+        found = yield from read_wide(table, roles, scratch, options)
+    else:
+        found = yield from read_table(table, scratch, options)
+    found.warnings[:0] = table.notes
+    return found
 
 
 def _counted(read: Reader, scratch: Path, options: ImportOptions) -> Generator[Step, None, Found]:

@@ -22,6 +22,7 @@ from typing import Any, Literal, NamedTuple
 from engine.catalog import BadInput
 from engine.data import archive
 from engine.data.archive import compressed, one_line, shown
+from engine.data.decimals import decimal_commas, with_points
 from engine.data.limits import LIMITS
 from engine.data.lines import (
     SAMPLE,
@@ -303,6 +304,8 @@ def _csv(
     whole: bool,
 ) -> Table:
     found = sniff(sample, whole=whole, delimiter=delimiter)
+    commas = () if found.dialect.delimiter == "," else decimal_commas(found.rows[1:])
+    found = found._replace(rows=[with_points(row, commas) for row in found.rows])
     if not found.rows:
         if found.fails:
             raise _misquoted(name, 1, "unexpected end of data")
@@ -323,11 +326,18 @@ def _csv(
             f"{name} has no row that names its columns: they are called column 1 to "
             f"column {len(columns)}"
         )
+    if commas:
+        which = ", ".join(shown(columns[i]) for i in commas[:5]) + " …" * (len(commas) > 5)
+        notes.append(
+            f"{name} writes decimals with a comma, in column{'s' * (len(commas) > 1)} {which}: "
+            "1.234,5 is read as 1234.5"
+        )
     place = Place()
 
     def rows(only: Sequence[str] | None, skip: Skip) -> Iterator[tuple[int, tuple[Any, ...]]]:
         with reading(source, name, encoding, place=place) as lines:
-            yield from _csv_rows(lines, found.dialect, len(columns), header, skip)
+            for number, row in _csv_rows(lines, found.dialect, len(columns), header, skip):
+                yield number, tuple(with_points(row, commas)) if commas else row
 
     return Table(
         columns, "csv", encoding, found.dialect.delimiter, name, header=header,

@@ -147,6 +147,10 @@ def test_numbers_are_read_as_people_paste_them() -> None:
     assert predict.rows("a,b\n1,2\n\n3,4\n") == [[1, 2], [3, 4]]
     assert predict.rows("1\t2\n3\t4\n") == [[1, 2], [3, 4]]
     assert predict.rows("5") == [[5]]
+    assert predict.rows("Datum;x;y\n02.01.2020;1.234,5;-2\n01.01.2020;7,25;3\n") == [
+        [7.25, 3], [1234.5, -2],
+    ]  # fmt: skip
+    assert predict.rows("1,5;2,5\n3;-4,5e3\n") == [[1.5, 2.5], [3, -4500]]
     assert predict.rows("sequence,step,a,b,label\nx,0,1,2,up\nx,1,3,4,up\n") == [[1, 2], [3, 4]]
 
 

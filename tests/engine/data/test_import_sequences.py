@@ -335,6 +335,22 @@ def test_time_stamps_put_steps_in_order(table, take, form, days):
     assert data.manifest.features == ("x", "y")
 
 
+def european(value: float) -> str:
+    return f"{value:,.2f}".translate(str.maketrans(",.", ".,"))
+
+
+def test_a_series_with_decimal_commas_is_read(table, take):
+    days = [(day, month) for month in (1, 2) for day in range(1, 29)]
+    sales = [800 + 30.25 * i for i in range(len(days))]
+    lines = [f"{d:02d}.{m:02d}.2020;{european(s)};{s:.0f}"
+             for (d, m), s in zip(days, sales, strict=True)]  # fmt: skip
+    data, said = take(table("Datum;Umsatz;Gäste\n" + "\n".join(lines) + "\n", "umsatz.csv"))
+    assert data.manifest.features == ("Umsatz", "Gäste")
+    values = np.concatenate([data.ragged("values")[i] for i in range(len(data))])
+    np.testing.assert_allclose(values[:, 0], sales)
+    assert any("“Umsatz”: 1.234,5 is read as 1234.5" in warning for warning in said.warnings)
+
+
 def test_time_stamps_that_can_be_misread_are_refused(table, take):
     with pytest.raises(BadInput, match="may have the day or the month first"):
         take(table(csv(stamped("%d/%m/%Y", days=1))))

@@ -102,7 +102,7 @@ def test_a_blank_after_a_comma_belongs_to_no_cell():
 
 
 def test_what_somebody_chose_goes_before_what_would_be_found():
-    assert cells("a;b,c\n1;2,3\n", delimiter=";") == [["1", "2,3"]]
+    assert cells("a;b,c\n1;x,3\n", delimiter=";") == [["1", "x,3"]]
     assert cells("a\tb\n1\t2\n", delimiter="\\t") == [["1", "2"]]
     assert cells("text\ncaf\u0102\u0160\n".encode("cp1250"), encoding="cp1250") == [["cafĂŠ"]]
     for how, field in (({"encoding": "klingon"}, "encoding"), ({"delimiter": ",,"}, "delimiter"),
@@ -407,3 +407,11 @@ def test_lists_too_long_to_be_cells_are_refused(tmp_path, monkeypatch):
     pq.write_table(pa.table({"text": ["a", "b"], "x": [list(range(900))] * 2}), path)
     with pytest.raises(BadInput, match="take the column of long lists out"):
         open_table(path, path.name)
+
+
+def test_decimal_commas_become_points_column_by_column():
+    lines = "".join(f"{i};{i}.5;{i},5;1.{i:03d};no {i},5\n" for i in range(40))
+    table = open_table(f"a;b;c;d;e\n{lines}".encode(), "t.csv")
+    assert list(table.rows())[3][1] == ("3", "3.5", "3.5", "1.003", "no 3,5")
+    assert any("column “c”" in note for note in table.notes)
+    assert cells('a,b\n1,"2,5"\n2,"3,5"\n') == [["1", "2,5"], ["2", "3,5"]]
