@@ -529,6 +529,8 @@ STRINGS: dict[str, str] = {
     "predict.table": "Table, scrolls",
     "predict.tokens": "The {count} tokens that the model read",
     "predict.candidates": "Candidates",
+    "predict.candidates.help": "Beside each its score: the logarithm of its probability, over a "
+    "penalty for its length; the nearer to 0, the surer.",
     "predict.attention": "Attention",
     "predict.attention.help": (
         "A row for each token that was written: the stronger the colour, the more the model looked "

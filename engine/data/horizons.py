@@ -35,6 +35,8 @@ class Windows(Unequal, Fed):
     read: Rows
     """Steps before it that are read."""
     horizon: int
+    names: tuple[str, ...] = ()
+    """What the features are called, where the data say so."""
 
     @property
     def main(self) -> Ragged:
@@ -90,12 +92,13 @@ class Windows(Unequal, Fed):
         return {"future": torch.from_numpy(self.future(rows)).to(device)}
 
     def outline(self, rows: Rows) -> dict[str, Any]:
-        return {"shape": list(self.shape)}
+        return {"shape": list(self.shape), "names": list(self.names)}
 
     @classmethod
     def blank(cls, outline: Mapping[str, Any]) -> Self:
         empty = Ragged(np.zeros((0, *outline["shape"]), np.float32), np.zeros(1, np.int64))
-        return cls(empty, np.zeros(0, np.int64), np.zeros(0, np.int64), 0)
+        names = tuple(outline.get("names", ()))
+        return cls(empty, np.zeros(0, np.int64), np.zeros(0, np.int64), 0, names)
 
 
 CHUNK = 100_000
@@ -142,7 +145,7 @@ def windows(data: Data, *, context: int, horizon: int, every: int = 1) -> Data:
             )
         splits[split] = np.arange(begun, begun + count)
         begun += count
-    made = Windows(items.values, np.concatenate(places), np.concatenate(read), horizon)
+    made = Windows(items.values, np.concatenate(places), np.concatenate(read), horizon, items.names)
     return data.of(made, labels=None, classes=(), splits=splits)
 
 

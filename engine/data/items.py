@@ -253,6 +253,8 @@ class Sequences(Unequal, Fed):
     series: Rows | None = None
     """Which series each is a piece of: joined in their order, the pieces of one are it again. None
     where each stands by itself."""
+    names: tuple[str, ...] = ()
+    """What the features are called, where the data say so."""
 
     @classmethod
     def of(cls, values: npt.NDArray[np.float32], offsets: Rows) -> Sequences:
@@ -277,11 +279,12 @@ class Sequences(Unequal, Fed):
         return {"values": values.to(device), "lengths": lengths.to(device)}
 
     def outline(self, rows: Rows) -> dict[str, Any]:
-        return {"shape": list(self.shape)}
+        return {"shape": list(self.shape), "names": list(self.names)}
 
     @classmethod
     def blank(cls, outline: Mapping[str, Any]) -> Sequences:
-        return cls.of(np.zeros((0, *outline["shape"]), np.float32), np.zeros(1, np.int64))
+        empty = Ragged(np.zeros((0, *outline["shape"]), np.float32), np.zeros(1, np.int64))
+        return cls(empty, names=tuple(outline.get("names", ())))
 
 
 @dataclass(frozen=True)

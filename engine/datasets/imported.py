@@ -67,10 +67,10 @@ class ImportedSequences(
     def items(self, stored: Stored) -> Sequences:
         values = stored.ragged("values")
         if not stored.manifest.running:
-            return Sequences(values)
+            return Sequences(values, names=stored.manifest.features)
         several = "series" in stored.manifest.groups
         named = stored.group("series") if several else ("",) * len(values)
-        return Sequences(values, series=numbered(named))
+        return Sequences(values, numbered(named), stored.manifest.features)
 
 
 class ImportedText(

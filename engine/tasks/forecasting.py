@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 from engine.catalog import Advanced, Help, Range
 from engine.data.batches import Batch, Data
 from engine.data.horizons import Windows, windows
+from engine.data.items import Sequences
 from engine.data.splits import Rows
 from engine.layers.recurrent import last
 from engine.models import Forecaster
@@ -87,7 +88,7 @@ class Forecasting(
         return {"loss": self.loss(told, moves), "output": told * scale + last_read(batch)}
 
     def meter(self, model: Forecaster, data: Data, *, final: bool = False) -> ForecastMeter:
-        return ForecastMeter(final)
+        return ForecastMeter(names_of(data) if final else ())
 
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:
         """The last value again, the mean of what was read, and a linear regression from it."""
@@ -119,7 +120,7 @@ class Forecasting(
         few = Batch(those(batch.inputs), wanted=those(batch.wanted))
         told = self.step(model, few)["output"].cpu().tolist()
         future = few.wanted["future"].cpu().tolist()
-        ahead = list(range(1, self.horizon + 1))
+        ahead, names = list(range(1, self.horizon + 1)), names_of(data)
         plots = []
         for n, (place, length) in enumerate(
             zip(chosen.tolist(), few.inputs["lengths"].tolist(), strict=True)
@@ -127,7 +128,7 @@ class Forecasting(
             shown = min(length, max(3 * self.horizon, 24))
             past = few.inputs["values"][n, length - shown : length].cpu().tolist()
             for k in range(features):
-                column = f", column {k + 1}" if data.shape[-1] > 1 else ""
+                column = f", {names[k]}" if data.shape[-1] > 1 else ""
                 read = [step[k] for step in past]
                 plots.append({"title": f"Validation window {place + 1}{column}", "lines": [
                     {"label": "read", "x": list(range(1 - shown, 1)), "y": read},
@@ -139,7 +140,8 @@ class Forecasting(
         yield "forecasts", "lines", {"plots": plots}
 
     def show(self, model: Forecaster, batch: Batch, data: Data) -> list[dict[str, Any]]:
-        shown = []
+        items, shown = data.items, []
+        assert isinstance(items, Sequences | Windows)
         for values, length in zip(
             batch.inputs["values"], batch.inputs["lengths"].tolist(), strict=True
         ):
@@ -150,10 +152,18 @@ class Forecasting(
             few = len(context) < self.context
             shown.append({
                 "forecast": told[0].tolist(), "context": context.tolist(),
+                "features": list(items.names),
                 "note": f"It learned from {self.context} steps at a time, and got only "
                         f"{len(context)}" if few else "",
             })  # fmt: skip
         return shown
+
+
+def names_of(data: Data) -> tuple[str, ...]:
+    """What the features are called; by their numbers where the data don't say."""
+    items = data.items
+    assert isinstance(items, Sequences | Windows)
+    return items.names or tuple(f"feature {n + 1}" for n in range(data.shape[-1]))
 
 
 def last_read(batch: Batch) -> Tensor:
@@ -167,32 +177,40 @@ class ForecastMeter:
     Of several features, the mean over them: one in large numbers outweighs one in small.
     """
 
-    def __init__(self, final: bool) -> None:
-        self.final = final
+    def __init__(self, names: Sequence[str] = ()) -> None:
+        """`names` are the features', where the errors of each step and feature are wanted."""
+        self.names = names
         self.loss = Mean()
         self.absolute: Tensor | float = 0.0
         self.squared: Tensor | float = 0.0
         self.items = 0
 
     def update(self, step: Mapping[str, Tensor], batch: Batch) -> None:
-        error = (step["output"] - batch.wanted["future"]).mT  # a horizon a row
-        self.absolute = self.absolute + error.abs().mean(1).sum(0)
-        self.squared = self.squared + error.square().mean(1).sum(0)
+        error = step["output"] - batch.wanted["future"]
+        self.absolute = self.absolute + error.abs().sum(0)
+        self.squared = self.squared + error.square().sum(0)
         self.loss.add(step["loss"], len(batch))
         self.items += len(batch)
 
     def compute(self) -> dict[str, Any]:
         assert isinstance(self.absolute, Tensor)
         assert isinstance(self.squared, Tensor)
+        # (horizon, features)
         absolute, squared = self.absolute.cpu() / self.items, self.squared.cpu() / self.items
-        found = {"loss": float(self.loss), "mae": float(absolute.mean()),
-                 "rmse": float(squared.mean().sqrt())}  # fmt: skip
-        if not self.final:
-            return found
-        return found | {"by_step": [
-            {"step": n, "mae": float(a), "rmse": float(s) ** 0.5}
-            for n, (a, s) in enumerate(zip(absolute, squared, strict=True), 1)
-        ]}  # fmt: skip
+        found: dict[str, Any] = {
+            "loss": float(self.loss), "mae": float(absolute.mean()),
+            "rmse": float(squared.mean().sqrt()),
+        }  # fmt: skip
+
+        def each(axis: int, of: str, names: Sequence[str | int]) -> list[dict[str, Any]]:
+            by = zip(names, absolute.mean(axis).tolist(), squared.mean(axis).tolist(), strict=True)
+            return [{of: name, "mae": a, "rmse": s**0.5} for name, a, s in by]
+
+        if self.names:
+            found["by_step"] = each(1, "step", range(1, len(absolute) + 1))
+        if len(self.names) > 1:
+            found["by_feature"] = each(0, "feature", self.names)
+        return found
 
 
 # --- what a forecast is compared with -------------------------------------------------------

@@ -132,7 +132,7 @@ class MaskedLanguageModelling(
         return Hidden(changed, places, counts)
 
     def meter(self, model: Filler, data: Data, *, final: bool = False) -> GuessMeter:
-        return GuessMeter()
+        return GuessMeter(self, model, data, texts=SHOWN if final else 0)
 
     def uncertainty(self, scores: Mapping[str, Any], items: int) -> float:
         share: float = scores["masked_accuracy"]
@@ -158,6 +158,15 @@ class MaskedLanguageModelling(
     def samples(
         self, model: Filler, batch: Batch, data: Data, scores: Mapping[str, Any]
     ) -> Iterator[tuple[str, str, Any]]:
+        told = list(self.fill_ins(model, batch, data))
+        yield "fill-ins", "table", {
+            "columns": ["With blanks", "Filled in", "As it was", "Right"],
+            "rows": [[*one.texts, f"{one.right} of {one.many}"] for one in told],
+            "wrong": [2 * one.right < one.many for one in told],
+        }  # fmt: skip
+
+    def fill_ins(self, model: Filler, batch: Batch, data: Data) -> Iterator[FillIn]:
+        """What the model makes of each text's beginning, the same tokens hidden every time."""
         items = data.items
         assert isinstance(items, Tokens)
         tokens = batch.inputs["tokens"][:, :READABLE]
@@ -176,12 +185,8 @@ class MaskedLanguageModelling(
         ]  # fmt: skip
         right = ((guessed == true) & hidden.counts).sum(1).tolist()
         many = hidden.counts.sum(1).tolist()
-        told = [f"{few} of {all}" for few, all in zip(right, many, strict=True)]
-        yield "fill-ins", "table", {
-            "columns": ["With blanks", "Filled in", "As it was", "Right"],
-            "rows": [list(row) for row in zip(*spelled, told, strict=True)],
-            "wrong": [2 * few < all for few, all in zip(right, many, strict=True)],
-        }  # fmt: skip
+        for texts, few, all in zip(zip(*spelled, strict=True), right, many, strict=True):
+            yield FillIn(texts, few, all)
 
     def show(
         self, model: Filler, batch: Batch, data: Data, *,
@@ -229,13 +234,32 @@ class Hidden:
     """(B, K), false where a text has fewer than K."""
 
 
-class GuessMeter:
-    """Loss and accuracy over all hidden tokens."""
+@dataclass(frozen=True)
+class FillIn:
+    """A text with blanks, what they were filled with, and how it was."""
 
-    def __init__(self) -> None:
+    texts: tuple[str, str, str]
+    right: int
+    """Blanks that were filled as the text was."""
+    many: int
+    """All blanks."""
+
+
+class GuessMeter:
+    """Loss and accuracy over all hidden tokens; so many texts that were filled in."""
+
+    def __init__(
+        self, task: MaskedLanguageModelling, model: Filler, data: Data, *, texts: int
+    ) -> None:
+        self.task, self.model, self.data, self.texts = task, model, data, texts
         self.loss, self.right = Mean(), Mean()
+        self.filled: list[FillIn] = []
 
     def update(self, step: Mapping[str, Tensor], batch: Batch) -> None:
+        if left := self.texts - len(self.filled):
+            few = Batch({name: tensor[:left] for name, tensor in batch.inputs.items()},
+                        rows=None if batch.rows is None else batch.rows[:left])  # fmt: skip
+            self.filled += self.task.fill_ins(self.model, few, self.data)
         counts = step["counts"]
         many = counts.sum()
         right = ((step["output"].argmax(2) == step["true"]) & counts).sum()
@@ -246,7 +270,14 @@ class GuessMeter:
         loss = float(self.loss)
         # Beyond that a float has no room; the run is lost then anyway.
         perplexity = math.exp(min(loss, 700.0)) if math.isfinite(loss) else math.inf
-        return {"loss": loss, "perplexity": perplexity, "masked_accuracy": float(self.right)}
+        found = {"loss": loss, "perplexity": perplexity, "masked_accuracy": float(self.right)}
+        if not self.filled:
+            return found
+        names = ("with_blanks", "filled_in", "as_it_was")
+        return {**found, "outputs": [
+            {**dict(zip(names, one.texts, strict=True)), "right": one.right, "blanks": one.many}
+            for one in self.filled
+        ]}  # fmt: skip
 
 
 def guessable(batch: Batch) -> Tensor:

@@ -9,6 +9,8 @@ import { wav } from "./packing.js";
 /** Pictures are sent no larger than this: models see far fewer pixels. */
 const LONGEST_SIDE = 512;
 const LARGEST_TEXT = 5e6;
+/** Characters that are typed again when the page is loaded again. */
+const LARGEST_KEPT = 1e5;
 const LARGEST_SOUND = 16 * 2 ** 20;
 /** Seconds of a recording. */
 const LONGEST_SOUND = 30;
@@ -135,8 +137,13 @@ export function ways({ give, complain, run, stale, leaving }) {
 
   // --- texts and sequences -------------------------------------------------------------------
 
-  /** What was typed, kept while another way is looked at. */
-  let typed = "";
+  /** What was typed, kept while another way is looked at, and with the page's entry in the
+   * browser's history: loading it again, or going back to it, brings it back. */
+  let typed = window.history.state?.typed ?? "";
+  const remember = debounce(() => {
+    const kept = typed.length > LARGEST_KEPT ? "" : typed;
+    window.history.replaceState({ ...window.history.state, typed: kept }, "");
+  }, 200);
 
   function type() {
     const { gives } = run();
@@ -151,6 +158,7 @@ export function ways({ give, complain, run, stale, leaving }) {
       value: typed,
       keep: (words) => {
         typed = words;
+        remember();
       },
     });
   }

@@ -176,8 +176,10 @@ export class Results {
 
 /** How a library computed a measure, so that the figure can be put beside those of papers. */
 function signaturesOf(signatures) {
-  return Object.entries(signatures ?? {}).map(([metric, signature]) => {
-    const name = text("run.signature", { metric: metricLabel(metric) });
+  const alike = Map.groupBy(Object.entries(signatures ?? {}), ([, signature]) => signature);
+  return [...alike].map(([signature, entries]) => {
+    const metrics = entries.map(([metric]) => metricLabel(metric)).join(", ");
+    const name = text("run.signature", { metric: metrics });
     const one = button(text("train.copy"), () => copy(signature, one), {
       kind: "quiet",
       name: `${text("train.copy")}: ${name}`,

@@ -212,6 +212,9 @@ function candidates(list) {
     "section",
     { class: "an-part" },
     el("h3", {}, text("predict.candidates")),
+    list.some((one) => Number.isFinite(one.score))
+      ? el("p", { class: "an-help" }, text("predict.candidates.help"))
+      : null,
     el(
       "ol",
       { class: "an-candidates" },
@@ -316,7 +319,7 @@ function foretold(result) {
   const width = coming[0]?.length ?? past[0]?.length ?? 0;
   const name = (feature) =>
     result.features?.[feature] ??
-    (width === 1 ? text("predict.value") : text("predict.feature", { number: feature + 1 }));
+    text(width === 1 ? "predict.value" : "predict.feature", { number: feature + 1 });
   const at = (step) => step - past.length + 1; // 0 is the last step that was given
   const lines = Array.from({ length: Math.min(width, DRAWN) }, (_, feature) => {
     const last = past.length ? [[at(past.length - 1), past.at(-1)[feature]]] : [];

@@ -167,6 +167,9 @@ def test_a_model_that_tells_no_change_scores_as_the_last_value() -> None:
     steps = [row["mae"] for row in scores["by_step"]]
     assert np.mean(steps) == pytest.approx(scores["mae"], rel=1e-5)
     assert steps[0] < steps[-1]
+    columns = {row["feature"]: row["mae"] for row in scores["by_feature"]}
+    assert list(columns) == ["feature 1", "feature 2"]
+    assert np.mean(list(columns.values())) == pytest.approx(scores["mae"], rel=1e-5)
     # A sine is a linear recurrence.
     assert baselines["linear regression"]["mae"] < 0.01 * scores["mae"]
 
@@ -343,6 +346,7 @@ def test_an_uploaded_series_is_learned_shown_and_forecast(
     predictor = Predictor(home, 1)
     results = predictor.answer([{"path": sales}, {"text": "\n".join(["5.1"] * 20)}])["results"]
     assert [len(result["forecast"]) for result in results] == [4, 4]
+    assert [result["features"] for result in results] == [["x0"], ["x0"]]
     last_read = math.sin(239 / 2) + 5
     assert results[0]["context"][-1] == [pytest.approx(last_read, abs=1e-3)]
     expected = [math.sin(day / 2) + 5 for day in range(240, 244)]

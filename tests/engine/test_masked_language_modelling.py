@@ -22,7 +22,12 @@ from engine.home import Home
 from engine.models.transformer_encoder import TransformerEncoder
 from engine.predict import Predictor
 from engine.recipe import compose
-from engine.tasks.masked_language_modelling import MaskedLanguageModelling, counted, scattered
+from engine.tasks.masked_language_modelling import (
+    SHOWN,
+    MaskedLanguageModelling,
+    counted,
+    scattered,
+)
 
 CPU = torch.device("cpu")
 VOCABULARY = 40
@@ -161,6 +166,22 @@ def test_the_loss_is_over_hidden_tokens_alone() -> None:
     meter.update(found, batch)
     assert meter.compute()["masked_accuracy"] == 1
     assert meter.compute()["perplexity"] == pytest.approx(1)
+
+
+def test_the_test_split_gives_texts_that_were_filled_in() -> None:
+    task, data = task_on(dataset())
+    torch.manual_seed(0)
+    model = TransformerEncoder((VOCABULARY,), 0, width=8, layers=1, heads=2).eval()
+    meter = task.meter(model, data, final=True)
+    with torch.inference_mode():
+        for batch in Feed(data, "test", batch_size=3, device=CPU).batches():
+            meter.update(task.step(model, batch), batch)
+    outputs = meter.compute()["outputs"]
+    assert len(outputs) == min(SHOWN, len(data.splits["test"]))
+    for one in outputs:
+        assert 0 <= one["right"] <= one["blanks"]
+        assert one["with_blanks"].count("___") <= one["blanks"]  # some stay, some are replaced
+        assert (one["filled_in"] == one["as_it_was"]) or one["right"] < one["blanks"]
 
 
 def test_a_batch_of_empty_texts_has_no_loss_and_no_weight() -> None:
