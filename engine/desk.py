@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from engine import look
+from engine.batchfile import texts_in
 from engine.catalog import BadInput, Card, Catalog, chosen, discover
 from engine.data import doctor
 from engine.data.arrays import Stored
@@ -27,7 +28,7 @@ from engine.device import is_out_of_memory
 from engine.estimate import estimate
 from engine.home import Home
 from engine.intake import revise
-from engine.predict import Predictor
+from engine.predict import Predictor, content
 from engine.recipe import Choice, Recipe
 
 PATIENCE = 40.0
@@ -75,6 +76,12 @@ class Desk:
     ) -> Generator[str, None, dict[str, Any]]:
         """One answer, piece by piece."""
         return self.predictor(run).stream(given, options)
+
+    def texts(
+        self, *, name: str, file: str, column: str | None = None, header: bool | None = None
+    ) -> dict[str, Any]:
+        """The texts of a file that came in base64."""
+        return texts_in(content({"file": file}, "file"), name, column=column, header=header)
 
     def predictor(self, run: int) -> Predictor:
         """The run's model, kept for the next question."""

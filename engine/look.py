@@ -52,6 +52,7 @@ def details(
             for name in ("origin", "warnings", "version", "versions", "rule", "groups", "columns",
                          "features", "rate", "left_out", "options")
         }  # fmt: skip
+        own["series"] = stored.series is not None
         own["findings"] = [told(finding, stored) for finding in kept(stored)]
     return {
         "provides": sorted(provides), "kind": kind, "shape": list(data.shape),

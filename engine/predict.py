@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import binascii
 import csv
-import io
 import json
 from base64 import b64decode
 from collections.abc import Callable, Generator, Mapping, Sequence
@@ -30,6 +29,7 @@ from engine.data.pixels import NotAnImage, decode
 from engine.data.series import is_number
 from engine.data.spectra import Spectrograms
 from engine.data.stamps import stamps_in
+from engine.data.text import decoded
 from engine.data.tokens import EOS, UNK, TokenPairs, Tokens
 from engine.home import Home
 from engine.look import spectrogram
@@ -114,8 +114,8 @@ def read(given: Mapping[str, Any], data: Data) -> tuple[Batch, dict[str, Any]]:
     """A batch of one from what a person gave, and what the model sees of it.
 
     `given` is {"png": base64}, {"sequence": rows}, {"text": a text, or CSV for a sequence},
-    {"sound": base64 of an audio file} or {"path": a file of such content}. BadInput says what the
-    model takes instead.
+    {"file": base64 of such a text in any encoding}, {"sound": base64 of an audio file} or
+    {"path": a file of such content}. BadInput says what the model takes instead.
     """
     inputs, seen = READERS[data.items.kind](given, data)
     return Batch(inputs), seen
@@ -136,9 +136,9 @@ def read_picture(given: Mapping[str, Any], data: Data) -> Read:
 
 
 def read_sequence(given: Mapping[str, Any], data: Data) -> Read:
-    if not given.keys() & {"path", "text", "sequence"}:
+    if not given.keys() & {"path", "file", "text", "sequence"}:
         raise BadInput("This model takes a sequence: rows of numbers, one row a step")
-    values = given["sequence"] if "sequence" in given else rows(written(given))
+    values = given["sequence"] if "sequence" in given else rows(written(given), *data.shape)
     array = sequence(values, *data.shape)
     inputs = Sequences.of(array, np.array([0, len(array)])).gather(ONE, CPU, None)
     return inputs, {"values": array.round(4).tolist()}
@@ -147,7 +147,7 @@ def read_sequence(given: Mapping[str, Any], data: Data) -> Read:
 def read_text(given: Mapping[str, Any], data: Data) -> Read:
     items = data.items
     assert isinstance(items, (Tokens, TokenPairs))
-    if not given.keys() & {"path", "text"}:
+    if not given.keys() & {"path", "file", "text"}:
         raise BadInput("This model takes a text")
     text = written(given)
     end = [EOS] if isinstance(items, TokenPairs) else []  # as every source
@@ -194,11 +194,14 @@ def content(given: Mapping[str, Any], name: str) -> bytes:
 
 
 def written(given: Mapping[str, Any]) -> str:
-    """The text, or what the file says."""
+    """The text, or what the file says, in whatever encoding."""
+    if "text" in given:
+        said: str = given["text"]
+        return said
     try:
-        return Path(given["path"]).read_text("utf-8-sig") if "path" in given else given["text"]
-    except UnicodeDecodeError:
-        raise BadInput("This isn't a text file in UTF-8: save or export it as UTF-8") from None
+        return decoded(content(given, "file"), None)
+    except UnicodeError:
+        raise BadInput("This isn't a text file: save or export it as UTF-8") from None
 
 
 READERS: dict[Kind, Callable[[Mapping[str, Any], Data], Read]] = {
@@ -207,24 +210,29 @@ READERS: dict[Kind, Callable[[Mapping[str, Any], Data], Read]] = {
 }  # fmt: skip
 
 
-def rows(text: str) -> list[list[float]]:
+SEPARATORS = ("\t", ";", "|", ",", "")
+"""What may stand between numbers; the last is any blanks."""
+
+Lines = list[tuple[int, list[str]]]
+
+
+def rows(text: str, features: int | None = None) -> list[list[float]]:
     """Numbers from CSV text, one step a line, with or without a header. BadInput names the line.
 
-    Columns named sequence, step and label, as in a dataset's file, are left out, and those of time
-    stamps, by which the lines are put in order.
+    What separates them is what leaves most cells numbers, and gives so many `features` a step: so
+    decimal commas are told from others. Columns named sequence, step and label, as in a dataset's
+    file, are left out, and those of time stamps, by which the lines are put in order.
     """
-    try:
-        dialect: Any = csv.Sniffer().sniff(text[:4096], ",;\t ")
-    except csv.Error:
-        dialect = csv.excel
-    lines = [(number, [cell.strip() for cell in cells])
-             for number, cells in enumerate(csv.reader(io.StringIO(text), dialect), 1)
-             if any(cell.strip() for cell in cells)]  # fmt: skip
-    if dialect.delimiter != ",":
-        commas = decimal_commas([cells for _, cells in lines])
-        lines = [(number, with_points(cells, commas)) for number, cells in lines]
+    either = [separated(text, separator) for separator in SEPARATORS]
+
+    def merit(lines: Lines) -> tuple[float, bool, int]:
+        cells = [cell for _, cells in lines for cell in cells]
+        width = len(lines[-1][1]) if lines else 0
+        return sum(map(is_number, cells)) / max(len(cells), 1), width == features, width
+
+    lines = max(either, key=merit)
     named: list[str] = []
-    if lines and not any(map(is_number, lines[0][1])):
+    if lines and not any(map(is_number, lines[0][1])) and not stamps_in(lines[0][1][:1], ""):
         named = [cell.lower() for cell in lines.pop(0)[1]]
     if "sequence" in named and len({cells[named.index("sequence")] for _, cells in lines}) > 1:
         raise BadInput("There are several sequences in this text: give the rows of one")
@@ -243,8 +251,23 @@ def rows(text: str) -> list[list[float]]:
         try:
             found.append([float(cell) for cell in kept])
         except ValueError:
-            raise BadInput(f"Line {number} isn't all numbers: {', '.join(kept)[:60]}") from None
+            line = text.splitlines()[number - 1].strip()
+            raise BadInput(f"Line {number} isn't all numbers: {line[:60]}") from None
     return found
+
+
+def separated(text: str, separator: str) -> Lines:
+    """The cells of each line that holds any, with its number, decimal commas made points where no
+    comma separates."""
+    whole = text.splitlines()
+    try:
+        cut = csv.reader(whole, delimiter=separator) if separator else map(str.split, whole)
+        lines = [(number, [cell.strip() for cell in cells]) for number, cells in enumerate(cut, 1)]
+    except csv.Error as problem:
+        raise BadInput(f"This isn't a table of numbers: {problem}") from None
+    lines = [line for line in lines if any(line[1])]
+    commas = () if separator == "," else decimal_commas([cells for _, cells in lines])
+    return [(number, with_points(cells, commas)) for number, cells in lines]
 
 
 def like(pixels: npt.NDArray[np.uint8], border: float | None) -> tuple[npt.NDArray[np.uint8], str]:

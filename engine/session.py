@@ -22,7 +22,7 @@ from engine.loop import Diverged, Interrupted, Trainee, Wish, evaluate
 from engine.methods import Bench, Method
 from engine.models import Model
 from engine.recipe import Choice, Recipe
-from engine.tasks import Task
+from engine.tasks import Task, spoken
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ def _finish(
     metrics: dict[str, Any] = {
         f"test/{name}": value for name, value in scores.items() if isinstance(value, float)
     }
-    headline = f"validation {task.headline.replace('_', ' ')}"
+    headline = f"validation {spoken(task.headline)}"
     metrics |= {f"validation/{name}": value for name, value in at.best_scores.items()}
     metrics |= {
         "headline": f"test/{task.headline}", "larger_is_better": task.larger_is_better,

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, cast
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from engine.catalog import KINDS, BadInput, Card, Field, Kind
+from engine.catalog import KINDS, BadInput, Card, Field, Kind, Value
 from engine.recipe import Recipe, differences
 from gui import curves
 from gui.curves import Traces
@@ -396,9 +396,6 @@ class RunRoutes:
         return later
 
     def _differences(self, runs: list[Run], labels: Labels) -> list[dict[str, Any]]:
-        chosen: dict[tuple[str, int], str] = {
-            (kind, run.id): labels.of(kind, run) for run in runs for kind in KINDS
-        }
         recipes: dict[int, Recipe] = {}
         spoken: dict[str, str] = {}
         for run in runs:
@@ -407,11 +404,21 @@ class RunRoutes:
             except BadInput:
                 continue
             spoken |= _field_labels(recipes[run.id], self.anneal)
+        rows = differences(recipes)
+        for kind in KINDS:
+            hidden = _hidden(kind, recipes, self.anneal) & set(rows)
+            unseen = [(spoken[name].lower(), rows.pop(name)) for name in sorted(hidden)]
+            called = {run.id: labels.of(kind, run) for run in runs if run.id in recipes}
+            told = {id_: _told_apart(id_, called, unseen) for id_ in called}
+            if len(set(told.values())) > 1:
+                rows[kind] = dict(told)
+        # A choice stands before its settings, those of the run itself last.
+        places = [*KINDS, "start", "device", "seed"]
+        order = sorted(rows, key=lambda name: (places.index(name.partition(".")[0]), "." in name))
         return [
             {"name": name, "label": spoken.get(name, _words(name)),
-             "values": {str(id_): chosen.get((name, id_), plain(value))
-                        for id_, value in row.items()}}
-            for name, row in differences(recipes).items()
+             "values": {str(id_): plain(value) for id_, value in rows[name].items()}}
+            for name in order
         ]  # fmt: skip
 
 
@@ -587,6 +594,23 @@ def _field_labels(recipe: Recipe, anneal: Anneal) -> dict[str, str]:
             continue
         spoken |= {f"{kind}.{field.name}": field.label for field in card.fields}
     return spoken
+
+
+def _hidden(kind: Kind, recipes: Mapping[int, Recipe], anneal: Anneal) -> set[str]:
+    """The settings of the recipes' cards that no form shows, ``data.version`` say."""
+    names = {recipe.choice(kind).name for recipe in recipes.values()}
+    cards = [card for card in anneal.catalog.of(kind) if card.name in names]
+    return {f"{kind}.{field.name}" for card in cards for field in card.fields if field.hidden}
+
+
+def _told_apart(
+    id_: int, called: Mapping[int, str], unseen: Iterable[tuple[str, Mapping[int, Value]]]
+) -> str:
+    """What a run's choice is called, with the hidden settings in which its namesakes differ."""
+    namesakes = [other for other, name in called.items() if name == called[id_]]
+    differ = [f"{label} {row[id_]}" for label, row in unseen
+              if any(row[other] != row[id_] for other in namesakes)]  # fmt: skip
+    return " · ".join([called[id_], *differ])
 
 
 def _words(name: str) -> str:

@@ -53,6 +53,7 @@ STRINGS: dict[str, str] = {
     "form.run_name": "{model} · {data}",
     "form.bad_seed": "Seed must be a whole number from 0 to 2,147,483,647",
     "form.lost": "Run {run} used {names}, which is no longer here: choose something else for it.",
+    "form.no_card": "Nothing here is called {name}, so something else is chosen.",
     "form.no_dataset": "The dataset {id} is no longer here, or its import hasn't finished.",
     "form.renewed": "{name} was version {then} in that run. Today's version {now} is chosen here.",
     "form.set": "{label} is set to {value}.",
@@ -266,6 +267,8 @@ STRINGS: dict[str, str] = {
     "bring.kind_first": "Choose the kind, then say here which column is what.",
     "bring.split.given": "As the file says",
     "bring.split.random": "At random",
+    "bring.split.ordered": "Along time",
+    "bring.split.ordered.help": "What comes last is held out: validation, then the test.",
     "bring.split.group": "By a column",
     "bring.group.help": "What has the same value there stays together.",
     "bring.more": "Add files",
@@ -422,6 +425,8 @@ STRINGS: dict[str, str] = {
     "viewer.before": "Earlier items",
     "viewer.after": "Later items",
     "viewer.steps": "{count} steps",
+    "viewer.apart": "{name}: each line is drawn over its own range",
+    "viewer.range": "{name}: {low} to {high}",
     "viewer.play": "Play {name}",
     "viewer.wave": "Loudness of {name}",
     "viewer.spectrogram": "Frequencies of {name}",
@@ -478,9 +483,12 @@ STRINGS: dict[str, str] = {
     ),
     "predict.words.hint": "Write something …",
     "predict.words.hint.blanks": "The sun ___ in the east.",
-    "predict.drop_batch": "Drop a .txt or .csv file here, or choose one",
+    "predict.drop_batch": "Drop a text file or a table here, or choose one",
+    "predict.batch.from": "Texts from the column",
+    "predict.batch.header": "The first line names the columns",
     "predict.batch.help": (
-        "A text a line, or the first column of texts in a CSV file: up to {most} at once."
+        "A text a line, or a column of texts in a table (CSV, TSV, JSONL, Parquet): up to {most} "
+        "at once."
     ),
     "predict.batch.large": "{name} is larger than 5 MB: split it.",
     "predict.batch.empty": "There is no text in {name}.",
@@ -511,7 +519,8 @@ STRINGS: dict[str, str] = {
     ),
     "predict.text": "Sequence",
     "predict.text.help": (
-        "One line a step, numbers separated by commas; a first line with names is fine."
+        "One line a step, numbers separated by commas, semicolons, tabs or blanks. A first line "
+        "with names is fine, and so are decimal commas."
     ),
     "predict.go": "Predict",
     "predict.own.help": "Some of what it was trained on: it should know these.",
@@ -543,10 +552,10 @@ STRINGS: dict[str, str] = {
     "predict.silence": "No word was heard.",
     "predict.value": "Value",
     "predict.feature": "Feature {number}",
-    "predict.given": "{name}, given",
-    "predict.ahead": "{name}, forecast",
+    "predict.given": "Given",
+    "predict.ahead": "Forecast",
     "predict.step": "Step",
-    "predict.forecast": "Forecast of {count} steps after those that were given",
+    "predict.forecast": "Forecast of {count} steps after those that were given: {name}",
     "predict.forecast.axis": "Steps; 0 is the last one given",
     "predict.forecast.some": "The first {count} of {all} features are drawn; the table has all.",
     "predict.numbers": "Numbers",

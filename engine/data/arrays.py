@@ -44,7 +44,7 @@ from pydantic import ValidationError
 
 from engine.catalog import BadInput, Frozen
 from engine.data.options import ITEM, ImportOptions, Kind
-from engine.data.splits import SPLITS, Rows, Rule, Split
+from engine.data.splits import SPLITS, Rows, Rule, Split, numbered
 
 LEFT_OUT = -1
 """In `Stored.splits`: an item that belongs to no split."""
@@ -326,6 +326,15 @@ class Stored:
         if not isinstance(names, list) or len(names) != len(self):
             raise damaged(self.folder, "names.json")
         return tuple(map(str, names))
+
+    @cached_property
+    def series(self) -> Rows | None:
+        """Which series each item is a piece of, in the order of time (N,); None where each
+        sequence stands by itself."""
+        if self.kind != "sequences" or not self.manifest.running:
+            return None
+        several = "series" in self.manifest.groups
+        return numbered(self.group("series") if several else ("",) * len(self))
 
     def group(self, column: str) -> tuple[str, ...]:
         """Each item's value in a column that items can be grouped by. BadInput names those."""

@@ -374,6 +374,17 @@ def _divisible(subject: Subject, group: Rows) -> bool:
 def sizes(subject: Subject) -> Iterator[Finding]:
     trained, tested = (int((subject.splits == i).sum()) for i in (0, 2))
     unlabelled_text = subject.stored.kind == "text" and subject.labels is None  # a few long ones
+    # Of a series the steps count, not the pieces that it is cut to.
+    if subject.stored.series is not None:
+        lengths = subject.stored.ragged("values").lengths[subject.rows]
+        steps = int(lengths[subject.splits == 0].sum())
+        if steps < SMALL:
+            yield Finding(
+                code="small_dataset",
+                harm="notice",
+                text=f"There are only {steps} steps to train on: add more of the series",
+            )
+        return
     if 0 < trained < SMALL and not unlabelled_text:
         yield Finding(
             code="small_dataset", harm="notice",

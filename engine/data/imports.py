@@ -27,7 +27,17 @@ from engine.data.arrays import (
 from engine.data.kinds import kind_of
 from engine.data.limits import LIMITS
 from engine.data.options import ImportOptions, Kind, Step, step
-from engine.data.splits import FEWEST, SPLITS, Rows, Rule, Split, grouped, numbered, stratified
+from engine.data.splits import (
+    FEWEST,
+    SPLITS,
+    Rows,
+    Rule,
+    Split,
+    grouped,
+    numbered,
+    ordered,
+    stratified,
+)
 from engine.home import PARTIAL, sync
 
 __all__ = ["ImportOptions", "Imported", "Kind", "Step", "bring_in", "kind_of", "sweep"]
@@ -220,6 +230,10 @@ def _splits(
         return stratified(codes[rows], seed=options.seed, validation=validation, test=test)
 
     everything = np.arange(len(items.names))
+    if items.running and items.kind == "sequences" and groups is None:
+        series = numbered(items.groups.get("series", [""] * len(everything)))
+        parts = ordered(series, validation=options.validation, test=options.test)
+        return _placed(parts, len(everything)), Rule(how="ordered", **shares)  # type: ignore[arg-type]
     present = {split for split in items.splits or () if split}
     if options.split == "random" or len(present) < 2:  # one split alone says nothing of the others
         parts = divide(everything, options.validation, options.test)

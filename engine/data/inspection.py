@@ -68,6 +68,8 @@ class Inspection(Frozen):
     class_count: int = 0
     splits: dict[str, int] = Field(default_factory=dict)
     """Items of each split that the files name."""
+    series: bool = False
+    """It is one series, whose end is held out."""
     notes: tuple[str, ...] = ()
 
 
@@ -84,6 +86,7 @@ class _Found:
     items: int | None = None
     labels: Counter[str] = field(default_factory=Counter)
     splits: Counter[str] = field(default_factory=Counter)
+    series: bool = False
     notes: list[str] = field(default_factory=list)
 
     def shown(self, table: Table) -> None:
@@ -405,7 +408,7 @@ def _steps(table: Table, options: ImportOptions, count: _Count) -> None:
     if step := count.roles.get("step"):
         count.numbers = [*count.numbers, step]
     if "sequence" not in count.roles and series_roles(columns, options.columns) is not None:
-        count.one = True
+        count.one = count.found.series = True
         count.found.notes.append(f"One series, a row a step. {CUT}")
 
 

@@ -95,7 +95,6 @@ class Found:
         starts: list[int] = []
         lengths: list[int] = []
         names: list[str] = []
-        splits: list[Split | None] = []
         of: list[int] = []
         for i, (name, start, length) in enumerate(
             zip(self.names, self.starts.tolist(), self.lengths.tolist(), strict=True)
@@ -106,20 +105,12 @@ class Found:
             lengths += np.diff(edges).tolist()
             said = f"{name}, steps" if several else "steps"
             names += [f"{said} {a + 1}–{b}" for a, b in pairwise(edges.tolist())]
-            tested, held = (
-                max(1, round(count * share)) for share in (options.test, options.validation)
-            )
-            sizes: dict[Split, int] = {
-                "train": count - held - tested, "validation": held, "test": tested,
-            }  # fmt: skip
-            splits += [split for split, size in sizes.items() for _ in range(size)]
             of += [i] * count
         if several:
             self.groups["series"] = self.names
         self.groups = {c: [cells[i] for i in of] for c, cells in self.groups.items()}
         self.starts, self.lengths = np.array(starts, np.int64), np.array(lengths, np.int64)
         self.names, self.running = names, True
-        self.splits = splits if options.split == "given" else None
         self.warnings.append(CUT)
         return self
 

@@ -21,9 +21,9 @@ FEWEST = 3
 class Rule(Frozen):
     """How a dataset is split."""
 
-    how: Literal["given", "random", "grouped"] = "random"
-    """As its source says; at random, every class in the same proportion; or with the items of one
-    group (a speaker, a patient) never in two splits."""
+    how: Literal["given", "random", "grouped", "ordered"] = "random"
+    """As its source says; at random, every class in the same proportion; with the items of one
+    group (a speaker, a patient) never in two splits; or, of series, what comes last held out."""
     column: str = ""
     """What the groups are called, where they are kept together."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -90,6 +90,20 @@ def grouped(
     placed = np.array([SPLITS.index(where.get(code, "train")) for code in codes.tolist()])
     split_of = placed[np.searchsorted(codes, groups)]
     return {split: np.flatnonzero(split_of == i) for i, split in enumerate(SPLITS)}
+
+
+def ordered(series: Rows, *, validation: float = 0.1, test: float = 0.1) -> dict[Split, Rows]:
+    """Rows for each split: of each series what comes last for the test, what comes before that for
+    validation. `series` (N,) numbers the one that each item is a piece of, in the order of time."""
+    parts: dict[Split, list[Rows]] = {split: [np.zeros(0, np.int64)] for split in SPLITS}
+    for code in np.unique(series):
+        rows = np.flatnonzero(series == code)
+        held, tested = _share(len(rows), validation), _share(len(rows), test)
+        first = max(len(rows) - held - tested, 0)
+        parts["train"].append(rows[:first])
+        parts["validation"].append(rows[first : first + held])
+        parts["test"].append(rows[first + held :])
+    return {split: np.sort(np.concatenate(rows)) for split, rows in parts.items()}
 
 
 def numbered(values: Sequence[str]) -> Rows:

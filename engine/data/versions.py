@@ -25,7 +25,7 @@ from engine.data.arrays import (
     version_folder,
     write_version,
 )
-from engine.data.splits import SPLITS, Rows, Rule, Split, grouped, numbered, stratified
+from engine.data.splits import SPLITS, Rows, Rule, Split, grouped, numbered, ordered, stratified
 from engine.home import sync
 
 RowNumbers = tuple[Annotated[int, Field(ge=0, lt=2**63)], ...]
@@ -239,13 +239,16 @@ class State:
 
     def _divide(self, rule: Rule) -> str:
         kept = np.flatnonzero(self.splits >= 0)
+        if self.stored.series is not None and rule.how == "random":
+            # What comes later isn't known before.
+            rule = rule.model_copy(update={"how": "ordered"})
         parts = divided(self.stored, kept, self.labels, rule)
         for i, split in enumerate(SPLITS):
             self.splits[kept[parts[split]]] = i
         self.rule = rule
-        how = f"by {shown(rule.column)}" if rule.how == "grouped" else "at random"
-        shares = f"{rule.validation:.0%} validation, {rule.test:.0%} test, seed {rule.seed}"
-        return f"Split {how}: {shares}"
+        how = f"by {shown(rule.column)}" if rule.how == "grouped" else WAYS[rule.how]
+        shares = f"{rule.validation:.0%} validation, {rule.test:.0%} test"
+        return f"Split {how}: {shares}" + f", seed {rule.seed}" * (rule.how != "ordered")
 
     def _restore(self, number: int) -> str:
         self._take(Stored(self.stored.folder, number))
@@ -264,6 +267,10 @@ class State:
         self.classes = [self.classes[code] for code in order]
 
 
+WAYS = {"random": "at random", "ordered": "along time"}
+"""How a split is told that needs no column."""
+
+
 def divided(stored: Stored, rows: Rows, labels: Rows | None, rule: Rule) -> dict[Split, Rows]:
     """A rule's splits of some rows, as places among them. BadInput when it can't be followed."""
     shares = {"seed": rule.seed, "validation": rule.validation, "test": rule.test}
@@ -276,6 +283,10 @@ def divided(stored: Stored, rows: Rows, labels: Rows | None, rule: Rule) -> dict
             values = stored.group(rule.column)
             codes = numbered([values[row] for row in rows.tolist()])
             return grouped(codes, **shares)  # type: ignore[arg-type]
+        case "ordered":
+            if stored.series is None:
+                raise BadInput("These items aren't pieces of a series: split them at random")
+            return ordered(stored.series[rows], validation=rule.validation, test=rule.test)
         case "random":
             codes = np.zeros(len(rows), np.int64) if labels is None else labels[rows]
             return stratified(codes, **shares)  # type: ignore[arg-type]

@@ -10,7 +10,7 @@ from engine.data.arrays import Stored
 from engine.data.batches import Data
 from engine.data.items import Images, Items, Pairs, Sequences, Texts, Waves
 from engine.data.spectra import Listening, Variation
-from engine.data.splits import SPLITS, numbered
+from engine.data.splits import SPLITS
 from engine.data.upgrade import upgraded
 from engine.datasets import Dataset, Flip, Shift, Tokenized
 from engine.home import Home
@@ -65,12 +65,7 @@ class ImportedSequences(
     """Sequences of numbers, of any length, with or without labels."""
 
     def items(self, stored: Stored) -> Sequences:
-        values = stored.ragged("values")
-        if not stored.manifest.running:
-            return Sequences(values, names=stored.manifest.features)
-        several = "series" in stored.manifest.groups
-        named = stored.group("series") if several else ("",) * len(values)
-        return Sequences(values, numbered(named), stored.manifest.features)
+        return Sequences(stored.ragged("values"), stored.series, stored.manifest.features)
 
 
 class ImportedText(

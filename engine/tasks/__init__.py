@@ -98,6 +98,19 @@ class Task(Choosable, kind="task"):
         raise NotImplementedError
 
 
+def spoken(measure: str) -> str:
+    """A measure's name in a sentence: ``macro_f1`` → macro F1, ``mae`` → MAE."""
+    return SPOKEN.get(measure, measure.replace("_", " "))
+
+
+SPOKEN = {
+    "bleu": "BLEU", "chrf": "chrF", "rouge_1": "ROUGE-1", "rouge_2": "ROUGE-2",
+    "rouge_l": "ROUGE-L", "wer": "WER", "cer": "CER", "mae": "MAE", "mse": "MSE", "rmse": "RMSE",
+    "macro_f1": "macro F1",
+}  # fmt: skip
+"""Measures whose names are abbreviations."""
+
+
 class Mean:
     """The mean of a loss over batches of unequal weight, added up on the device."""
 

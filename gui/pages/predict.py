@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 
 OFFERED = 500
 """Runs looked through for checkpoints: the newest ones."""
-GIVEN = ("png", "text", "sound")
+ASKED = {"name": str, "file": str, "column": str | None, "header": bool | None}
+"""What is said of a file of many texts."""
+GIVEN = ("png", "text", "file", "sound")
 """What a page may send. Nothing else reaches the predictor, which could also open files."""
 MOST_INPUTS = 1000
 LONGEST_TEXT = 5_000_000
@@ -61,6 +63,7 @@ def routes(anneal: Anneal) -> list[Route]:
         Route("/api/predict", reads(page.runs), methods=["GET"]),
         Route("/api/predict", awaits(page.predict), methods=["POST"]),
         Route("/api/predict/stream", page.stream, methods=["POST"]),
+        Route("/api/predict/texts", awaits(page.texts), methods=["POST"]),
     ]
 
 
@@ -94,6 +97,18 @@ class Predict:
             return await answer(
                 request, self.anneal, "predict", run=run, inputs=inputs, options=options
             )
+        except BadInput as problem:
+            raise Refusal(str(problem)) from None
+
+    async def texts(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """The texts of a file that holds many: ``name``, ``file`` in base64, and, where they are
+        chosen, the ``column`` and whether there is a ``header``."""
+        asked = {key: body.get(key) for key in ASKED}
+        if not all(isinstance(asked[key], kind) for key, kind in ASKED.items()):
+            raise Refusal(text("server.malformed"))
+        check_text({key: value for key, value in asked.items() if isinstance(value, str)})
+        try:
+            return await answer(request, self.anneal, "texts", **asked)
         except BadInput as problem:
             raise Refusal(str(problem)) from None
 

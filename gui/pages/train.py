@@ -91,6 +91,9 @@ class Train:
             notices += [] if keys else [text("form.no_dataset", id=data)]
         named = {kind: query[kind] for kind in KINDS if query.get(kind) and not
                  (kind == "data" and data)}  # fmt: skip
+        for kind, name in named.items():
+            if name not in [o.key for o in form.options(self.catalog, kind, imported)]:
+                notices.append(text("form.no_card", name=name[:80]))
         wanted = wanted.model_copy(update={"names": {**wanted.names, **named}})
         if settings := query.getlist("set")[:MOST_SET]:
             with asking():

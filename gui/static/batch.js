@@ -1,6 +1,7 @@
 // Many texts at once: read from a file, asked a few at a time, shown and saved as a table.
 
 import { dropping } from "./giving.js";
+import { encoded } from "./items.js";
 import { ask, button, count, csv, el, number, save, text } from "./page.js";
 import { lineOf } from "./results.js";
 
@@ -8,87 +9,88 @@ const MOST = 1000;
 /** Texts asked at once: the answers appear as they come, and others aren't kept waiting. */
 const AT_ONCE = 20;
 const LARGEST = 5e6;
+const KINDS = ".txt,.csv,.tsv,.jsonl,.parquet";
 
 /** The way to give them: a file; `give({ texts })` gets what is in it. */
 export function batch({ give, complain }) {
   const read = el("p", { class: "an-help", role: "status" });
-  const box = dropping(text("predict.drop_batch"), ".txt,.csv,.tsv", async (file) => {
+  const choices = el("div", { class: "an-columns" });
+  let asking = null;
+
+  /** Asks which texts the file holds; `how` is what a person chose of its columns. */
+  async function look(asked, how = {}) {
+    asking?.abort();
+    asking = new AbortController();
+    complain();
+    try {
+      const body = { ...asked, ...how };
+      take(asked, await ask("/api/predict/texts", { body, signal: asking.signal }));
+    } catch (trouble) {
+      if (trouble.name === "AbortError") return;
+      give(null);
+      read.textContent = "";
+      complain(trouble.message);
+    }
+  }
+
+  function take(asked, { texts, count: all, column, columns, header }) {
+    const { name } = asked;
+    const again = (how) => look(asked, { column, header, ...how });
+    choices.replaceChildren(...(columns.length ? chosen({ column, columns, header }, again) : []));
+    if (!texts.length) {
+      give(null);
+      read.textContent = "";
+      complain(text("predict.batch.empty", { name }));
+      return;
+    }
+    const key = header ? "predict.batch.column" : "predict.batch.read";
+    read.textContent =
+      all > texts.length
+        ? text("predict.batch.most", { name, count: count(all), most: count(texts.length) })
+        : text(key, { name, count: count(all), column });
+    give({ texts });
+  }
+
+  const box = dropping(text("predict.drop_batch"), KINDS, async (file) => {
     complain();
     read.textContent = "";
-    const name = file.name;
+    choices.replaceChildren();
+    const { name } = file;
     if (file.size > LARGEST) {
       complain(text("predict.batch.large", { name }));
       return;
     }
-    const { texts, column } = inFile(await file.text(), name);
-    if (!texts.length) {
-      complain(text("predict.batch.empty", { name }));
-      return;
-    }
     box.querySelector("span").textContent = name;
-    const some = texts.slice(0, MOST);
-    const key = column === null ? "predict.batch.read" : "predict.batch.column";
-    read.textContent =
-      texts.length > MOST
-        ? text("predict.batch.most", { name, count: count(texts.length), most: count(MOST) })
-        : text(key, { name, count: count(texts.length), column });
-    give({ texts: some });
+    await look({ name, file: encoded(new Uint8Array(await file.arrayBuffer())) });
   });
   return [
     el("p", { class: "an-help" }, text("predict.batch.help", { most: count(MOST) })),
     box,
     read,
+    choices,
   ];
 }
 
-/** The texts of a file, and the column of a table that they are from. */
-function inFile(content, name) {
-  const whole = content.replace(/^\ufeff/, "");
-  if (!/\.(csv|tsv)$/i.test(name)) {
-    const lines = whole.split(/\r?\n/).map((line) => line.trim());
-    return { texts: lines.filter(Boolean), column: null };
-  }
-  const rows = cells(whole).filter((row) => row.some((cell) => cell.trim()));
-  const isText = (cell) => /\p{L}/u.test(cell ?? "");
-  // Judged by what is below the first line, which may hold the columns' names.
-  const below = rows.length > 1 ? rows.slice(1) : rows;
-  const width = Math.max(0, ...rows.map((row) => row.length));
-  const share = (at) => below.filter((row) => isText(row[at])).length / below.length;
-  const at = [...Array(width).keys()].find((one) => share(one) > 0.5) ?? 0;
-  const head = rows[0]?.[at]?.trim() ?? "";
-  const named = rows.length > 1 && /^[\p{L}_][\p{L}\p{N}_-]{0,30}$/u.test(head);
-  const texts = (named ? rows.slice(1) : rows).map((row) => (row[at] ?? "").trim());
-  return { texts: texts.filter(Boolean), column: named ? head : null };
-}
-
-/** The rows of a table, parted by what parts its first line most often. */
-function cells(content) {
-  const first = content.slice(0, content.search(/\r?\n|$/));
-  const [between] = [",", "\t", ";"].sort((a, b) => first.split(b).length - first.split(a).length);
-  const rows = [[]];
-  let cell = "";
-  let quoted = false;
-  const end = () => {
-    rows.at(-1).push(cell);
-    cell = "";
-  };
-  for (let i = 0; i < content.length; i += 1) {
-    const letter = content[i];
-    if (quoted) {
-      if (letter !== '"') cell += letter;
-      else if (content[i + 1] === '"') {
-        cell += '"';
-        i += 1;
-      } else quoted = false;
-    } else if (letter === '"' && cell === "") quoted = true;
-    else if (letter === between) end();
-    else if (letter === "\n") {
-      end();
-      rows.push([]);
-    } else if (letter !== "\r") cell += letter;
-  }
-  end();
-  return rows;
+/** Which of a table's columns holds the texts, and whether its first line names them. */
+function chosen({ column, columns, header }, again) {
+  const select = el(
+    "select",
+    { class: "an-input", id: "batch-column" },
+    columns.map((one) => el("option", { value: one, selected: one === column }, one)),
+  );
+  select.addEventListener("change", () => again({ column: select.value }));
+  const named = el("input", { type: "checkbox", id: "batch-header", checked: header });
+  // The columns have other names then.
+  named.addEventListener("change", () => again({ header: named.checked, column: null }));
+  return [
+    el(
+      "div",
+      { class: "an-field" },
+      el("label", { for: "batch-column" }, text("predict.batch.from")),
+      el("div", { class: "an-control" }, select),
+    ),
+    el("label", { class: "an-check", for: "batch-header" }, named, text("predict.batch.header")),
+  ];
 }
 
 /**

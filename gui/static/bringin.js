@@ -617,7 +617,7 @@ export function bringIn({ limit, begun }) {
     const used = new Map(Object.entries(found.roles).map(([role, column]) => [column, role]));
     return el(
       "div",
-      { class: "an-table", tabindex: 0, role: "group", "aria-label": text("bring.rows") },
+      { class: "an-table an-scroll", tabindex: 0, role: "group", "aria-label": text("bring.rows") },
       el(
         "table",
         {},
@@ -658,9 +658,10 @@ export function bringIn({ limit, begun }) {
     if (told.group && !groups.includes(told.group)) groups.push(told.group);
     const given = SPLITS.filter((split) => found.splits[split]);
     const byFile = given.length > 1 && told.split !== "random";
-    const how = told.group ? "group" : byFile ? "given" : "random";
-    const ways = [["random", text("bring.split.random")]];
-    if (given.length > 1 || told.split) ways.unshift(["given", text("bring.split.given")]);
+    const usual = found.series ? "ordered" : "random";
+    const how = told.group ? "group" : byFile ? "given" : usual;
+    const ways = [[usual, text(`bring.split.${usual}`)]];
+    if (given.length > 1 || (told.split && !found.series)) ways.unshift(["given", text("bring.split.given")]);
     if (groups.length) ways.push(["group", text("bring.split.group")]);
     const set = (way) => {
       if (way === "given") tellIt({ split: null, group: null });
@@ -678,8 +679,9 @@ export function bringIn({ limit, begun }) {
     const numbers = [
       numeric("validation", { min: 0.01, max: 0.4, step: 0.01, usual: 0.1 }),
       numeric("test", { min: 0.01, max: 0.4, step: 0.01, usual: 0.1 }),
-      numeric("seed", { min: 0, step: 1, usual: 0 }),
+      ...(how === "ordered" ? [] : [numeric("seed", { min: 0, step: 1, usual: 0 })]),
     ];
+    if (how === "ordered") parts.push(el("p", { class: "an-help" }, text("bring.split.ordered.help")));
     if (how === "group") {
       const columns = groups.map((one) => [one, one]);
       numbers.unshift(

@@ -307,7 +307,8 @@ export class Chart {
         this.scale === this.fittingScale() &&
         !this.lines.some(
           (line) => isShort(this.drawn.get(line.key)) !== isShort(line.points.step.length),
-        );
+        ) &&
+        JSON.stringify(this.limits) === JSON.stringify(this.fittingLimits());
       return fits ? this.extendNow(Plotly) : this.drawNow(Plotly);
     });
   }
@@ -337,6 +338,7 @@ export class Chart {
     const scale = this.fittingScale();
     if (scale !== this.scale && this.settings.axis === "seconds") this.afresh();
     this.scale = scale;
+    this.limits = this.fittingLimits();
     this.averages.clear();
     for (const line of this.lines) this.drawn.set(line.key, line.points.step.length);
     const traces = this.lines.flatMap((line) => this.traces(line));
@@ -375,6 +377,21 @@ export class Chart {
   fittingScale() {
     const longest = Math.max(0, ...this.lines.map((line) => line.points.seconds.at(-1) ?? 0));
     return TIMES.findLast(([size]) => longest >= 2 * size) ?? TIMES[0];
+  }
+
+  /** What the axis of the values doesn't go beyond by itself: 0 if none is below, 1 if none above. */
+  fittingLimits() {
+    const drawn = this.lines.filter((line) => !this.hidden.has(line.key));
+    let [low, high] = [Infinity, -Infinity];
+    for (const value of drawn.flatMap((line) => line.points.value)) {
+      if (value === null) continue;
+      low = Math.min(low, value);
+      high = Math.max(high, value);
+    }
+    if (low < 0 || low > high) return {};
+    // A single value would lie on the floor of an axis that goes to 1.
+    if (low === high && low > 0 && low < 0.5) return { clipmin: 0, clipmax: 2 * low };
+    return high <= 1 ? { clipmin: 0, clipmax: 1 } : { clipmin: 0 };
   }
 
   /** Back from a zoom to everything. */
@@ -486,7 +503,11 @@ export class Chart {
         title: { text: title, font: { size: 11.5 }, standoff: 6 },
         rangemode: "tozero",
       },
-      yaxis: { ...axes, type: log ? "log" : "linear" },
+      yaxis: {
+        ...axes,
+        type: log ? "log" : "linear",
+        autorangeoptions: log ? { clipmax: this.limits.clipmax } : this.limits,
+      },
     };
   }
 

@@ -458,7 +458,9 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
     const before = found.rule ?? {};
     const groups = found.groups ?? [];
     const title = unique("split");
-    let how = groups.length && before.how === "grouped" ? "grouped" : "random";
+    // What comes later in a series isn't known before: it is never split at random.
+    const usual = found.series ? "ordered" : "random";
+    let how = groups.length && before.how === "grouped" ? "grouped" : usual;
     const column = select(
       text("data.split.column"),
       [["", text("data.split.choose")], ...groups.map((name) => [name, name])],
@@ -492,7 +494,7 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
     const choose = segments(
       text("data.split.how"),
       [
-        ["random", text("bring.split.random")],
+        [usual, text(`bring.split.${usual}`)],
         ["grouped", text("bring.split.group")],
       ],
       how,
@@ -516,9 +518,10 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
       { method: "dialog" },
       el("h2", { id: title }, text("data.split")),
       el("p", {}, text("data.split.words")),
+      found.series ? el("p", { class: "an-muted" }, text("bring.split.ordered.help")) : null,
       choose,
       column,
-      el("div", { class: "an-three" }, first, second, third),
+      el("div", { class: "an-three" }, first, second, found.series ? null : third),
       problem,
       el("div", { class: "an-dialog-actions" }, button(text("dialog.back"), close), go),
     );

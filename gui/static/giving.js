@@ -11,6 +11,8 @@ const LONGEST_SIDE = 512;
 const LARGEST_TEXT = 5e6;
 /** Characters that are typed again when the page is loaded again. */
 const LARGEST_KEPT = 1e5;
+/** Under which name the browser keeps them. */
+const TYPED = "anneal.typed";
 const LARGEST_SOUND = 16 * 2 ** 20;
 /** Seconds of a recording. */
 const LONGEST_SOUND = 30;
@@ -137,13 +139,8 @@ export function ways({ give, complain, run, stale, leaving }) {
 
   // --- texts and sequences -------------------------------------------------------------------
 
-  /** What was typed, kept while another way is looked at, and with the page's entry in the
-   * browser's history: loading it again, or going back to it, brings it back. */
-  let typed = window.history.state?.typed ?? "";
-  const remember = debounce(() => {
-    const kept = typed.length > LARGEST_KEPT ? "" : typed;
-    window.history.replaceState({ ...window.history.state, typed: kept }, "");
-  }, 200);
+  /** What was typed, kept while another way is looked at, and in the tab when it is loaded anew. */
+  let typed = window.sessionStorage.getItem(TYPED) ?? "";
 
   function type() {
     const { gives } = run();
@@ -158,7 +155,7 @@ export function ways({ give, complain, run, stale, leaving }) {
       value: typed,
       keep: (words) => {
         typed = words;
-        remember();
+        if (words.length <= LARGEST_KEPT) window.sessionStorage.setItem(TYPED, words);
       },
     });
   }
@@ -212,7 +209,7 @@ export function ways({ give, complain, run, stale, leaving }) {
         return;
       }
       box.querySelector("span").textContent = file.name;
-      give({ text: await file.text() });
+      give({ file: encoded(new Uint8Array(await file.arrayBuffer())) });
     });
     return [box];
   }

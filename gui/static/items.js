@@ -1,33 +1,74 @@
 // What one item of a dataset looks like: a picture, a text, a pair, a recording, a sequence.
 
-import { svg } from "./page.js";
+import { number, svg } from "./page.js";
 import { duration, el, text } from "./shell.js";
 
 const COLOURS = 6;
+/** A line whose own range is so many times smaller than that of all lines looks flat beside them. */
+const FLAT = 10;
 
-/** A sequence as lines, one a feature. */
+const colour = (feature) => `var(--an-series-${(feature % COLOURS) + 1})`;
+
+/** Of each feature the lowest and the highest value; whether they are too unlike for one axis. */
+function ranges(values) {
+  const each = (values[0] ?? []).map((_, feature) => {
+    const column = values.map((row) => row[feature]).filter(Number.isFinite);
+    return column.length ? [Math.min(...column), Math.max(...column)] : [0, 0];
+  });
+  const all = [Math.min(...each.map(([low]) => low)), Math.max(...each.map(([, high]) => high))];
+  const flat = each.filter(([low, high]) => low < high && (high - low) * FLAT < all[1] - all[0]);
+  // One line in six at least: of the 28 columns of a picture read by its rows a few are always dark.
+  return { each, all, apart: flat.length > 0 && flat.length * COLOURS >= each.length };
+}
+
+/** A sequence as lines, one a feature; each over its own range where one axis would flatten some. */
 export function plot(values, label) {
   const [width, height, edge] = [150, 70, 5];
-  const flat = values.flat().filter(Number.isFinite);
-  const [low, high] = [Math.min(...flat), Math.max(...flat)];
+  const { each, all, apart } = ranges(values);
   const x = (step) => edge + (step / Math.max(values.length - 1, 1)) * (width - 2 * edge);
-  const y = (value) => height - edge - ((value - low) / (high - low || 1)) * (height - 2 * edge);
-  const lines = (values[0] ?? []).map((_, feature) =>
+  const y = (value, [low, high]) =>
+    height - edge - (high > low ? (value - low) / (high - low) : 0.5) * (height - 2 * edge);
+  const lines = each.map((own, feature) =>
     svg("polyline", {
       points: values
         .map((row, step) => [step, row[feature]])
         .filter(([, value]) => Number.isFinite(value))
-        .map(([step, value]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`)
+        .map(([step, value]) => `${x(step).toFixed(1)},${y(value, apart ? own : all).toFixed(1)}`)
         .join(" "),
       fill: "none",
-      stroke: `var(--an-series-${(feature % COLOURS) + 1})`,
-      "stroke-width": 1.2,
+      stroke: colour(feature),
+      "stroke-width": 1.3,
+      "vector-effect": "non-scaling-stroke", // as thin where it is shown large
     }),
   );
+  const said = apart ? text("viewer.apart", { name: label }) : label;
   return svg(
     "svg",
-    { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label },
+    { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": said },
+    ...(apart ? [svg("title", {}, said)] : []),
     ...lines,
+  );
+}
+
+/** The colours of a sequence's features, each with its range; none where colours come twice. */
+function features(values, names) {
+  const { each } = ranges(values);
+  if (each.length < 2 || each.length > COLOURS) return null;
+  return el(
+    "ul",
+    { class: "an-legend" },
+    each.map(([low, high], feature) =>
+      el(
+        "li",
+        {},
+        el("i", { style: `border-top-color:${colour(feature)}` }),
+        text("viewer.range", {
+          name: names[feature] ?? text("predict.feature", { number: feature + 1 }),
+          low: number(low),
+          high: number(high),
+        }),
+      ),
+    ),
   );
 }
 
@@ -119,8 +160,9 @@ const words = (said, kind = "") => el("p", { class: `an-words ${kind}`.trim(), d
 
 const LOOKS = {
   images: (item) => [picture(item.png, item.label || item.name, "an-picture")],
-  sequences: (item) => [
+  sequences: (item, { names, large }) => [
     plot(item.values, item.label || item.name),
+    large ? features(item.values, names ?? []) : null,
     el("span", { class: "an-muted an-small" }, text("viewer.steps", { count: item.steps })),
   ],
   text: (item) => [words(item.text)],
@@ -138,7 +180,10 @@ const LOOKS = {
   ],
 };
 
-/** The elements that show an item of that kind; `tools` says how a recording is fetched. */
+/**
+ * The elements that show an item of that kind; `tools` says how a recording is fetched, what the
+ * features of a sequence are called, and whether there is room for more than a look.
+ */
 export function looks(kind, item, tools) {
   return LOOKS[kind](item, tools).filter(Boolean);
 }

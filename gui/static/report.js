@@ -202,7 +202,16 @@ function tableOf(value) {
     return place;
   }
   if (!Array.isArray(value) || !value.length || typeof value[0] !== "object") return null;
-  const [first, ...columns] = Object.keys(value[0]);
+  const names = Object.keys(value[0]);
+  const looks = Object.fromEntries(names.map((name) => [name, lookOf(value, name)]));
+  const cell = (row, name, index) => {
+    const said = String(row[name] ?? "");
+    if (index === 0 && looks[name] !== "words")
+      return el("th", { scope: "row", dir: "auto" }, String(row[name]));
+    return looks[name]
+      ? el("td", { class: looks[name], dir: "auto" }, said)
+      : el("td", { class: "an-number" }, shareCell(row[name]));
+  };
   return el(
     "div",
     { class: "run-scroll run-tall", tabindex: 0 },
@@ -215,40 +224,25 @@ function tableOf(value) {
         el(
           "tr",
           {},
-          ...[first, ...columns].map((name) =>
-            el(
-              "th",
-              { scope: "col", class: isWords(value, name) ? "words" : null },
-              metricLabel(name),
-            ),
-          ),
+          ...names.map((name) => el("th", { scope: "col", class: looks[name] }, metricLabel(name))),
         ),
       ),
       el(
         "tbody",
         {},
         ...value.map((row) =>
-          el(
-            "tr",
-            {},
-            isWords(value, first)
-              ? el("td", { class: "words", dir: "auto" }, String(row[first]))
-              : el("th", { scope: "row", dir: "auto" }, String(row[first])),
-            ...columns.map((name) =>
-              isWords(value, name)
-                ? el("td", { class: "words", dir: "auto" }, String(row[name] ?? ""))
-                : el("td", { class: "an-number" }, shareCell(row[name])),
-            ),
-          ),
+          el("tr", {}, ...names.map((name, index) => cell(row, name, index))),
         ),
       ),
     ),
   );
 }
 
-/** A column that holds sentences, not names or numbers. */
-function isWords(rows, name) {
-  return rows.some((row) => typeof row[name] === "string" && row[name].length > LONGEST_NAME);
+/** “words” for a column of sentences, “said” for one of names; null for numbers, “NaN” among them. */
+function lookOf(rows, name) {
+  const said = rows.map((row) => row[name]).filter((one) => typeof one === "string");
+  if (said.some((one) => one.length > LONGEST_NAME)) return "words";
+  return said.length && !rows.some((row) => typeof row[name] === "number") ? "said" : null;
 }
 
 function shareCell(value) {

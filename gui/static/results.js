@@ -321,37 +321,41 @@ function foretold(result) {
     result.features?.[feature] ??
     text(width === 1 ? "predict.value" : "predict.feature", { number: feature + 1 });
   const at = (step) => step - past.length + 1; // 0 is the last step that was given
-  const lines = Array.from({ length: Math.min(width, DRAWN) }, (_, feature) => {
+  // One chart a feature: on a common axis the smaller ones would be flat.
+  const charts = Array.from({ length: Math.min(width, DRAWN) }, (_, feature) => {
     const last = past.length ? [[at(past.length - 1), past.at(-1)[feature]]] : [];
     const ahead = [...last, ...coming.map((row, i) => [at(past.length + i), row[feature]])];
-    return [
+    const lines = [
       {
-        label: text("predict.given", { name: name(feature) }),
+        label: text("predict.given"),
         x: past.map((_, i) => at(i)),
         y: past.map((row) => row[feature]),
         colour: feature,
       },
       {
-        label: text("predict.ahead", { name: name(feature) }),
+        label: text("predict.ahead"),
         x: ahead.map(([x]) => x),
         y: ahead.map(([, y]) => y),
         colour: feature,
         dashed: true,
       },
     ];
-  }).flat();
+    const words = text("predict.forecast", { count: coming.length, name: name(feature) });
+    return el(
+      "figure",
+      { class: "an-forecast" },
+      el("figcaption", { class: "an-small", dir: "auto" }, name(feature)),
+      lineChart(lines, words, width === 1 ? { height: 280 } : {}),
+    );
+  });
   const columns = [text("predict.step"), ...Array.from({ length: width }, (_, i) => name(i))];
   const rows = coming.map((row, i) => [i + 1, ...row]);
   const download = button(text("predict.download"), () =>
     save("forecast.csv", csv([columns, ...rows])),
   );
   return [
-    el(
-      "figure",
-      { class: "an-forecast" },
-      lineChart(lines, text("predict.forecast", { count: coming.length }), { height: 280 }),
-      el("figcaption", { class: "an-muted an-small" }, text("predict.forecast.axis")),
-    ),
+    el("div", { class: "an-forecasts" }, charts),
+    el("p", { class: "an-help" }, text("predict.forecast.axis")),
     width > DRAWN
       ? el("p", { class: "an-help" }, text("predict.forecast.some", { count: DRAWN, all: width }))
       : null,

@@ -294,6 +294,8 @@ class Lines {
 // --- confusion ---------------------------------------------------------------------------------
 
 const READABLE = 30;
+/** Letters that the heads of all columns have room for on a small screen; more are turned. */
+const HEADS = 39;
 const MISTAKES = 8;
 
 /** True classes down, predicted classes across; arrow keys go from cell to cell. */
@@ -342,8 +344,10 @@ export class Confusion {
       "tr",
       {},
       corner,
-      ...classes.map((name) => el("th", { scope: "col", title: name }, name)),
+      ...classes.map((name) => el("th", { scope: "col", title: name }, el("span", {}, name))),
     );
+    const longest = Math.max(...classes.map((name) => name.length));
+    const turned = longest > 2 && (longest + 2) * classes.length > HEADS;
     this.cells = classes.map((_, row) =>
       classes.map((__, column) =>
         el("td", {
@@ -358,7 +362,12 @@ export class Confusion {
     );
     return el(
       "table",
-      { class: "confusion-table", role: "grid", "aria-label": text("confusion") },
+      {
+        class: turned ? "confusion-table turned" : "confusion-table",
+        role: "grid",
+        "aria-label": text("confusion"),
+        style: `--columns: ${classes.length}`,
+      },
       el("thead", {}, head),
       el("tbody", {}, ...rows),
     );

@@ -10,11 +10,11 @@ const THEME = "anneal-theme";
 export const text = (key, values = {}) =>
   (strings[key] ?? key).replace(/\{(\w+)\}/g, (blank, name) => values[name] ?? blank);
 
-/** 412 MB, 1.6 GB: binary steps under the names people know. */
+/** 412 MB, 1.6 GB: binary steps under the names people know, and never four digits: 1.0 GB. */
 export function bytes(count) {
   const units = ["bytes", "kB", "MB", "GB", "TB"];
   let unit = 0;
-  while (count >= 1024 && unit < units.length - 1) {
+  while (count >= 999.5 && unit < units.length - 1) {
     count /= 1024;
     unit += 1;
   }

@@ -39,6 +39,7 @@ export function viewer({ found, view, data, change }) {
   const bulk = el("div", { class: "an-bulk", hidden: true });
   const element = el("div", { class: "an-viewer" }, filters, list, pages, bulk);
   const tools = {
+    names: found.features,
     sound: async (row) => {
       const { wav } = await ask("/api/datasets/sound", { body: { ...data(), row } });
       return new Blob([decoded(wav)], { type: "audio/wav" });
@@ -218,7 +219,7 @@ export function viewer({ found, view, data, change }) {
       "dialog",
       { class: "an-dialog an-page an-large", "aria-labelledby": title, "data-kind": kind },
       el("h2", { id: title }, item.label || item.name),
-      el("div", { class: "an-large-look" }, looks(kind, item, tools)),
+      el("div", { class: "an-large-look" }, looks(kind, item, { ...tools, large: true })),
       el(
         "dl",
         {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import shutil
 import subprocess
@@ -11,8 +12,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit
 
+import numpy as np
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Error, Page, Playwright, sync_playwright
+from PIL import Image
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Error,
+    Locator,
+    Page,
+    Playwright,
+    sync_playwright,
+)
 
 from gui.shell import Anneal, Served
 from tests.gui import fakes
@@ -107,6 +118,16 @@ def watch(page: Page) -> list[str]:
 
 
 Opens = Callable[..., Page]
+
+
+def edges(box: Locator) -> dict[str, float]:
+    """How bright a box is at the middle of its edges, 0…255: a shadow says that more follows."""
+    picture = Image.open(io.BytesIO(box.screenshot(animations="disabled"))).convert("L")
+    grey = np.asarray(picture, dtype=float)
+    height, width = grey.shape
+    across, down = slice(width // 2 - 20, width // 2 + 20), slice(height // 2, height // 2 + 40)
+    return {"bottom": float(np.median(grey[-5:-1, across])),
+            "right": float(np.median(grey[down, -5:-1]))}  # fmt: skip
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from engine.catalog import BadInput
 from gui.shell import Anneal, Served
-from tests.browser.conftest import Opens
+from tests.browser.conftest import Opens, edges
 from tests.gui import fakes
 
 pytestmark = pytest.mark.browser
@@ -135,6 +135,24 @@ def test_what_was_found_is_shown_and_corrected(
         "encoding": "gb18030", "delimiter": ",", "split": "random", "group": "critic", "seed": 7,
         "skip_broken": True, "columns": {"text": "review", "label": "", "split": ""},
     }  # fmt: skip
+
+
+def test_rows_that_are_cut_off_are_seen_to_go_on(
+    site: Served, open_page: Opens, answers: fakes.FakeAnswers, reviews: Path
+) -> None:
+    columns = [f"consumption_in_kilowatt_hours_{n}" for n in range(6)]
+    answers.inspection = fakes.INSPECTED | {
+        "kind": "sequences", "kinds": ["sequences"], "columns": columns,
+        "rows": [["1"] * 6] * 8, "items": 8,
+    }  # fmt: skip
+    page = open_page(f"{site.url}datasets?add=files", width=390)
+    page.locator(".an-drop input").set_input_files(reviews)
+    rows = page.get_by_role("group", name="The first rows")
+    expect(rows.get_by_role("columnheader")).to_have_count(6)
+    rows.scroll_into_view_if_needed()
+    before = edges(rows)["right"]
+    rows.evaluate("box => { box.scrollLeft = box.scrollWidth }")
+    assert before < edges(rows)["right"] - 15
 
 
 def test_another_kind_asks_for_other_columns(page: Page, reviews: Path) -> None:
@@ -715,6 +733,19 @@ def test_items_are_shown_by_their_kind(
         expect(own.locator(".an-shown")).to_contain_text("No task here fits it.")
         expect(own.locator(".an-shown .an-later")).to_contain_text("No task can learn from it")
         expect(own.locator(".an-shown")).to_contain_text("Latin 80 % · Cjk 20 %")
+
+
+def test_columns_of_unlike_size_are_all_seen(own: Page, answers: fakes.FakeAnswers) -> None:
+    answers.kind = "sequences"
+    answers.states.clear()
+    own.reload()
+    sequence = own.get_by_role("img", name="cat: each line is drawn over its own range").first
+    expect(sequence.locator("polyline")).to_have_count(2)
+    heights = sequence.locator("polyline").evaluate_all("all => all.map(e => e.getBBox().height)")
+    assert heights == [60, 60]
+    items(own).first.dblclick()
+    legend = own.get_by_role("dialog").locator(".an-legend li")
+    expect(legend).to_have_text(["holiday: 0 to 1", "load: 700 to 1,000"])
 
 
 def test_an_item_is_shown_large_by_mouse_and_keyboard(own: Page) -> None:

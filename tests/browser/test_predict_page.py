@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import re
 import wave
 from pathlib import Path
 from typing import Any
@@ -151,7 +152,8 @@ def test_a_sequence_is_pasted_or_uploaded(
     file.write_text("5,6\n")
     page.get_by_role("tab", name="Upload").click()
     page.locator("input[type=file]").set_input_files(file)
-    fakes.until(lambda: given(anneal)[-1] == {"text": "5,6\n"})
+    whole = base64.b64encode(b"5,6\n").decode()
+    fakes.until(lambda: given(anneal)[-1] == {"file": whole})
 
 
 def test_an_autoencoder_shows_three_pictures_side_by_side(
@@ -298,8 +300,8 @@ def test_a_stream_that_breaks_is_a_sentence(writer: Page, answers: fakes.FakeAns
         ("a.txt", "Eins\r\n\n Zwei \n", ["Eins", "Zwei"], "2 texts from a.txt"),
         ("a.csv", 'id,review,stars\n1,"good, ""very"" <b>",5\n2,"bad\nfilm",1\n',
          ['good, "very" <b>', "bad\nfilm"], "2 texts from the column “review” of a.csv"),
-        ("a.csv", "Ein Satz.;1\nNoch einer.;2", ["Ein Satz.", "Noch einer."],
-         "2 texts from a.csv"),
+        ("a.csv", "label,sentence\nmail,Ein Satz.\nweb,Noch einer.\n", ["Ein Satz.", "Noch einer."],
+         "2 texts from the column “sentence” of a.csv"),
     ],
 )  # fmt: skip
 def test_a_batch_file_is_answered_as_a_table(
@@ -316,6 +318,28 @@ def test_a_batch_file_is_answered_as_a_table(
     expect(rows).to_have_count(2)
     expect(rows.first).to_contain_text("seven")
     assert [one["text"] for q in questions(anneal) for one in q["inputs"]] == expected
+
+
+def test_the_column_and_the_first_line_of_a_batch_can_be_chosen(
+    translator: Page, anneal: Anneal, tmp_path: Path
+) -> None:
+    file = tmp_path / "评论.csv"
+    file.write_text("电影太无聊了,差\n很好看,好\n", "gb18030")
+    translator.get_by_role("tab", name="Batch").click()
+    translator.locator("input[type=file]").set_input_files(file)
+    expect(translator.get_by_text("1 texts from the column “电影太无聊了”")).to_be_visible()
+    translator.get_by_label("The first line names the columns").uncheck()
+    expect(translator.get_by_text("2 texts from 评论.csv")).to_be_visible()
+    expect(translator.get_by_text("2 answered by the checkpoint of step 300")).to_be_visible()
+    translator.get_by_label("Texts from the column").select_option("column 2")
+    fakes.until(lambda: questions(anneal)[-1]["inputs"] == [{"text": "差"}, {"text": "好"}])
+
+
+def test_what_was_typed_outlives_a_reload(translator: Page) -> None:
+    translator.get_by_role("tab", name="Type").click()
+    translator.get_by_label("Text", exact=True).press_sequentially("Guten Morgen")
+    translator.reload()
+    expect(translator.get_by_label("Text", exact=True)).to_have_value("Guten Morgen")
 
 
 def test_a_batchs_answers_are_saved_as_csv(
@@ -469,20 +493,25 @@ def test_blanks_are_filled_with_a_choice_of_tokens_each(
 def test_a_forecast_is_drawn_after_what_was_given_and_saved_as_csv(
     site: Served, anneal: Anneal, answers: fakes.FakeAnswers, open_page: Opens
 ) -> None:
-    answers.result = {"context": [[0.0, 5.0], [1.0, 6.0]], "forecast": [[2.0, 7.5], [3.0, 8.0]]}
+    answers.result = {"context": [[0.0, 5.0], [1.0, 6.0]], "forecast": [[2.0, 7.5], [3.0, 8.0]],
+                      "features": ["sun", "<b>load"]}  # fmt: skip
     run = fakes.add_run(anneal.history, task="Forecasting", data="Rows")
     page = open_page(f"{site.url}predict?run={run}")
     page.get_by_label("Sequence", exact=True).fill("0,5\n1,6")
     page.get_by_role("button", name="Predict", exact=True).click()
-    chart = page.get_by_role("img", name="Forecast of 2 steps")
-    expect(chart.locator("path.line")).to_have_count(4)
-    expect(chart.locator("path.line[stroke-dasharray]")).to_have_count(2)
+    expect(page.locator(".an-forecast figcaption")).to_have_text(["sun", "<b>load"])
+    # A chart each: on one axis the smaller would be flat.
+    for name, ticks in (("sun", ["0", "1", "2", "3"]), ("<b>load", ["5", "6", "7", "8"])):
+        chart = page.get_by_role("img", name=re.compile(f"Forecast of 2 steps.*: {name}"))
+        expect(chart.locator("path.line")).to_have_count(2)
+        expect(chart.locator("path.line[stroke-dasharray]")).to_have_count(1)
+        expect(chart.locator("text[text-anchor=end]")).to_have_text(ticks)
     page.get_by_text("Numbers", exact=True).click()
     expect(page.locator(".an-answer tbody tr")).to_have_text(["127.5", "238"])
     with page.expect_download() as coming:
         page.get_by_role("button", name="Download as CSV").click()
     saved = Path(coming.value.path()).read_text()
-    assert saved.splitlines() == ["Step,Feature 1,Feature 2", "1,2,7.5", "2,3,8"]
+    assert saved.splitlines() == ["Step,sun,<b>load", "1,2,7.5", "2,3,8"]
 
 
 def test_an_answer_of_a_new_shape_is_shown_as_it_is(

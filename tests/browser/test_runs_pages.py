@@ -351,6 +351,44 @@ def test_the_confusion_matrix_is_read_with_the_keyboard(
     expect(readout).to_contain_text("1 taken for 9")
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_long_names_of_classes_are_read_over_their_columns(
+    site: Site, page: Page, width: int
+) -> None:
+    run = histories.start(site.history, histories.add(site.history))
+    classes = [f"a topic {n}" for n in range(12)]
+    matrix = histories.confusion(classes=classes)
+    site.history.record(
+        run.id, samples=[histories.Sample("confusion", "confusion", 1, 1.0, matrix)]
+    )
+    page.set_viewport_size({"width": width, "height": 900})
+    site.open(page, f"/run?id={run.id}")
+    grid = page.get_by_role("grid", name="Confusion matrix")
+    heads = grid.get_by_role("columnheader")
+    expect(heads).to_have_text(classes)
+    expect(heads.last).to_have_attribute("title", classes[-1])
+    whole = "all => all.every((one) => one.scrollHeight <= one.clientHeight)"
+    assert heads.locator("span").evaluate_all(whole), "a name is cut off"
+    # All columns are wide enough for their numbers, and what doesn't fit is scrolled to.
+    last = grid.get_by_role("gridcell").last
+    assert (last.bounding_box() or {})["width"] >= 26
+    grid.get_by_role("gridcell").first.focus()
+    page.keyboard.press("End")
+    box = page.locator(".confusion-scroll").bounding_box()
+    cell = grid.get_by_role("row").nth(1).get_by_role("gridcell").last.bounding_box()
+    assert box
+    assert cell
+    assert cell["x"] + cell["width"] <= box["x"] + box["width"]
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+def test_short_names_of_classes_stay_upright(site: Site, some: list[Run], page: Page) -> None:
+    site.open(page, f"/run?id={some[0].id}")
+    head = page.get_by_role("grid", name="Confusion matrix").first.get_by_role("columnheader").first
+    mode = "one => getComputedStyle(one.firstChild).writingMode"
+    assert head.evaluate(mode) == "horizontal-tb"
+
+
 def test_many_classes_become_a_map(site: Site, page: Page) -> None:
     run = histories.start(site.history, histories.add(site.history))
     classes = [f"class {n}" for n in range(60)]
@@ -362,6 +400,32 @@ def test_many_classes_become_a_map(site: Site, page: Page) -> None:
     page.locator("canvas.confusion-map").focus()
     page.keyboard.press("ArrowDown")
     expect(page.locator(".confusion-readout").first).to_contain_text("class 1 taken for class 0")
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high"), [(0.24, 0, 1), (1.0, 0, 1), (0.001, 0, 0.002), (2.3, 1, 4)]
+)
+def test_the_axis_of_a_single_point_holds_only_what_can_be(
+    site: Site, page: Page, value: float, low: float, high: float
+) -> None:
+    run = histories.start(site.history, histories.add(site.history))
+    site.history.record(run.id, points=[("validation/accuracy", 60, 1.0, 8.0, value)])
+    site.open(page, f"/run?id={run.id}")
+    ticks = page.locator(".curve-plot").last.locator(".ytick text")
+    ticks.first.wait_for()
+    numbers = [float(one.replace("\N{MINUS SIGN}", "-")) for one in ticks.all_text_contents()]
+    assert min(numbers) >= low
+    assert max(numbers) <= high
+
+
+def test_an_axis_grows_with_what_is_measured(site: Site, page: Page) -> None:
+    run = histories.start(site.history, histories.add(site.history))
+    site.history.record(run.id, points=[("train/loss", 1, 0.1, 1.0, 0.4)])
+    site.open(page, f"/run?id={run.id}")
+    ticks = page.locator(".curve-plot").first.locator(".ytick text")
+    ticks.first.wait_for()
+    site.history.record(run.id, points=[("train/loss", n, n / 10, n, n + 0.5) for n in (2, 3, 4)])
+    expect(ticks.filter(has_text=re.compile("^4$"))).to_be_visible()
 
 
 def test_samples_follow_the_epochs(site: Site, page: Page) -> None:
@@ -517,6 +581,23 @@ def test_a_comparison_shows_curves_and_only_what_differs(
     expect(row.locator("td").nth(some.index(best))).to_have_class(re.compile("best"))
     page.get_by_role("group", name="Measure").get_by_role("button", name="Accuracy").click()
     page.wait_for_function(f"({POINTS})().length === 4")
+
+
+def test_every_measure_can_be_chosen_on_a_phone(site: Site, some: list[Run], page: Page) -> None:
+    names = [f"validation/measure number {n}" for n in range(6)]
+    run = histories.start(site.history, histories.add(site.history))
+    site.history.record(run.id, points=[(name, 320, 8.0, 16.0, 0.5) for name in names])
+    page.set_viewport_size({"width": 390, "height": 844})
+    site.open(page, f"/compare?runs={some[0].id},{run.id}")
+    choices = page.get_by_role("group", name="Measure").get_by_role("button")
+    expect(choices).to_have_count(len(names) + 4)
+    card = page.locator(".curve-card").bounding_box()
+    assert card
+    for choice in choices.all():
+        box = choice.bounding_box()
+        assert box
+        assert card["x"] <= box["x"]
+        assert box["x"] + box["width"] <= card["x"] + card["width"]
 
 
 def test_runs_join_and_leave_a_comparison_and_keep_their_colours(

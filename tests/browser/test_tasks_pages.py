@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from gui.shell import Anneal, Served
-from tests.browser.conftest import Opens
+from tests.browser.conftest import Opens, edges
 from tests.gui import histories
 
 pytestmark = pytest.mark.browser
@@ -118,6 +118,50 @@ def test_a_table_of_sentences_wraps(site: Served, translated: int, open_page: Op
     expect(cells).to_have_text([LONG.strip(), HEBREW, EVIL])
     assert cells.first.evaluate("cell => getComputedStyle(cell).textAlign") == "start"
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_short_texts_begin_where_the_long_one_does(
+    site: Served, anneal: Anneal, open_page: Opens
+) -> None:
+    history = anneal.history
+    run = histories.start(history, histories.add(history, given=histories.recipe()))
+    row = {"text": LONG, "true": "files", "predicted": "mail", "share": 0.5}
+    history.end(
+        run.id, state="finished", reason="Done", metrics={"test/loss": 1.0, "surest": [row]}
+    )
+    page = open_page(f"{site.url}run?id={run.id}")
+    where = """cell => {
+        const range = document.createRange();
+        range.selectNodeContents(cell);
+        const [words, box] = [range.getBoundingClientRect(), cell.getBoundingClientRect()];
+        return [words.top - box.top < 12, words.left - box.left < 20]; }"""
+    cells = page.locator(".run-table tbody td")
+    expect(cells).to_have_text([LONG.strip(), "files", "mail", "0.5000"])
+    places = cells.evaluate_all(f"all => all.map({where})")
+    assert [top for top, _ in places] == [True] * 4
+    assert [left for _, left in places[:3]] == [True] * 3
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_a_tall_table_shows_that_more_follows(
+    site: Served, anneal: Anneal, open_page: Opens, dark: bool
+) -> None:
+    history = anneal.history
+    run = histories.start(history, histories.add(history, given=histories.recipe()))
+    rows = [{"class": f"class {n}", "items": n} for n in range(40)]
+    history.end(
+        run.id, state="finished", reason="Done", metrics={"test/loss": 1.0, "per_class": rows}
+    )
+    page = open_page(f"{site.url}run?id={run.id}", dark=dark)
+    table = page.locator(".run-tall")
+    table.scroll_into_view_if_needed()
+    before = edges(table)["bottom"]
+    table.evaluate("box => { box.scrollTop = box.scrollHeight }")
+    assert abs(before - edges(table)["bottom"]) > 10
+    head = table.get_by_role("columnheader", name="Items")
+    below = """cell => cell.getBoundingClientRect().top
+        - cell.closest('.run-tall').getBoundingClientRect().top"""
+    assert head.evaluate(below) == 0
 
 
 # --- the Train page -------------------------------------------------------------------------

@@ -149,6 +149,28 @@ def test_the_estimate_follows_the_form(page: Page, anneal: Anneal) -> None:
     assert last["method"]["settings"]["epochs"] == 200
 
 
+@pytest.mark.parametrize(
+    ("memory", "said"), [(999 << 20, "999 MB"), (1000 << 20, "1.0 GB"), (1024 << 20, "1.0 GB")]
+)
+def test_memory_is_never_written_with_four_digits(
+    site: Served, anneal: Anneal, open_page: Opens, memory: int, said: str
+) -> None:
+    answers = anneal.answers
+    assert isinstance(answers, fakes.FakeAnswers)
+    answers.memory = memory
+    expect(open_page(site.url).locator(".an-estimate")).to_contain_text(said)
+
+
+def test_an_address_that_names_what_is_not_there_says_so(site: Served, open_page: Opens) -> None:
+    page = open_page(f"{site.url}?task=TextClassification&data=Rows&model=<b>Net")
+    notices = page.locator(".an-notice")
+    expect(notices).to_have_text([
+        "Nothing here is called TextClassification, so something else is chosen.",
+        "Nothing here is called <b>Net, so something else is chosen.",
+    ])  # fmt: skip
+    expect(page.get_by_role("radio", name="Rows")).to_be_checked()
+
+
 def test_an_estimate_that_fails_is_a_sentence_and_blocks_nothing(
     page: Page, anneal: Anneal
 ) -> None:

@@ -19,7 +19,8 @@ from engine.data.horizons import Windows, windows
 from engine.data.imports import bring_in
 from engine.data.items import Sequences
 from engine.data.options import ImportOptions
-from engine.data.splits import SPLITS, Rows, Split
+from engine.data.splits import SPLITS, Rows, Rule, Split
+from engine.data.versions import Divide, change
 from engine.datasets.imported import ImportedSequences
 from engine.events import Event, Finished, Sample
 from engine.home import Home
@@ -240,6 +241,19 @@ def test_a_table_of_figures_is_one_series_cut_along_time(
     np.testing.assert_allclose(values.flat[:, 0], expected, atol=1e-4)
     order = np.concatenate([stored.rows(split) for split in SPLITS])
     assert order.tolist() == list(range(len(stored)))
+
+
+def test_a_series_is_split_along_time_again_and_never_at_random(tmp_path: Path) -> None:
+    path, folder = tmp_path / "sales.csv", tmp_path / "data"
+    path.write_text(daily(), "utf-8")
+    assert taken(path, folder, split="random").version.rule.how == "ordered"
+    divided = Divide(rule=Rule(validation=0.2, test=0.3))
+    stored = Stored(folder, change(folder, divided, parent=1).number)
+    sizes = [len(stored.rows(split)) for split in SPLITS]
+    order = np.concatenate([stored.rows(split) for split in SPLITS])
+    assert order.tolist() == list(range(len(stored)))
+    assert sizes == [round(len(stored) * share) for share in (0.5, 0.2, 0.3)]
+    assert stored.version.rule.how == "ordered"
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,18 @@ def test_numbers_are_read_as_people_paste_them() -> None:
         [7.25, 3], [1234.5, -2],
     ]  # fmt: skip
     assert predict.rows("1,5;2,5\n3;-4,5e3\n") == [[1.5, 2.5], [3, -4500]]
+    assert predict.rows("19,9;701,15;0\n20,1;1.702,00;1\n") == [[19.9, 701.15, 0], [20.1, 1702, 1]]
+    assert predict.rows("19,9\t701,15\t0\n") == [[19.9, 701.15, 0]]
+    assert predict.rows("19,9 701,15 0\n") == [[19.9, 701.15, 0]]
+    assert predict.rows("02.01.2020;1,5;2\n01.01.2020;0,5;1\n") == [[0.5, 1], [1.5, 2]]
+
+
+def test_commas_between_numbers_are_told_from_those_within_by_the_models_features() -> None:
+    text = "1,10\n2,25\n"
+    assert predict.rows(text, 1) == [[1.1], [2.25]]
+    assert predict.rows(text, 2) == [[1, 10], [2, 25]]
+    with pytest.raises(BadInput, match="Line 2 isn't all numbers: 1;x"):
+        predict.rows("1;2\n1;x\n3;4", 2)
     assert predict.rows("sequence,step,a,b,label\nx,0,1,2,up\nx,1,3,4,up\n") == [[1, 2], [3, 4]]
 
 

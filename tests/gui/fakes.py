@@ -6,7 +6,7 @@ import io
 import threading
 import time
 import wave
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from engine.batchfile import texts_in
 from engine.catalog import BadInput, Card, Catalog, Device, Field, Only, Range
 from gui.shell import Anneal, Served, serve
 from storage.history import History
@@ -124,6 +125,7 @@ class FakeAnswers:
         self.pieces = ["Once", " upon", " a <b>time</b>"]
         self.held = threading.Event()
         self.held.set()
+        self.memory = 300 * 2**20
         self.kind = "images"
         self.states: dict[int, list[FakeVersion]] = {}
 
@@ -148,7 +150,7 @@ class FakeAnswers:
         reply.cancel()
 
     def estimate(self, recipe: str) -> dict[str, Any]:
-        return {"parameters": 1234567, "trainable": 1234567, "memory": 300 * 2**20, "seconds": 95.0,
+        return {"parameters": 1234567, "trainable": 1234567, "memory": self.memory, "seconds": 95.0,
                 "seconds_per_epoch": 9.5, "steps": 320, "device": "cpu",
                 "device_name": "A processor", "precision": "fp32", "note": ""}  # fmt: skip
 
@@ -176,6 +178,11 @@ class FakeAnswers:
         ]
         return {"checkpoint": {"step": 300, "epoch": 7.5},
                 "results": [{"classes": classes, "input": PIXEL} for _ in inputs]}  # fmt: skip
+
+    def texts(
+        self, name: str, file: str, column: str | None, header: bool | None
+    ) -> dict[str, Any]:
+        return texts_in(b64decode(file), name, column=column, header=header)
 
     # --- datasets: a small one that can be changed -------------------------------------------
 
@@ -229,7 +236,8 @@ class FakeAnswers:
                 "origin": "", "warnings": [], "version": state.number, "left_out": state.left_out,
                 "rule": {"how": "random", "column": "", "seed": 0, "validation": 0.1, "test": 0.1},
                 "versions": self.past(settings["id"]), "groups": ["animal"], "columns": {},
-                "features": [], "rate": 8000 if state.kind == "sound" else None, "options": {},
+                "features": ["holiday", "load"] if state.kind == "sequences" else [],
+                "rate": 8000 if state.kind == "sound" else None, "options": {},
                 "findings": state.findings(),
             }  # fmt: skip
         return found
@@ -328,7 +336,7 @@ class FakeVersion:
             "pairs": {"source": f"Satz {row}", "target": f"Sentence {row}"},
             "sound": {"seconds": 0.1, "rate": 8000, "wave": [[-0.5, 0.5], [-1, 1]],
                       "spectrogram": PIXEL, "transcript": f"word {row}"},
-            "sequences": {"values": [[0.0, 1.0], [1.0, 0.5], ["NaN", 0.2]], "steps": 3},
+            "sequences": {"values": [[0.0, 700.0], [1.0, 900.0], ["NaN", 1000.0]], "steps": 3},
         }  # fmt: skip
         return {"row": row, "name": f"{self.labels[row]}/{row}.png", "label": self.labels[row],
                 "split": self.splits[row], **shown[self.kind]}  # fmt: skip

@@ -28,6 +28,11 @@ CATALOG = Catalog(
         Card(kind="task", name="Classification", label="Classification", fits={"logits"}),
         Card(kind="data", name="Mnist5000", label="MNIST digits", provides={"image"}),
         Card(
+            kind="data", name="ImportedImages", label="Imported pictures", provides={"image"},
+            hidden=True, fields=(Field(name="id", label="Id", type="int", hidden=True),
+                                 Field(name="version", label="Version", type="int", hidden=True)),
+        ),
+        Card(
             kind="model", name="ConvNet", label="Convolutional network",
             fits={"image"}, provides={"logits"},
             fields=(Field(name="dropout", label="Dropout", type="float", default=0.0,
@@ -380,6 +385,35 @@ def test_a_comparison_shows_only_what_differs(site: Site) -> None:
     [differs] = told["differences"]
     assert differs["label"] == "Learning rate"
     assert differs["values"] == {str(one.id): 0.001, str(other.id): 0.01}
+
+
+def test_a_comparison_calls_datasets_by_their_names(site: Site) -> None:
+    def dataset(name: str) -> int:
+        row = site.history.add_dataset(name=name, kind="images", source="a.zip")
+        site.history.dataset_ready(row.id, card="ImportedImages", provides=["image"], meta={},
+                                   bytes=1, fingerprint="f")  # fmt: skip
+        return row.id
+
+    def run(id_: int, version: int = 1) -> int:
+        data = Choice(name="ImportedImages", settings={"id": id_, "version": version})
+        given = histories.recipe().model_copy(update={"data": data})
+        return histories.add(site.history, given=given, dataset=id_).id
+
+    def differ(*runs: int) -> list[tuple[str, list[Any]]]:
+        told = site.get("/api/compare", runs=",".join(map(str, runs)))["differences"]
+        return [(row["label"], [row["values"].get(str(id_)) for id_ in runs]) for row in told]
+
+    cats, namesake = dataset("Cats"), dataset("Cats")
+    first = run(cats)
+    assert differ(first, run(dataset("Dogs"))) == [("Data", ["Cats", "Dogs"])]
+    digits = histories.add(site.history).id
+    assert differ(first, digits) == [("Data", ["Cats", "MNIST digits"])]
+    # Hidden settings are said only where the names don't tell the datasets apart.
+    [(_, told)] = differ(first, run(cats, version=2))
+    assert told == ["Cats · version 1", "Cats · version 2"]
+    [(_, told)] = differ(first, run(namesake))
+    assert told == [f"Cats · id {cats}", f"Cats · id {namesake}"]
+    assert differ(first, run(cats)) == []
 
 
 def test_the_best_of_each_measure_is_marked() -> None:
