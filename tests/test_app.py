@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
+import os
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 from PIL import Image
+
+import app
+from storage.history import History
 
 APP = Path(__file__).parents[1] / "app.py"
 SMALL = ("--data", "Digits8x8", "--set", "model.channels=8,16", "--set", "model.hidden=32",
@@ -31,9 +38,33 @@ class Terminal:
             [sys.executable, str(APP), "--home", str(self.home), *map(str, words)],
             capture_output=True, text=True, encoding="utf-8",
         )  # fmt: skip
-        self.err = done.stderr
-        assert done.returncode == code, done.stderr
-        return [json.loads(line) for line in done.stdout.splitlines()]
+        return self.read(done.stdout, done.stderr, done.returncode, code)
+
+    def here(self, *words: object, code: int = 0) -> list[dict[str, Any]]:
+        """The same in this process, which has loaded everything: a program's start takes seconds.
+
+        Not for what trains: that sets the process up for itself.
+        """
+        out, err, ended = io.StringIO(), io.StringIO(), 0
+        with contextlib.ExitStack() as stack:
+
+            def opened(*given: Any, **named: Any) -> History:
+                return stack.enter_context(History(*given, **named))
+
+            stack.enter_context(patch.dict(os.environ))
+            stack.enter_context(patch.object(app, "History", opened))
+            stack.enter_context(contextlib.redirect_stdout(out))
+            stack.enter_context(contextlib.redirect_stderr(err))
+            try:
+                app.cli(["--home", str(self.home), *map(str, words)])
+            except SystemExit as end:
+                ended = int(end.code or 0)
+        return self.read(out.getvalue(), err.getvalue(), ended, code)
+
+    def read(self, out: str, err: str, ended: int, code: int) -> list[dict[str, Any]]:
+        self.err = err
+        assert ended == code, err
+        return [json.loads(line) for line in out.splitlines()]
 
 
 @pytest.fixture(scope="module")
@@ -61,19 +92,19 @@ def test_runs_are_listed_shown_exported_and_deleted(
 ) -> None:
     (listed,) = terminal("runs", "list", "--search", "by hand")
     assert (listed["run"], listed["state"], listed["model"]) == (1, "finished", "ConvNet")
-    (shown,) = terminal("runs", "show", 1)
+    (shown,) = terminal.here("runs", "show", 1)
     assert shown["recipe"]["model"]["settings"]["channels"] == [8, 16]
     assert len(shown["metrics"]["per_class"]) == 10
     points = terminal("runs", "export", 1)
     assert len([p for p in points if p["series"] == "train/loss"]) == 138
-    terminal("runs", "export", 1, "--csv", tmp_path / "points.csv")
+    terminal.here("runs", "export", 1, "--csv", tmp_path / "points.csv")
     with (tmp_path / "points.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["value"]) for row in rows] == [point["value"] for point in points]
 
     extra = terminal("train", *SMALL, "--set", "method.max_steps=2")[-1]["run"]
     assert (terminal.home / "runs" / str(extra)).is_dir()
-    terminal("runs", "delete", extra)
+    terminal.here("runs", "delete", extra)
     assert not (terminal.home / "runs" / str(extra)).exists()
     terminal("runs", "show", extra, code=1)
     assert str(extra) in terminal.err
@@ -82,14 +113,14 @@ def test_runs_are_listed_shown_exported_and_deleted(
 def test_a_recipe_repeats_a_run(
     terminal: Terminal, trained: list[dict[str, Any]], tmp_path: Path
 ) -> None:
-    (shown,) = terminal("runs", "show", 1)
+    (shown,) = terminal.here("runs", "show", 1)
     file = tmp_path / "recipe.json"
     shown["recipe"]["method"]["settings"]["precision"] = "fp32"
     file.write_text(json.dumps(shown["recipe"]))
     lines = [terminal("train", file, "--set", "method.threads=1") for _ in range(2)]
     assert lines[0][1:-1] == lines[1][1:-1]
     other = terminal("train", file, "--set", "method.max_steps=2", "--seed", "7")[-1]["run"]
-    (shown,) = terminal("runs", "show", other)  # what is said besides the file goes before it
+    (shown,) = terminal.here("runs", "show", other)  # what is said besides the file goes before it
     assert shown["recipe"]["seed"] == 7
     assert shown["recipe"]["method"]["settings"]["max_steps"] == 2
     assert shown["recipe"]["model"]["settings"]["channels"] == [8, 16]
@@ -131,18 +162,18 @@ def test_imported_pictures_are_listed_trained_on_and_removed(
     (added,) = terminal("data", "add", tmp_path / "spots.zip", "--name", "spots")
     assert added["classes"] == ["dark", "light"]
     assert [sum(counts) for counts in added["counts"].values()] == [48, 6, 6]
-    assert [row["name"] for row in terminal("data", "list")] == ["spots"]
-    assert terminal("data", "show", added["dataset"])[0]["meta"]["shape"] == [12, 12, 3]
+    assert [row["name"] for row in terminal.here("data", "list")] == ["spots"]
+    assert terminal.here("data", "show", added["dataset"])[0]["meta"]["shape"] == [12, 12, 3]
     lines = terminal("train", "--data", added["dataset"], "--set", "model.channels=8",
                      "--set", "model.hidden=8", "--set", "method.epochs=8",
                      "--set", "method.learning_rate=0.01")  # fmt: skip
     assert lines[-1]["metrics"]["test/accuracy"] == 1.0
-    terminal("data", "remove", added["dataset"])
-    assert not terminal("data", "list")
+    terminal.here("data", "remove", added["dataset"])
+    assert not terminal.here("data", "list")
     (said,) = terminal("predict", lines[-1]["run"], tmp_path / "one.png")  # it needs no dataset
     assert said["classes"][0]["label"] == "light"
     assert not (terminal.home / "datasets" / str(added["dataset"])).exists()
-    terminal("train", "--data", added["dataset"], code=1)
+    terminal.here("train", "--data", added["dataset"], code=1)
 
 
 @pytest.mark.parametrize(
@@ -165,7 +196,7 @@ def test_imported_pictures_are_listed_trained_on_and_removed(
 def test_mistakes_are_sentences_and_exit_codes(
     terminal: Terminal, words: tuple[str, ...], said: str
 ) -> None:
-    assert not terminal(*words, code=1)
+    assert not terminal.here(*words, code=1)
     assert said in terminal.err
     assert "Traceback" not in terminal.err
 

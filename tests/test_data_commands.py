@@ -134,18 +134,21 @@ SPECIAL = {
 
 
 def test_every_kind_and_form_comes_in_and_is_told_by_itself(terminal, tmp_path):
+    met = set()
     for name, paths in made(tmp_path / "files").items():
         kind = name.split()[0]
         classes, items = SPECIAL.get(name, EXPECTED[kind])
-        (said,) = terminal("data", "add", *paths)
+        # The first of each kind by the program as it is started.
+        (said,) = (terminal.here if kind in met else terminal)("data", "add", *paths)
+        met.add(kind)
         assert (said["kind"] or kind) == kind, name
         assert said["state"] == "ready", name
         assert said["classes"] == classes, name
         if items is not None:
             assert sum(map(sum, said["counts"].values())) == items, name
-        (looked,) = terminal("data", "inspect", *paths)
+        (looked,) = terminal.here("data", "inspect", *paths)
         assert looked["kind"] == kind, name
-    listed = terminal("data", "list")
+    listed = terminal.here("data", "list")
     assert len(listed) == len(made(tmp_path / "again"))
     # What the pages' tasks would be given of it.
     assert {row["kind"] for row in listed} == set(EXPECTED)
@@ -156,12 +159,12 @@ def test_columns_are_found_and_can_be_corrected(terminal, tmp_path):
     rows = "".join(f"note {i};this is what was said, number {i};{i % 3};{'ab'[i % 2]}\n"
                    for i in range(30))  # fmt: skip
     path.write_bytes(("hint;words;stars;mark\n" + rows).encode("latin-1"))
-    (looked,) = terminal("data", "inspect", path)
+    (looked,) = terminal.here("data", "inspect", path)
     assert looked["delimiter"] == ";"
     assert looked["columns"] == ["hint", "words", "stars", "mark"]
-    (said,) = terminal("data", "add", path, "--column", "text=hint", "--column", "label=stars")
+    (said,) = terminal.here("data", "add", path, "--column", "text=hint", "--column", "label=stars")
     assert said["classes"] == ["0", "1", "2"]
-    terminal("data", "add", path, "--column", "text=nothing", code=1)
+    terminal.here("data", "add", path, "--column", "text=nothing", code=1)
     assert "nothing" in terminal.err
     assert "words" in terminal.err
 
@@ -170,28 +173,28 @@ def test_a_dataset_is_examined_mended_changed_and_its_versions_stay(terminal, tm
     path = tmp_path / "r.csv"
     rows = [*ROWS, ("sentence said twice", "Good"), ("sentence said twice", "Good")]
     path.write_text("text,label\n" + "".join(f'"{t}",{label}\n' for t, label in rows))
-    (said,) = terminal("data", "add", path, "--seed", "1")
+    (said,) = terminal.here("data", "add", path, "--seed", "1")
     number = said["dataset"]
     assert said["classes"] == ["bad", "Good", "good"]
-    codes = {line["code"]: line for line in terminal("data", "doctor", number)}
+    codes = {line["code"]: line for line in terminal.here("data", "doctor", number)}
     (spelling,) = [line for line in codes.values() if line["mend"] == "merges"]
-    (changed,) = terminal("data", "doctor", number, "--mend", spelling["code"])
+    (changed,) = terminal.here("data", "doctor", number, "--mend", spelling["code"])
     assert changed["version"] == 2
-    (row,) = terminal("data", "show", number)
+    (row,) = terminal.here("data", "show", number)
     assert row["classes"] == ["bad", "good"]
-    items = terminal("data", "items", number, "--label", "bad")
+    items = terminal.here("data", "items", number, "--label", "bad")
     assert {line["label"] for line in items} == {"bad"}
     assert items[0] == {"item": 0, "name": "row 2", "split": items[0]["split"], "label": "bad"}
-    (changed,) = terminal("data", "relabel", number, "0", "1", "--label", "mixed")
+    (changed,) = terminal.here("data", "relabel", number, "0", "1", "--label", "mixed")
     assert changed["version"] == 3
-    (changed,) = terminal("data", "exclude", number, "2", "3")
-    (changed,) = terminal("data", "split", number, "--seed", "4", "--test", "0.2")
-    (changed,) = terminal("data", "restore", number, "2")
-    (row,) = terminal("data", "show", number)
+    (changed,) = terminal.here("data", "exclude", number, "2", "3")
+    (changed,) = terminal.here("data", "split", number, "--seed", "4", "--test", "0.2")
+    (changed,) = terminal.here("data", "restore", number, "2")
+    (row,) = terminal.here("data", "show", number)
     assert row["version"] == 6
     assert row["classes"] == ["bad", "good"]
     assert [v["number"] for v in row["meta"]["versions"]] == [1, 2, 3, 4, 5, 6]
-    terminal("data", "split", number, "--by", "speaker", code=1)
+    terminal.here("data", "split", number, "--by", "speaker", code=1)
     assert "speaker" in terminal.err
 
 
@@ -200,17 +203,17 @@ def test_a_run_remembers_the_version_it_used(terminal, tmp_path):
         f"{c}/{i}.png": picture(100 * n + i) for n, c in enumerate(("cat", "dog", "dig"))
         for i in range(10)
     })  # fmt: skip
-    terminal("data", "add", path)
+    terminal.here("data", "add", path)
     small = ("--set", "model.channels=4", "--set", "model.hidden=8", "--set", "method.epochs=1")
     terminal("train", "--data", "1", *small)
-    terminal("data", "merge", "1", "dig", "--into", "dog")
+    terminal.here("data", "merge", "1", "dig", "--into", "dog")
     terminal("train", "--data", "1", *small)
-    versions = [terminal("runs", "show", n)[0]["recipe"]["data"]["settings"]["version"]
+    versions = [terminal.here("runs", "show", n)[0]["recipe"]["data"]["settings"]["version"]
                 for n in (1, 2)]  # fmt: skip
     assert versions == [1, 2]
     # The old run's recipe can still be trained as it was.
     recipe = tmp_path / "recipe.json"
-    recipe.write_text(json.dumps(terminal("runs", "show", 1)[0]["recipe"]))
+    recipe.write_text(json.dumps(terminal.here("runs", "show", 1)[0]["recipe"]))
     assert terminal("train", recipe)[-1]["state"] == "finished"
 
 
@@ -219,20 +222,20 @@ def test_what_cant_be_read_is_named_and_can_be_skipped(terminal, tmp_path):
         f"{c}/{i}.wav": tone(200 + 100 * n) for n, c in enumerate(("a", "b")) for i in range(5)
     }
     path = zipped(tmp_path / "s.zip", {**files, "a/broken.wav": b"RIFF"})
-    terminal("data", "add", path, code=1)
+    terminal.here("data", "add", path, code=1)
     assert "a/broken.wav" in terminal.err
     assert "--skip-broken" in terminal.err
-    assert terminal("data", "list") == []
-    (said,) = terminal("data", "add", path, "--skip-broken")
+    assert terminal.here("data", "list") == []
+    (said,) = terminal.here("data", "add", path, "--skip-broken")
     assert sum(map(sum, said["counts"].values())) == 10
 
 
 def test_without_a_network_the_sentence_says_what_to_do(terminal, monkeypatch):
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
-    terminal("data", "get", "hub:nobody/nothing", code=1)
+    terminal.here("data", "get", "hub:nobody/nothing", code=1)
     assert "network" in terminal.err
-    assert terminal("data", "list") == []
-    samples = terminal("data", "samples")
+    assert terminal.here("data", "list") == []
+    samples = terminal.here("data", "samples")
     assert {"sample", "torchvision"} <= {line["origin"].split(":")[0] for line in samples}
-    terminal("data", "get", "sample:none", code=1)
+    terminal.here("data", "get", "sample:none", code=1)
     assert "none" in terminal.err

@@ -1,4 +1,4 @@
-"""A real browser for the pages, and a site of its own for each test that wants one."""
+"""A real browser for the pages, and a site for each test that wants one, as good as new."""
 
 from __future__ import annotations
 
@@ -17,16 +17,24 @@ import pytest
 from PIL import Image
 from playwright.sync_api import (
     Browser,
+    BrowserContext,
     ConsoleMessage,
     Error,
+    Frame,
     Locator,
     Page,
     Playwright,
+    expect,
     sync_playwright,
 )
 
 from gui.shell import Anneal, Served
 from tests.gui import fakes
+
+SOON = 20_000
+"""Milliseconds for what follows at once: a busy machine may need them, and nobody else waits."""
+
+expect.set_options(timeout=SOON)
 
 HOSTS = {"127.0.0.1", "localhost", ""}
 OPTIONS = [
@@ -130,29 +138,54 @@ def edges(box: Locator) -> dict[str, float]:
             "right": float(np.median(grey[down, -5:-1]))}  # fmt: skip
 
 
+@pytest.fixture(scope="session")
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    """Keeps the pages' scripts from one test to the next: to fetch them takes longer than most."""
+    context = browser.new_context(
+        permissions=["clipboard-read", "clipboard-write", "camera", "microphone"]
+    )
+    yield context
+    context.close()
+
+
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Opens]:
-    """``open_page(url, width=390, dark=True)``: what goes wrong on it fails the test."""
+def open_page(window: BrowserContext) -> Iterator[Opens]:
+    """``open_page(url, width=390, dark=True)``: what goes wrong on it fails the test.
+
+    What a page keeps in the browser is gone at the end of the test.
+    """
     watched: list[list[str]] = []
+    visited: set[str] = set()
+
+    def went(frame: Frame) -> None:
+        parts = urlsplit(frame.url)
+        if parts.netloc:
+            visited.add(f"{parts.scheme}://{parts.netloc}")
+
     with ExitStack() as stack:
 
         def opened(
             url: str = "", *, width: int = 1280, height: int = 900, dark: bool = False
         ) -> Page:
-            context = browser.new_context(
-                viewport={"width": width, "height": height},
-                color_scheme="dark" if dark else "light",
-                permissions=["clipboard-read", "clipboard-write", "camera", "microphone"],
-            )
-            stack.callback(context.close)
-            page = context.new_page()
-            page.set_default_timeout(15_000)
+            page = window.new_page()
+            stack.callback(page.close)
+            page.set_viewport_size({"width": width, "height": height})
+            page.emulate_media(color_scheme="dark" if dark else "light")
+            page.set_default_timeout(SOON)
+            page.on("framenavigated", went)
             watched.append(watch(page))
             if url:
                 page.goto(url)
             return page
 
         yield opened
+    if visited:
+        blank = window.new_page()
+        session = window.new_cdp_session(blank)
+        for origin in visited:
+            kept = {"origin": origin, "storageTypes": "all"}
+            session.send("Storage.clearDataForOrigin", kept)
+        blank.close()
     faults = [fault for faults in watched for fault in faults]
     assert not faults, "\n".join(faults)
 
@@ -163,14 +196,22 @@ def page(open_page: Opens) -> Page:
     return open_page()
 
 
-@pytest.fixture
-def anneal(tmp_path: Path) -> Anneal:
-    """What the pages are given, with a home and a history of their own."""
-    return fakes.make(tmp_path / "home")
-
-
-@pytest.fixture
-def site(anneal: Anneal) -> Iterator[Served]:
-    """The pages of `anneal`, served."""
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Anneal, Served]]:
+    """Pages for all the tests of a file: starting a server takes longer than most of them."""
+    anneal = fakes.make(tmp_path_factory.mktemp("home"))
     with fakes.served(anneal) as running:
-        yield running
+        yield anneal, running
+
+
+@pytest.fixture
+def anneal(served: tuple[Anneal, Served]) -> Anneal:
+    """What the pages are given, with a home and a history in which nothing has happened yet."""
+    fakes.renew(served[0])
+    return served[0]
+
+
+@pytest.fixture
+def site(served: tuple[Anneal, Served], anneal: Anneal) -> Served:
+    """The pages of `anneal`, served."""
+    return served[1]

@@ -192,8 +192,8 @@ def test_without_a_checkpoint_the_page_says_what_to_do(site: Served, open_page: 
 def test_a_run_that_cannot_be_asked_is_replaced_and_said_so(
     site: Served, run: int, open_page: Opens
 ) -> None:
-    page = open_page(f"{site.url}predict?run=99")
-    expect(page.get_by_text("Run 99 has no checkpoint")).to_be_visible()
+    page = open_page(f"{site.url}predict?run=99999")
+    expect(page.get_by_text("Run 99999 has no checkpoint")).to_be_visible()
     expect(page.get_by_label("Run", exact=True)).to_have_value(str(run))
 
 

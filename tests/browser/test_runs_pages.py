@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
-from gui.shell import Anneal, serve
+from gui.shell import Anneal, Served, serve
 from storage.history import History
 from storage.values import Run
 from tests.browser.conftest import watch
@@ -42,21 +41,10 @@ class Site:
         return page
 
 
-@pytest.fixture(scope="module")
-def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    anneal = fakes.make(tmp_path_factory.mktemp("home"))
-    with fakes.served(anneal) as served:
-        yield Site(anneal, served.url.rstrip("/"))
-
-
 @pytest.fixture
-def site(pages: Site) -> Site:
-    """The pages, with an empty history: starting a server takes longer than most tests."""
-    history = pages.history
-    for run in history.runs(limit=10_000)[0]:
-        history.interrupt(run.id, "The test is over")
-        history.delete_run(run.id)
-    return pages
+def site(served: tuple[Anneal, Served], anneal: Anneal) -> Site:
+    """The pages, with an empty history."""
+    return Site(anneal, served[1].url.rstrip("/"))
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from engine.catalog import BadInput
 from engine.recipe import Recipe
@@ -37,9 +37,10 @@ def test_one_click_on_the_defaults_queues_a_run(page: Page, anneal: Anneal) -> N
 
 def test_nothing_can_be_trained_before_the_form_is_there(site: Served, open_page: Opens) -> None:
     page = open_page("about:blank")
-    held = []
-    page.route("**/api/form*", held.append)
-    page.goto(site.url)
+    held: list[Route] = []
+    page.route("**/api/form*", lambda route: held.append(route))
+    with page.expect_request("**/api/form*"):
+        page.goto(site.url)
     button = page.get_by_role("button", name="Train", exact=True)
     expect(button).to_be_disabled()
     page.wait_for_timeout(200)
@@ -216,8 +217,8 @@ def test_a_clone_is_as_the_run_was(site: Served, anneal: Anneal, open_page: Open
 
 
 def test_a_clone_of_a_run_that_is_gone_leaves_a_form_to_use(site: Served, open_page: Opens) -> None:
-    page = open_page(f"{site.url}?clone=999")
-    expect(page.get_by_text("There is no run 999")).to_be_visible()
+    page = open_page(f"{site.url}?clone=99999")
+    expect(page.get_by_text("There is no run 99999")).to_be_visible()
     expect(page.get_by_role("radio", name="ConvNet")).to_be_checked()
 
 

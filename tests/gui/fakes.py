@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import threading
 import time
 import wave
@@ -458,6 +459,24 @@ def make(home: Path, *, readonly: bool = False) -> Anneal:
     )  # fmt: skip
 
 
+def renew(anneal: Anneal) -> None:
+    """As if it had just been made; only the numbers of runs and datasets go on."""
+    history = anneal.history
+    for run in history.runs(limit=10_000)[0]:
+        history.interrupt(run.id, "The test is over")
+        history.delete_run(run.id)
+    for row in history.datasets():
+        history.delete_dataset(row.id)
+    assert isinstance(anneal.answers, FakeAnswers)
+    assert isinstance(anneal.importer, FakeImporter)
+    for folder in ("runs", "tmp/uploads"):
+        shutil.rmtree(anneal.home / folder, ignore_errors=True)
+    vars(anneal.answers).clear()
+    vars(anneal.importer).clear()
+    anneal.answers.__init__()  # type: ignore[misc]
+    anneal.importer.__init__(history)  # type: ignore[misc]
+
+
 @contextmanager
 def served(anneal: Anneal, port: int = 0) -> Iterator[Served]:
     """The pages on a port of their own."""
@@ -492,7 +511,7 @@ def add_run(history: History, *, saved: bool = True, ended: bool = True, **names
     return run.id
 
 
-def until(true: Callable[[], bool], seconds: float = 5.0) -> None:
+def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
     """Wait for it, and fail if it doesn't come."""
     end = time.monotonic() + seconds
     waiting = threading.Event()
