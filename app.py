@@ -306,12 +306,16 @@ def train(
             start = given.start if start is None else start
             seed = given.seed if seed is None else seed
             device = device or given.device
+        if start is not None:
+            # Weights go with the model that learned them, unless another is asked for.
+            before = Recipe.from_json(history.run(start).recipe).model
+            names["model"] = names["model"] or before.name
+            if names["model"] == before.name:
+                settings = {f"model.{key}": v for key, v in before.settings.items()} | settings
         chosen = compose(
             known, names=names, settings=settings, start=start, device=device or "auto",
             seed=seed or 0, thorough=thorough,
         )  # fmt: skip
-        if chosen.start is not None:
-            history.run(chosen.start)
         run = enqueue(history, known, chosen, name)
         foreground(place, history, run)
 

@@ -53,8 +53,9 @@ class Contest:
         self.method = Training(epochs=1, batch_size=batch_size, schedule="constant", weight_decay=0)
         with tempfile.TemporaryDirectory() as folder:
             bench = self.bench(Path(folder))
-            feed, _ = self.method.feeds(task, self.data, bench)
-            self.numerics = self.method.trainee(make(), task, feed, bench).numerics
+            model = make()
+            feed, _ = self.method.feeds(model, task, self.data, bench)
+            self.numerics = self.method.trainee(model, task, feed, bench).numerics
             bench.kept.close()
         # From here on both sides compute alike: what was chosen is not chosen again.
         self.method.precision = self.numerics.precision

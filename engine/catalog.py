@@ -177,6 +177,8 @@ class Card(Frozen):
     """What can be set when a trained model is tried: beam width, temperature (tasks only)."""
     streams: bool = False
     """Its answers come piece by piece (tasks only)."""
+    adapts: bool = False
+    """It works on weights that have learned something already, and needs a start (methods only)."""
 
     def field(self, name: str) -> Field:
         """The field of that name; BadInput lists the names that exist."""
@@ -265,8 +267,10 @@ class Catalog(Frozen):
             gives = " or ".join(sorted(task.fits))
             return BadInput(f"{task.label} needs a model that gives {gives}; {model.label} doesn't",
                             field="model")  # fmt: skip
-        if not method.fits & model.provides:
-            return BadInput(f"{method.label} doesn't work with {model.label}", field="method")
+        if not method.fits & task.fits & model.provides:
+            return BadInput(
+                f"{method.label} doesn't work with {model.label} for {task.label}", field="method"
+            )
         return None
 
     def combinations(self, given: Mapping[Kind, Card] | None = None) -> Iterator[Chosen]:
@@ -282,17 +286,24 @@ class Catalog(Frozen):
     def defaults(self, chosen: Chosen, *, thorough: bool = False) -> dict[str, Value]:
         """``{"model.width": 32, …}``: each card's defaults, bettered by what the others suggest.
 
-        The more particular card wins: method < task < data < model. `thorough` asks for the
-        recipe that aims at the best result; without it, one that shows something in minutes.
+        The more particular card wins: method < task < data < model; but what the others suggest is
+        meant for training from scratch, and a method that adapts knows better. `thorough` asks for
+        the recipe that aims at the best result; without it, one that shows something in minutes.
         """
         order: tuple[Kind, ...] = ("method", "task", "data", "model")
+        if chosen["method"].adapts:
+            order = ("task", "data", "model", "method")
         values = {f"{k}.{f.name}": f.default for k in order for f in chosen[k].fields}
         for kind in order:
             suggested = chosen[kind].suggests
             values |= {name: value for name, value in suggested.items() if name in values}
+        kept = "method." if chosen["method"].adapts else " "
         for kind in order if thorough else ():
             suggested = chosen[kind].thorough
-            values |= {name: value for name, value in suggested.items() if name in values}
+            values |= {
+                name: value for name, value in suggested.items()
+                if name in values and not name.startswith(kept)
+            }  # fmt: skip
         return values
 
 
@@ -321,6 +332,7 @@ class Choosable:
         suggests: Mapping[str, Value] | None = None,
         thorough: Mapping[str, Value] | None = None,
         streams: bool = False,
+        adapts: bool = False,
         hidden: bool = False,
         rank: int = 50,
         **kwargs: Any,
@@ -337,7 +349,7 @@ class Choosable:
             provides=frozenset(provides or ()), suggests=dict(suggests or {}),
             thorough=dict(thorough or {}), hidden=hidden, rank=rank, fields=tuple(fields_of(cls)),
             tries=tuple(_keywords(cls.show).values()) if hasattr(cls, "show") else (),
-            streams=streams,
+            streams=streams, adapts=adapts,
         )  # fmt: skip
         key = (cls.kind, cls.__name__)
         other = cls.registry.get(key)

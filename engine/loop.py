@@ -102,6 +102,8 @@ class Trainee:
     average: AveragedModel | None = None
     scaler: torch.amp.GradScaler | None = None
     pace: Pace | None = None
+    thaw: Callable[[int], None] = lambda epoch: None
+    """Says which weights learn in an epoch, called before it."""
     position: Position = field(default_factory=Position)
 
     @property
@@ -173,6 +175,7 @@ def train(
 
     while at.epoch < plan.epochs and at.step < total and not at.done:
         watch.next_epoch()
+        trainee.thaw(at.epoch)
         batches = feed.batches(at.epoch, skip=at.taken)
         while not due(at, plan) and (group := list(islice(batches, plan.accumulate))):
             loss = step(trainee, task, group, plan)

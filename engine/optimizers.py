@@ -23,22 +23,31 @@ OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 
 
 def optimizer(
-    model: nn.Module, name: str, *, learning_rate: float, weight_decay: float, momentum: float
-) -> torch.optim.Optimizer:
-    """The optimizer over every trainable parameter; biases and norms are not decayed."""
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    # By what is larger than 1: the gains of weight norm have as many dimensions as the weights.
-    matrices = [p for p in trainable if sum(side > 1 for side in p.shape) > 1]
-    vectors = [p for p in trainable if sum(side > 1 for side in p.shape) <= 1]
-    groups: list[dict[str, Any]] = [{"params": trainable, "weight_decay": 0.0}]
-    if weight_decay:  # one group is one fused launch: two only where they differ
-        groups = [
-            {"params": matrices, "weight_decay": weight_decay},
-            {"params": vectors, "weight_decay": 0.0},
-        ]
+    model: nn.Module, name: str, *, learning_rate: float, weight_decay: float, momentum: float,
+    share: Callable[[str], float] = lambda name: 1.0,
+) -> torch.optim.Optimizer:  # fmt: skip
+    """The optimizer over every trainable parameter; biases and norms are not decayed.
+
+    `share` is how much of the learning rate a parameter gets, by its name.
+    """
+    # One group is one fused launch: several only where they differ.
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for path, parameter in model.named_parameters():
+        if not parameter.requires_grad:
+            continue
+        # By what is larger than 1: the gains of weight norm have as many dimensions as the weights.
+        matrix = sum(side > 1 for side in parameter.shape) > 1
+        decay = weight_decay if matrix else 0.0
+        groups.setdefault((share(path), decay), []).append(parameter)
     return OPTIMIZERS[name](
-        [group for group in groups if group["params"]], lr=learning_rate, momentum=momentum
-    )
+        [
+            {"params": those, "weight_decay": decay, "lr": learning_rate * part}
+            for (part, decay), those in sorted(
+                groups.items(), key=lambda group: group[0], reverse=True
+            )
+        ],
+        lr=learning_rate, momentum=momentum,
+    )  # fmt: skip
 
 
 class Schedule:

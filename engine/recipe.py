@@ -63,6 +63,12 @@ class Recipe(Frozen):
         cards = self.cards(catalog)
         if obstacle := catalog.obstacle(cards):
             raise obstacle
+        if cards["method"].adapts and self.start is None:
+            raise BadInput(
+                f"{cards['method'].label} works on weights that have learned something already: "
+                "choose a run to start from, or train all weights",
+                field="start",
+            )
         if self.device != "auto" and catalog.devices:
             known = [device.id for device in catalog.devices]
             if self.device not in known:

@@ -6,6 +6,7 @@ import errno
 import json
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,13 +16,15 @@ from engine import device as devices
 from engine.catalog import BadInput, chosen, discover
 from engine.checkpoint import Checkpoints
 from engine.data.batches import Data
+from engine.data.tokens import Tokenizer
 from engine.datasets import Dataset
 from engine.events import Event, Finished, Notice
 from engine.home import Home, replacing
 from engine.loop import Diverged, Interrupted, Trainee, Wish, evaluate
 from engine.methods import Bench, Method
-from engine.models import Model
+from engine.models import Model, is_of
 from engine.recipe import Choice, Recipe
+from engine.starts import Start, Taken, outline_of, tokenizer_in
 from engine.tasks import Task, spoken
 
 
@@ -36,25 +39,35 @@ class Setup:
     method: Method
 
 
-def open_choice(choice: Choice, home: Home) -> Data:
-    """The chosen dataset, ready to be fed. BadInput when it can't be had."""
+def open_choice(choice: Choice, home: Home, tokenizer: Tokenizer | None = None) -> Data:
+    """The chosen dataset, ready to be fed: its texts as tokens of its own, or of the `tokenizer`.
+
+    BadInput when it can't be had.
+    """
     dataset: Dataset = chosen("data", choice.name)(**choice.settings)
     data = dataset.open(home)
     for split, rows in data.splits.items():
         if not len(rows):
             raise BadInput(f"The {split} split is empty: add items or change the shares",
                            field="data")  # fmt: skip
-    return dataset.ready(data, home)
+    return dataset.ready(data, home, tokenizer)
 
 
-def make(recipe: Recipe, home: Home, *, data: Data | None = None) -> Setup:
+def make(
+    recipe: Recipe,
+    home: Home,
+    *,
+    data: Data | None = None,
+    tokenizer: Tokenizer | None = None,
+) -> Setup:
     """The objects of a checked recipe, the model's weights decided by its seed alone.
 
-    `data` is the outline of what a run has learned from, when it is only to be asked.
+    `data` is the outline of what a run has learned from, when it is only to be asked; `tokenizer`
+    that of the weights which will be put into the model.
     """
     task: Task = chosen("task", recipe.task.name)(**recipe.task.settings)
     if data is None:
-        data = open_choice(recipe.data, home)
+        data = open_choice(recipe.data, home, tokenizer)
         if "label" in task.card.needs and not data.classes:
             raise BadInput(f"{task.card.label} needs labels, and this dataset has none",
                            field="data")  # fmt: skip
@@ -65,6 +78,26 @@ def make(recipe: Recipe, home: Home, *, data: Data | None = None) -> Setup:
         data.shape, task.outputs(data), **recipe.model.settings
     )
     return Setup(recipe, data, task, model, method)
+
+
+def begin(setup: Setup, start: Start) -> Taken:
+    """Put weights that have learned something into the model; what became of them.
+
+    BadInput when they don't fit, or when a method that keeps them would keep parts of chance.
+    """
+    model, data, method = setup.model, setup.data, setup.method
+    taken = start.into(model, setup.task.classes(data))
+    if not data.fed.comparable:
+        model.fit_inputs(*data.fed.statistics(data.splits["train"]))
+    strange = [name for name, _ in taken.new if not is_of(name, model.output)]
+    if method.card.adapts and strange:
+        raise BadInput(
+            f"{method.card.label} keeps what lies below the head, and {len(strange)} parts of that "
+            f"aren't in run {start.run}'s weights ({strange[0]} …): choose that run's settings for "
+            "model and data, or train all weights",
+            field="start",
+        )
+    return taken
 
 
 def run(
@@ -86,7 +119,7 @@ def run(
     try:
         with replacing(home.run(number) / "recipe.json") as beside:
             beside.write_text(recipe.to_json(), encoding="utf-8")
-        yield from _run(recipe, home, kept, device or recipe.device, resume, wishes)
+        yield from _run(recipe, home, number, kept, device or recipe.device, resume, wishes)
     except BadInput as problem:
         yield Finished("failed", str(problem))
     except Diverged as problem:
@@ -109,6 +142,7 @@ def run(
 def _run(
     recipe: Recipe,
     home: Home,
+    number: int,
     kept: Checkpoints,
     device_id: str,
     resume: bool,
@@ -117,29 +151,32 @@ def _run(
     recipe = recipe.checked(discover())
     device = devices.pick(device_id)
     devices.use(device)
-    setup = make(recipe, home)
-    with replacing(kept.folder.parent / "data.json") as beside:
-        outline = setup.data.outline()
+    last = checkpoint.entries(kept.folder).get("last") if resume else None
+    begun = home.run(number) / "start.json"
+    start = tokenizer = None
+    if recipe.start is not None:
+        # A run that goes on needs nothing of the other any more, which may be gone by now.
+        start = Start.of(recipe.start, home) if last is None else None
+        tokenizer = start.tokenizer if start else tokenizer_in(outline_of(number, home))
+    setup = make(recipe, home, tokenizer=tokenizer)
+    with replacing(home.run(number) / "data.json") as beside:
+        outline = setup.data.outline() | {"outputs": list(setup.task.classes(setup.data))}
         beside.write_text(json.dumps(outline), encoding="utf-8")
     data, task, model = setup.data, setup.task, setup.model
     model.fit_inputs(*data.fed.statistics(data.splits["train"]))
     task.prepare(data)
     state = None
-    if resume and (found := checkpoint.entries(kept.folder).get("last")):
-        folder = kept.folder / found.folder
+    if last is not None:
+        folder = kept.folder / last.folder
         state = checkpoint.weights(folder), checkpoint.state(folder)
-        yield Notice(f"Going on from step {found.step}")
-    elif recipe.start is not None:
-        _, folder = checkpoint.find(home.checkpoints(recipe.start), "best")
-        before = json.loads((home.run(recipe.start) / "data.json").read_text("utf-8"))
-        if before.get("tokenizer") != outline.get("tokenizer"):
-            raise BadInput(
-                f"Run {recipe.start} learned another vocabulary, so its weights mean other tokens: "
-                "start from a run on the same version of the dataset and the same tokenizer",
-                field="start",
-            )
-        checkpoint.load_weights(model, checkpoint.weights(folder))
-        yield Notice(f"Starting from the best weights of run {recipe.start}")
+        yield Notice(f"Going on from step {last.step}")
+    elif start is not None:
+        taken = begin(setup, start)
+        with replacing(begun) as beside:
+            beside.write_text(json.dumps(taken.asdict()), encoding="utf-8")
+        yield Notice(str(taken))
+        if tokenizer is not None:
+            yield Notice(f"Texts are read with run {start.run}'s tokenizer, which its weights know")
     bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=wishes, resume=state)
     trainee, wish = yield from setup.method.run(model, task, data, bench)
     if wish in ("cancel", "pause"):
@@ -148,7 +185,7 @@ def _run(
     kept.flush()
     yield from kept.written()
     try:
-        yield from _finish(trainee, setup, kept, wish, wishes)
+        yield from _finish(trainee, setup, kept, wish, wishes, begun)
     except Interrupted as asked:
         yield from _leave(trainee, kept, asked.wish)
 
@@ -167,9 +204,10 @@ def _leave(trainee: Trainee, kept: Checkpoints, wish: Wish) -> Iterator[Event]:
 
 def _finish(
     trainee: Trainee, setup: Setup, kept: Checkpoints, wish: Wish | None,
-    wishes: Callable[[], Wish | None],
+    wishes: Callable[[], Wish | None], begun: Path,
 ) -> Iterator[Event]:  # fmt: skip
-    """The best weights on the test split, beside the baselines."""
+    """The best weights on the test split, beside the baselines; `begun` may hold what was taken
+    over at the start."""
     task, data, at = setup.task, setup.data, trainee.position
     best, folder = checkpoint.find(kept.folder, "best")
     trainee.judged.load_state_dict(checkpoint.weights(folder))
@@ -191,6 +229,8 @@ def _finish(
         "numerics": str(trainee.numerics),
         "baselines": task.baselines(data), **tables,
     }  # fmt: skip
+    if begun.exists():
+        metrics["start"] = json.loads(begun.read_text("utf-8"))
     kept_step = f"the weights of step {best.step} are kept, the latest of the best by {headline}"
     if wish == "stop":
         yield Finished("stopped", f"Stopped on request after {at.step} steps; {kept_step}", metrics)

@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 ACTIVE = ("preparing", "running")
 UNFINISHED = ("queued", "preparing", "running", "paused")
 """States after which a run can still say something new."""
+KIN = 20
+"""Runs of a run's family that its page shows, of those before and of those after it."""
 PAGE = 100
 LOG_TAIL = 64 << 10
 COLUMNS = (
@@ -138,7 +140,13 @@ class RunRoutes:
             with asking():
                 parent = {"id": run.parent, "name": self.history.run(run.parent).name}
         queued = [other.id for other in self.history.queue()] if run.state == "queued" else []
+        with asking():
+            ancestors, children = self.history.family(run.id, most=KIN)
         return reply({
+            "family": {
+                "ancestors": [self._row(other, labels) for other in ancestors],
+                "children": [self._row(other, labels) for other in children],
+            },
             "run": self._row(run, labels) | {
                 "device": self._device(run.device),
                 "parent": parent,

@@ -79,7 +79,10 @@ STRINGS: dict[str, str] = {
     "train.advanced": "Advanced",
     "train.changed": "{count} changed",
     "train.start": "Starting weights",
-    "train.start.help": "Weights of an earlier run with the same model, to go on from them.",
+    "train.start.help": (
+        "Weights of an earlier run of the same kind of model. What fits is taken over; a head for "
+        "other classes is made anew."
+    ),
     "train.scratch": "From scratch",
     "train.scratch.only": "No earlier run of this model has a checkpoint yet.",
     "train.run": "This run",
@@ -721,6 +724,11 @@ STRINGS: dict[str, str] = {
     "run.only_changed": "Only changed",
     "run.unchanged": "Everything is at its default.",
     "run.scratch": "From scratch",
+    "lineage": "Lineage",
+    "lineage.loaded": "{count} tensors taken over",
+    "lineage.new": "{count} made anew",
+    "lineage.left": "{count} left out",
+    "lineage.more": "and {count} more",
     "run.default": "Default: {value}",
     "value.none": "–",
     "value.yes": "yes",

@@ -162,6 +162,23 @@ class History:
             page = {run.id: run for run in runs.where(connection, RunTable.id.in_(ids))}
         return [page[id] for id in ids], total
 
+    def family(self, id: int, *, most: int = 1000) -> tuple[list[Run], list[Run]]:
+        """The runs that a run comes from, the first one first, and those that started from it; of
+        both at most so many, the nearest and the newest.
+
+        NoSuchRun when there is none.
+        """
+        with self._reading() as connection:
+            before: list[Run] = []
+            parent = runs.get(connection, id).parent
+            while parent is not None and len(before) < most:
+                before.insert(0, runs.get(connection, parent))
+                parent = before[0].parent
+            ids = select(RunTable.id).where(RunTable.parent == id)
+            ids = ids.order_by(RunTable.id.desc()).limit(most)
+            newest = list(connection.execute(ids).scalars())
+            return before, runs.where(connection, RunTable.id.in_(newest), RunTable.__table__.c.id)
+
     def queue(self) -> list[Run]:
         """The queued runs, next one first."""
         with self._reading() as connection:

@@ -28,6 +28,7 @@ class Windows(Unequal, Fed):
     """
 
     kind: ClassVar[Kind] = "sequences"
+    comparable: ClassVar[bool] = False
 
     values: Ragged
     places: Rows

@@ -43,6 +43,10 @@ class Items(ABC):
 class Fed(Items):
     """Items that make batches."""
 
+    comparable: ClassVar[bool] = True
+    """Whether numbers mean the same in every dataset, as those of pixels do: then a model that
+    starts from another's weights also takes over how its inputs are scaled."""
+
     def lengths(self, rows: Rows) -> Rows | None:
         """Steps of each item, by which batches are made; None when all are equally long."""
         return None
@@ -249,6 +253,7 @@ class Sequences(Unequal, Fed):
     """Sequences of vectors of any length, end to end: float32 steps of D features."""
 
     kind: ClassVar[Kind] = "sequences"
+    comparable: ClassVar[bool] = False  # in any unit
     values: Ragged
     series: Rows | None = None
     """Which series each is a piece of: joined in their order, the pieces of one are it again. None

@@ -316,11 +316,11 @@ class Listening:
     lowercase: bool = True
     variation: Variation = field(default_factory=Variation)
 
-    def spectra(self, data: Data, home: Home) -> Data:
+    def spectra(self, data: Data, home: Home, known: Tokenizer | None = None) -> Data:
         """The dataset with its recordings as spectra.
 
-        The characters are learned from the training split only. All is kept in the home's cache
-        for the next run on the same version with the same settings.
+        The characters are those of a `known` tokenizer, or of the training split only. All is
+        kept in the home's cache for the next run on the same version with the same settings.
         """
         items = data.items
         assert isinstance(items, Waves)
@@ -330,20 +330,23 @@ class Listening:
         spectra, tokenizer, tokens = cached(
             home.cache / "spectra",
             [FORMAT, data.learned_from, asdict(mel), self.lowercase,
-             items.transcripts is not None],
-            make=lambda folder: self._make(items, data.splits["train"], mel, folder),
+             items.transcripts is not None, *([known.to_json()] if known else [])],
+            make=lambda folder: self._make(items, data.splits["train"], mel, folder, known),
             read=lambda folder: opened(folder, spoken=items.transcripts is not None), most=KEPT,
         )  # fmt: skip
         return data.of(Spectrograms(
-            spectra, mel, tokenizer, tokens, items.transcripts, self.lowercase, self.variation,
+            spectra, mel, tokenizer, tokens, items.transcripts,
+            tokenizer.lowercases if tokenizer else self.lowercase, self.variation,
         ))  # fmt: skip
 
-    def _make(self, items: Waves, train: Rows, mel: Mel, folder: Path) -> None:
+    def _make(
+        self, items: Waves, train: Rows, mel: Mel, folder: Path, known: Tokenizer | None
+    ) -> None:
         lengths = np.array([mel.count(n) for n in items.waves.lengths.tolist()], np.int64)
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         require_space(folder.parent, int(offsets[-1]) * mel.bands * 2)
         if items.transcripts is not None:
-            self._spell(items.transcripts, train, folder)
+            self._spell(items.transcripts, train, folder, known)
         with (folder / "spectra.npy").open("wb") as file:
             np.lib.format.write_array_header_1_0(file, {
                 "descr": np.dtype(np.float16).str, "fortran_order": False,
@@ -354,8 +357,8 @@ class Listening:
                     file.write(frames.tobytes())
         np.save(folder / "spectra.offsets.npy", offsets)
 
-    def _spell(self, transcripts: Ragged, train: Rows, into: Path) -> None:
-        tokenizer = Tokenizer.learned(
+    def _spell(self, transcripts: Ragged, train: Rows, into: Path, known: Tokenizer | None) -> None:
+        tokenizer = known or Tokenizer.learned(
             TextsOf([transcripts], train), "characters",
             vocabulary=CHARACTERS, lowercase=self.lowercase,
         )  # fmt: skip

@@ -97,6 +97,12 @@ class Tokenizer:
         """Tokens of the vocabulary, the special ones included."""
         return self.backend.get_vocab_size()
 
+    @property
+    def lowercases(self) -> bool:
+        """Whether capital letters are read as small ones."""
+        normalizer = self.backend.normalizer
+        return normalizer is not None and normalizer.normalize_str("A") == "a"
+
     @cached_property
     def bytewise(self) -> bool:
         """Whether tokens are made of bytes; the space before a word is part of it then."""
@@ -377,11 +383,11 @@ class Tokenizing:
     lowercase: bool = False
     longest: int | None = None
 
-    def tokens(self, data: Data, home: Home) -> Data:
+    def tokens(self, data: Data, home: Home, known: Tokenizer | None = None) -> Data:
         """The dataset with its texts, or both sides of its pairs, as tokens.
 
-        The vocabulary is learned from the training split only. Both are kept in the home's cache
-        for the next run on the same version with the same settings.
+        The vocabulary is that of a `known` tokenizer, or learned from the training split only.
+        All is kept in the home's cache for the next run on the same version with the same settings.
         """
         items = data.items
         assert isinstance(items, (Texts, Pairs))
@@ -391,22 +397,25 @@ class Tokenizing:
         tokenizer, found = cached(
             home.cache / "tokens",
             [FORMAT, data.learned_from, self.tokenizer, self.vocabulary, self.lowercase,
+             items.kind] if known is None else [FORMAT, data.fingerprint, known.to_json(),
              items.kind],
-            make=lambda folder: self._make(sides, data.splits["train"], folder),
+            make=lambda folder: self._make(sides, data.splits["train"], folder, known),
             read=lambda folder: opened(folder, len(sides)), most=KEPT,
         )  # fmt: skip
         made: Fed
         if isinstance(items, Texts):
             # Where capitals are lost, the tokens don't say all that the bytes did.
-            sizes = None if self.lowercase else np.diff(items.text.offsets)
+            sizes = None if tokenizer.lowercases else np.diff(items.text.offsets)
             made = Tokens(found[0], tokenizer, self.longest, running=items.running, bytes=sizes,
                           texts=items)  # fmt: skip
         else:
             made = TokenPairs(found[0], found[1], tokenizer, self.longest, texts=items)
         return data.of(made)
 
-    def _make(self, sides: Sequence[Ragged], train: Rows, folder: Path) -> None:
-        tokenizer = Tokenizer.learned(
+    def _make(
+        self, sides: Sequence[Ragged], train: Rows, folder: Path, known: Tokenizer | None
+    ) -> None:
+        tokenizer = known or Tokenizer.learned(
             TextsOf(sides, train), self.tokenizer, vocabulary=self.vocabulary,
             lowercase=self.lowercase,
         )  # fmt: skip

@@ -10,7 +10,7 @@ import numpy as np
 from engine.catalog import Advanced, Choosable, Help, Range
 from engine.data.batches import Data
 from engine.data.splits import Rows, Split, stratified
-from engine.data.tokens import TokenizerName, Tokenizing
+from engine.data.tokens import Tokenizer, TokenizerName, Tokenizing
 from engine.home import Home
 
 Validation = Annotated[
@@ -64,8 +64,12 @@ class Dataset(Choosable, kind="data"):
     def open(self, home: Home) -> Data:
         """The items as they are, mapped or in memory. BadInput when they can't be had."""
 
-    def ready(self, data: Data, home: Home) -> Data:
-        """What `open` gave, as a run is fed: texts as tokens, recordings as spectra."""
+    def ready(self, data: Data, home: Home, tokenizer: Tokenizer | None = None) -> Data:
+        """What `open` gave, as a run is fed: texts as tokens, recordings as spectra.
+
+        `tokenizer` is that of the weights which a run starts from; without one, texts get their
+        own vocabulary.
+        """
         return data
 
 
@@ -96,5 +100,5 @@ class Tokenized(Dataset):
         super().__init__(**which)
         self.tokenizing = Tokenizing(tokenizer, vocabulary, lowercase, longest)
 
-    def ready(self, data: Data, home: Home) -> Data:
-        return self.tokenizing.tokens(data, home)
+    def ready(self, data: Data, home: Home, tokenizer: Tokenizer | None = None) -> Data:
+        return self.tokenizing.tokens(data, home, tokenizer)

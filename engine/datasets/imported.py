@@ -11,6 +11,7 @@ from engine.data.batches import Data
 from engine.data.items import Images, Items, Pairs, Sequences, Texts, Waves
 from engine.data.spectra import Listening, Variation
 from engine.data.splits import SPLITS
+from engine.data.tokens import Tokenizer
 from engine.data.upgrade import upgraded
 from engine.datasets import Dataset, Flip, Shift, Tokenized
 from engine.home import Home
@@ -154,5 +155,5 @@ class ImportedSound(
         said = stored.ragged("transcripts") if stored.manifest.transcribed else None
         return Waves(stored.ragged("waves"), stored.manifest.rate, said)
 
-    def ready(self, data: Data, home: Home) -> Data:
-        return self.listening.spectra(data, home)
+    def ready(self, data: Data, home: Home, tokenizer: Tokenizer | None = None) -> Data:
+        return self.listening.spectra(data, home, tokenizer)

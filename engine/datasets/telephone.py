@@ -14,6 +14,7 @@ from engine.data.batches import Data
 from engine.data.items import Waves
 from engine.data.spectra import Listening, Variation
 from engine.data.splits import Rows
+from engine.data.tokens import Tokenizer
 from engine.datasets import SplitAtRandom
 from engine.home import Home, replacing
 
@@ -48,8 +49,8 @@ class Telephone(SplitAtRandom):
         # What is heard isn't varied at random: a tone that is made higher is another key's.
         self.listening = Listening(bands, step, 25.0, variation=Variation())
 
-    def ready(self, data: Data, home: Home) -> Data:
-        return self.listening.spectra(data, home)
+    def ready(self, data: Data, home: Home, tokenizer: Tokenizer | None = None) -> Data:
+        return self.listening.spectra(data, home, tokenizer)
 
 
 class TelephoneKeys(Telephone, label="Telephone keys", provides={"audio", "label"}, rank=45):

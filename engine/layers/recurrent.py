@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from engine.catalog import Help, Range
-from engine.models import Activation, Dropout, Model, Standardize, dense
+from engine.models import Activation, Dropout, Headed, Standardize, dense
 
 
-class Recurrent(Model):
+class Recurrent(Headed):
     """Stacked recurrent layers, then dense ones on the state after the last step."""
 
     cell: ClassVar[type[nn.RNNBase]]
@@ -48,12 +48,12 @@ class Recurrent(Model):
         self.dropout = nn.Dropout(dropout)
         self.head = dense([widths[-1], *hidden, outputs], activation=activation, dropout=dropout)
 
-    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """(B, outputs) of values (B, longest, D) whose first `lengths` steps are real."""
+    def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """The state (B, width) after the last real step of values (B, longest, D)."""
         states = self.standardize(values)
         for layer in self.layers:
             states, _ = layer(self.dropout(states) if layer is not self.layers[0] else states)
-        return self.head(last(states, lengths))  # type: ignore[no-any-return]
+        return last(states, lengths)
 
 
 def remember(layer: nn.RNNBase) -> None:

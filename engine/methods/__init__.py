@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -38,7 +38,7 @@ class Method(Choosable, kind="method"):
     plan: Plan
 
     @abstractmethod
-    def feeds(self, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
+    def feeds(self, model: Model, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
         """The training and the validation split as batches."""
 
     @abstractmethod
@@ -49,12 +49,19 @@ class Method(Choosable, kind="method"):
     def trainee(self, model: Model, task: Task, feed: Feed, bench: Bench) -> Trainee:
         """What `run` trains with `feed`, ready for its first step."""
 
+    def before(self, feeds: Sequence[Feed], bench: Bench) -> Generator[Event, None, Wish | None]:
+        """What is done before the first step; returns a wish to end it, None to go on."""
+        yield from ()
+        return None
+
     def run(
         self, model: Model, task: Task, data: Data, bench: Bench
     ) -> Generator[Event, None, tuple[Trainee, Wish | None]]:
         """Train; returns what was trained and the wish that ended it, None at the plan's end."""
-        feeds = self.feeds(task, data, bench)
+        feeds = self.feeds(model, task, data, bench)
         trainee = self.trainee(model, task, feeds[0], bench)
         yield Notice(f"Computing in {trainee.numerics} on {about(bench.device).name}")
+        if wish := (yield from self.before(feeds, bench)):
+            return trainee, wish
         wish = yield from train(trainee, task, data, feeds, self.plan, bench.kept, bench.wishes)
         return trainee, wish

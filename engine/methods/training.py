@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated, Any
 
 import torch
@@ -26,7 +26,7 @@ from engine.tasks import Task
 
 
 class Training(
-    Method, label="Train all weights", fits={
+    Method, label="Train all weights", rank=10, fits={
         "logits", "reconstruction", "next token", "masked token", "target text", "frames",
         "forecast",
     },
@@ -143,7 +143,7 @@ class Training(
         self.compile = compile
         self.deterministic = deterministic
 
-    def feeds(self, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
+    def feeds(self, model: Model, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
         """The training and the validation split as batches."""
         self.resident = on_device(data, bench.device)
         training = Feed(
@@ -174,7 +174,7 @@ class Training(
         if self.compile:
             for part in parts(model):
                 part.compile()
-        learner = optimizer(model, **self.optimizer)
+        learner = optimizer(model, **self.optimizer, share=self.share(model))
         for group in learner.param_groups:
             group["initial_lr"] = group["lr"]
         schedule = Schedule(
@@ -186,11 +186,20 @@ class Training(
         trainee = Trainee(
             model=model, optimizer=learner, schedule=schedule, device=bench.device,
             numerics=numerics, average=average, pace=self._pace(numerics, bench.device),
+            thaw=self.thaw(model),
             scaler=torch.amp.GradScaler(bench.device.type) if fp16 else None,
         )  # fmt: skip
         if bench.resume is not None:
             trainee.restore(*bench.resume)
         return trainee
+
+    def thaw(self, model: Model) -> Callable[[int], None]:
+        """What says, before each epoch, which of the model's weights learn in it."""
+        return lambda epoch: None
+
+    def share(self, model: Model) -> Callable[[str], float]:
+        """What says how much of the learning rate a parameter gets, by its name."""
+        return lambda name: 1.0
 
     def _numerics(self, model: Model, task: Task, feed: Feed, bench: Bench) -> Numerics:
         """As before for a resumed run, float32 for a deterministic one, else the fastest."""

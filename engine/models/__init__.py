@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,10 @@ Dropout = Annotated[
     float, Range(0, 0.9, step=0.05),
     Help("The share of units switched off at random while training, against overfitting"),
 ]  # fmt: skip
+
+
+HEAD = "head"
+"""What the last part of a model is called, which gives the classes."""
 
 
 class Model(nn.Module, Choosable, kind="model"):
@@ -42,9 +46,38 @@ class Model(nn.Module, Choosable, kind="model"):
     ==============  ========================================================================
     """
 
+    output: str = HEAD
+    """The part whose weights belong to the outputs one by one."""
+
     def __init__(self, shape: Sequence[int], outputs: int) -> None:
         super().__init__()
         self.shape, self.outputs = tuple(shape), outputs
+        self.frozen: tuple[str, ...] = ()
+        """Modules and parameters that stay as they are: no gradient, no statistics of norms."""
+
+    def levels(self) -> list[tuple[str, ...]]:
+        """The parts that hold weights, from the input to the output: each level by the names of
+        its modules and parameters. Every parameter is in exactly one; the last gives the output."""
+        return [(name,) for name in levels(self)]
+
+    def freeze(self, frozen: Iterable[Sequence[str]]) -> None:
+        """Hold these levels fixed, and none but these."""
+        self.frozen = tuple(name for level in frozen for name in level)
+        for name, parameter in self.named_parameters():
+            parameter.requires_grad_(not any(is_of(name, part) for part in self.frozen))
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Self:
+        """While levels are frozen, only the others are in training, and what is in none isn't."""
+        if not (mode and self.frozen):
+            return super().train(mode)
+        super().train(False)
+        self.training = True
+        modules = dict(self.named_modules())
+        for name in {name for level in self.levels() for name in level} - {*self.frozen}:
+            if name in modules:  # else it is a single parameter
+                modules[name].train()
+        return self
 
     @property
     def convolutional(self) -> bool:
@@ -59,6 +92,46 @@ class Model(nn.Module, Choosable, kind="model"):
 
     def parameter_count(self) -> int:
         return sum(parameter.numel() for parameter in self.parameters())
+
+
+class Headed(Model):
+    """A model whose answer is that of a `head` over the features that it sees in its input.
+
+    The head is what other classes replace, and all that a linear probe trains.
+    """
+
+    head: nn.Module
+    embed: Callable[..., Tensor]
+    """Features (B, F) of a batch's inputs."""
+
+    def answer(self, features: Tensor) -> Tensor:
+        """(B, outputs) of features (B, F)."""
+        return self.head(features)  # type: ignore[no-any-return]
+
+    def forward(self, *inputs: Tensor, features: Tensor | None = None, **named: Tensor) -> Tensor:
+        """(B, outputs) of a batch's inputs, or of features (B, F) that are known already."""
+        return self.answer(self.embed(*inputs, **named) if features is None else features)
+
+
+def levels(module: nn.Module) -> Iterator[str]:
+    """The names of a module's own parameters, of its children that hold some, and of those of the
+    children that are lists."""
+    yield from (name for name, _ in module.named_parameters(recurse=False))
+    for name, part in module.named_children():
+        if isinstance(part, nn.ModuleList | nn.Sequential) and name != HEAD:
+            yield from (f"{name}.{inner}" for inner, one in part.named_children() if learned(one))
+        elif learned(part):
+            yield name
+
+
+def is_of(parameter: str, part: str) -> bool:
+    """Whether a parameter is that part of a model, or of it."""
+    return parameter == part or parameter.startswith(f"{part}.")
+
+
+def learned(module: nn.Module) -> bool:
+    """Whether it holds weights."""
+    return any(True for _ in module.parameters())
 
 
 class Coder(Protocol):

@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import BadInput, Help, Range
 from engine.layers.convolutions import kaiming, large_enough
-from engine.models import ACTIVATIONS, Activation, Dropout, Model, Standardize, dense
+from engine.models import ACTIVATIONS, Activation, Dropout, Headed, Standardize, dense
 
 LARGE = 63
 """The shortest side that the published stem and its three poolings leave something of."""
@@ -32,7 +32,7 @@ class LocalResponse(nn.Module):
 
 
 class AlexNet(
-    Model, label="AlexNet", fits={"image"}, provides={"logits"}, rank=13,
+    Headed, label="AlexNet", fits={"image"}, provides={"logits"}, rank=13,
     suggests={"method.epochs": 20},
     thorough={"model.channels": [96, 256, 384, 384, 256], "model.hidden": [4096, 4096],
               "method.epochs": 90, "method.batch_size": 128, "method.optimizer": "SGD",
@@ -97,7 +97,6 @@ class AlexNet(
                   dropout=dropout),
         )  # fmt: skip
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, outputs) of images (B, C, H, W) in 0…1."""
-        maps = self.pool(self.features(self.standardize(images)))
-        return self.head(maps.flatten(1))  # type: ignore[no-any-return]
+    def embed(self, images: Tensor) -> Tensor:
+        """The last maps of images (B, C, H, W) in 0…1, end to end."""
+        return self.pool(self.features(self.standardize(images))).flatten(1)  # type: ignore[no-any-return]

@@ -8,11 +8,11 @@ from typing import Annotated
 from torch import Tensor, nn
 
 from engine.catalog import BadInput, Help, Range
-from engine.models import ACTIVATIONS, Activation, Dropout, Model, Standardize, dense
+from engine.models import ACTIVATIONS, Activation, Dropout, Headed, Standardize, dense
 
 
 class ConvNet(
-    Model,
+    Headed,
     label="Convolutional network",
     fits={"image"},
     provides={"logits"},
@@ -65,6 +65,6 @@ class ConvNet(
         flat = depth * (height >> len(channels)) * (width >> len(channels))
         self.head = dense([flat, *hidden, outputs], activation=activation, dropout=dropout)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, outputs) of images (B, C, H, W) in 0…1."""
-        return self.head(self.features(self.standardize(images)).flatten(1))  # type: ignore[no-any-return]
+    def embed(self, images: Tensor) -> Tensor:
+        """The last maps of images (B, C, H, W) in 0…1, end to end."""
+        return self.features(self.standardize(images)).flatten(1)  # type: ignore[no-any-return]

@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import Help, Range
 from engine.layers.convolutions import kaiming, large_enough, normed, strides
-from engine.models import Dropout, Model, Standardize
+from engine.models import Dropout, Headed, Standardize
 
 Depth = Literal["8", "14", "20", "32", "44", "56", "110", "10", "18", "34", "50", "101", "152"]
 StemName = Literal["small pictures", "medium pictures", "ImageNet"]
@@ -128,7 +128,7 @@ STEMS: dict[str, Entrance] = {
 
 
 class ResNet(
-    Model, label="ResNet", fits={"image"}, provides={"logits"}, rank=11,
+    Headed, label="ResNet", fits={"image"}, provides={"logits"}, rank=11,
     suggests={"method.epochs": 20, "method.batch_size": 128, "method.learning_rate": 5e-3,
               "method.weight_decay": 0.05},
     thorough={"model.depth": "18", "model.width": 64, "method.epochs": 100,
@@ -190,11 +190,10 @@ class ResNet(
             assert isinstance(norm, nn.BatchNorm2d)
             nn.init.zeros_(norm.weight)
 
-    def features(self, images: Tensor) -> Tensor:
+    def embed(self, images: Tensor) -> Tensor:
         """What is seen in images (B, C, H, W) in 0…1: (B, channels)."""
         maps: Tensor = self.stages(self.stem(self.standardize(images)))
         return maps.mean((2, 3))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, outputs) of images (B, C, H, W) in 0…1."""
-        return self.head(self.dropout(self.features(images)))  # type: ignore[no-any-return]
+    def answer(self, features: Tensor) -> Tensor:
+        return self.head(self.dropout(features))  # type: ignore[no-any-return]

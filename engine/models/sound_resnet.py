@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from engine.catalog import Help, Range
-from engine.models import Dropout, Model, Standardize
+from engine.models import Dropout, Headed, Standardize
 from engine.tasks import inside
 
 
 class SoundResNet(
-    Model, label="Sound ResNet", fits={"audio"}, provides={"logits"}, rank=20,
+    Headed, label="Sound ResNet", fits={"audio"}, provides={"logits"}, rank=20,
     suggests={"method.epochs": 25, "method.batch_size": 32, "method.learning_rate": 3e-3,
               "method.clip": 5.0},
     thorough={"model.widths": [64, 128, 256], "data.bands": 64, "method.epochs": 80},
@@ -50,8 +50,9 @@ class SoundResNet(
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(widths[-1], outputs)
 
-    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """Logits (B, outputs) of spectra (B, T, bands) whose first `lengths` frames are real."""
+    def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """What is heard in spectra (B, T, bands), of whose frames the first `lengths` are real:
+        (B, channels)."""
         states = self.standardize(values)
         # No recording is louder than another: what it is lies in the differences within it.
         real = inside(lengths, values.shape[1])[..., None]
@@ -61,8 +62,11 @@ class SoundResNet(
         states = states.relu()
         for block in self.blocks:
             states, lengths = block(states, lengths)
-        mean = states.sum(2).mean(2) / lengths[:, None]  # all is zero behind the end
-        return self.head(self.dropout(mean))  # type: ignore[no-any-return]
+        mean: Tensor = states.sum(2).mean(2) / lengths[:, None]  # all is zero behind the end
+        return mean
+
+    def answer(self, features: Tensor) -> Tensor:
+        return self.head(self.dropout(features))  # type: ignore[no-any-return]
 
 
 class Normed(nn.Module):

@@ -12,11 +12,11 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from engine.catalog import Help, Range
 from engine.layers.recurrent import last
-from engine.models import ACTIVATIONS, Activation, Dropout, Model, Standardize
+from engine.models import ACTIVATIONS, Activation, Dropout, Headed, Standardize
 
 
 class TCN(
-    Model, label="Temporal CNN", fits={"sequence", "audio"}, provides={"logits", "forecast"},
+    Headed, label="Temporal CNN", fits={"sequence", "audio"}, provides={"logits", "forecast"},
     rank=54, suggests={"method.epochs": 30, "method.learning_rate": 2e-3, "method.clip": 1.0,
                        "model.dropout": 0.1},
     thorough={"method.epochs": 100, "model.channels": [128, 128, 128, 128, 128, 128]},
@@ -51,10 +51,10 @@ class TCN(
         ))  # fmt: skip
         self.head = nn.Linear(channels[-1], outputs)
 
-    def forward(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """(B, outputs) of values (B, longest, D) whose first `lengths` steps are real."""
+    def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """The last real step's channels of values (B, longest, D): (B, channels)."""
         states = self.blocks(self.standardize(values).transpose(1, 2))
-        return self.head(last(states.transpose(1, 2), lengths))  # type: ignore[no-any-return]
+        return last(states.transpose(1, 2), lengths)
 
 
 class Block(nn.Module):

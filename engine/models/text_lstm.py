@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from engine.catalog import Help, Range
 from engine.layers.recurrent import mirror, remember, turned
 from engine.layers.words import UnknownWords, WordDropout
-from engine.models import Dropout, Model
+from engine.models import Dropout, Headed
 from engine.tasks import inside
 
 
 class TextLSTM(
-    Model, label="Bidirectional LSTM", fits={"text"}, provides={"logits"}, rank=45,
+    Headed, label="Bidirectional LSTM", fits={"text"}, provides={"logits"}, rank=45,
     suggests={
         "data.tokenizer": "words", "data.vocabulary": 20_000, "data.lowercase": True,
         "method.epochs": 5, "method.batch_size": 50, "method.learning_rate": 2e-3,
@@ -57,8 +57,9 @@ class TextLSTM(
         self.word_dropout = UnknownWords(word_dropout)
         self.head = nn.Linear(2 * width, outputs)
 
-    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """Logits (B, outputs) of tokens (B, L), of which the first `lengths` (B,) are real."""
+    def embed(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Each unit's strongest answer to tokens (B, L), of which the first `lengths` (B,) are
+        real: (B, 2 · width)."""
         tokens = self.word_dropout(tokens)
         mirrored = mirror(lengths, tokens.shape[1])
         states = self.embedding(tokens)
@@ -68,5 +69,12 @@ class TextLSTM(
             behind, _ = back(turned(states, mirrored))
             states = torch.cat([ahead, turned(behind, mirrored)], 2)
         real = inside(lengths, tokens.shape[1])
-        most = states.masked_fill(~real[..., None], -torch.inf).amax(1)
-        return self.head(self.dropout(most))  # type: ignore[no-any-return]
+        most: Tensor = states.masked_fill(~real[..., None], -torch.inf).amax(1)
+        return most
+
+    def levels(self) -> list[tuple[str, ...]]:
+        both = [(f"forwards.{i}", f"backwards.{i}") for i in range(len(self.forwards))]
+        return [("embedding",), *both, ("head",)]
+
+    def answer(self, features: Tensor) -> Tensor:
+        return self.head(self.dropout(features))  # type: ignore[no-any-return]

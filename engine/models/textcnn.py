@@ -11,12 +11,12 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import Help, Range
 from engine.layers.words import UnknownWords, WordDropout
-from engine.models import Dropout, Model
+from engine.models import Dropout, Headed
 from engine.tasks import inside
 
 
 class TextCNN(
-    Model, label="Text CNN", fits={"text"}, provides={"logits"}, rank=40,
+    Headed, label="Text CNN", fits={"text"}, provides={"logits"}, rank=40,
     suggests={
         "data.tokenizer": "words", "data.vocabulary": 20_000, "data.lowercase": True,
         "method.epochs": 6, "method.batch_size": 50, "method.learning_rate": 1e-3,
@@ -61,8 +61,9 @@ class TextCNN(
         self.word_dropout = UnknownWords(word_dropout)
         self.head = nn.Linear(maps * len(self.phrases), outputs)
 
-    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """Logits (B, outputs) of tokens (B, L), of which the first `lengths` (B,) are real."""
+    def embed(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Each map's strongest answer to tokens (B, L), of which the first `lengths` (B,) are
+        real: (B, maps of all lengths)."""
         tokens = self.word_dropout(tokens)
         real = inside(lengths, tokens.shape[1])
         states = (self.embedding(tokens) * real[..., None]).transpose(1, 2)
@@ -73,4 +74,10 @@ class TextCNN(
             beyond = ~inside(lengths + width - 1, maps.shape[2])
             found.append(maps.masked_fill(beyond[:, None], -torch.inf).amax(2))
         # The maximum of what is rectified is the rectified maximum, and cheaper.
-        return self.head(self.dropout(F.relu(torch.cat(found, 1))))  # type: ignore[no-any-return]
+        return F.relu(torch.cat(found, 1))
+
+    def levels(self) -> list[tuple[str, ...]]:
+        return [("embedding",), ("phrases",), ("head",)]  # the phrases stand side by side
+
+    def answer(self, features: Tensor) -> Tensor:
+        return self.head(self.dropout(features))  # type: ignore[no-any-return]

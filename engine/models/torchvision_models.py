@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import BadInput, Help, Range
-from engine.models import Model, Standardize
+from engine.models import Headed, Standardize, learned, levels
 
 Network = Literal[
     "alexnet", "convnext_base", "convnext_large", "convnext_small", "convnext_tiny", "densenet121",
@@ -42,7 +42,7 @@ FAMILIES: Mapping[str, Settings] = {
 
 
 class TorchvisionModel(
-    Model, label="torchvision network", fits={"image"}, provides={"logits"}, rank=15,
+    Headed, label="torchvision network", fits={"image"}, provides={"logits"}, rank=15,
     suggests={"method.epochs": 6},
     thorough={"model.side": 224, "method.epochs": 90, "method.batch_size": 256,
               "method.optimizer": "SGD", "method.learning_rate": 0.1,
@@ -74,14 +74,21 @@ class TorchvisionModel(
             self.network = made(network, self.size[0], outputs)
             take(self.network, depth)
             tried(self.network, (1, depth, *self.size))
+            self.head = cut(self.network)
+            if not learned(self.head):
+                self.output = f"network.{last(self.network)}"
         except (RuntimeError, ValueError, AssertionError) as problem:
             rows, columns = self.size
             raise BadInput(f"{network} can't take pictures of {rows}×{columns} pixels: set the "
                            "side to 224, which every network takes", field="model.side",
             ) from problem  # fmt: skip
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, outputs) of images (B, C, H, W) in 0…1."""
+    def levels(self) -> list[tuple[str, ...]]:
+        found: list[tuple[str, ...]] = [(f"network.{level}",) for level in levels(self.network)]
+        return found + [("head",)] * learned(self.head)
+
+    def embed(self, images: Tensor) -> Tensor:
+        """What the network makes of images (B, C, H, W) in 0…1 before its last layer: (B, F)."""
         pictures = self.standardize(images)
         if pictures.shape[2:] != self.size:
             pictures = F.interpolate(pictures, self.size, mode="bilinear", antialias=True)
@@ -106,6 +113,27 @@ def take(network: nn.Module, depth: int) -> None:
         depth, first.out_channels, first.kernel_size, first.stride, first.padding,  # type: ignore[arg-type]
         bias=first.bias is not None,
     ))  # fmt: skip
+
+
+def cut(network: nn.Module) -> nn.Module:
+    """Take the last layer off and give it; one that does nothing where that isn't linear, as in
+    the SqueezeNets, whose answer is the mean of maps."""
+    path = last(network)
+    layer = network.get_submodule(path)
+    if not isinstance(layer, nn.Linear):
+        return nn.Identity()
+    parent, _, name = path.rpartition(".")
+    setattr(network.get_submodule(parent), name, nn.Identity())
+    return layer
+
+
+def last(network: nn.Module) -> str:
+    """The name of the last layer that holds weights."""
+    layers: list[str] = [
+        name for name, part in network.named_modules()
+        if learned(part) and not any(map(learned, part.children()))
+    ]  # fmt: skip
+    return layers[-1]
 
 
 def tried(network: nn.Module, shape: Sequence[int]) -> None:

@@ -11,12 +11,13 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 from engine.catalog import Help, Range
 from engine.layers.transformer import Block, heads_fit, initialize
 from engine.layers.words import UnknownWords, WordDropout
-from engine.models import Dropout, Model
+from engine.models import Dropout, Headed
 from engine.tasks import inside
 
 
 class TransformerEncoder(
-    Model, label="Transformer encoder", fits={"text"}, provides={"logits", "masked token"}, rank=50,
+    Headed, label="Transformer encoder", fits={"text"}, rank=50,
+    provides={"logits", "masked token"},
     suggests={"method.learning_rate": 1e-3, "method.clip": 1.0},
     thorough={"model.width": 512, "model.layers": 8, "model.heads": 8,
               "method.learning_rate": 3e-4},
@@ -53,15 +54,18 @@ class TransformerEncoder(
         self.word_dropout = UnknownWords(word_dropout)
         initialize(self, layers)
         # Last, so that the weights before it are the same with and without it.
-        self.head = nn.Linear(width, outputs) if outputs else None
+        if outputs:
+            self.head = nn.Linear(width, outputs)
 
-    def forward(self, tokens: Tensor, lengths: Tensor) -> Tensor:
-        """Logits (B, outputs) of tokens (B, L), of which the first `lengths` (B,) are real."""
-        assert self.head is not None
+    def embed(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """The mean of the states of tokens (B, L), the first `lengths` (B,) of which are real:
+        (B, width)."""
         states = self.encode(self.word_dropout(tokens), lengths)
         real = inside(lengths, tokens.shape[1])[..., None]
-        mean = (states * real).sum(1) / lengths[:, None]
-        return self.head(self.dropout(mean))  # type: ignore[no-any-return]
+        return (states * real).sum(1) / lengths[:, None]
+
+    def answer(self, features: Tensor) -> Tensor:
+        return self.head(self.dropout(features))  # type: ignore[no-any-return]
 
     def fill(self, tokens: Tensor, lengths: Tensor, places: Tensor | None = None) -> Tensor:
         """Logits (B, L, vocabulary): which token stands at each place, or only at those `places`

@@ -12,7 +12,7 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import BadInput, Help, Range
 from engine.layers.transformer import Block
-from engine.models import Dropout, Model, Standardize
+from engine.models import Dropout, Headed, Standardize
 
 
 class LearnedPlaces(nn.Module):
@@ -82,7 +82,7 @@ READ: dict[str, type[ClassToken] | type[Average]] = {"mean": Average, "class tok
 
 
 class VisionTransformer(
-    Model, label="Vision Transformer", fits={"image"}, provides={"logits"}, rank=12,
+    Headed, label="Vision Transformer", fits={"image"}, provides={"logits"}, rank=12,
     suggests={"method.epochs": 30, "method.learning_rate": 1e-3, "method.weight_decay": 0.05,
               "method.clip": 1.0},
     thorough={"model.width": 192, "model.layers": 12, "model.heads": 3, "model.dropout": 0.1,
@@ -146,12 +146,12 @@ class VisionTransformer(
                 nn.init.xavier_uniform_(module.weight)
                 nn.init.zeros_(module.bias)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, outputs) of images (B, C, H, W) in 0…1."""
+    def embed(self, images: Tensor) -> Tensor:
+        """What is read from all patches of images (B, C, H, W) in 0…1: (B, width)."""
         # Behind the mean is nothing: zeros after the standardization.
         whole = F.pad(self.standardize(images), self.missing)
         patches = self.patches(whole).flatten(2).transpose(1, 2)
         states = self.dropout(self.reading.begin(self.places(patches)))
         for block in self.blocks:
             states, _ = block(states)
-        return self.head(self.reading.end(self.norm(states)))  # type: ignore[no-any-return]
+        return self.reading.end(self.norm(states))

@@ -47,6 +47,10 @@ class Task(Choosable, kind="task"):
         """
         return data
 
+    def classes(self, data: Data) -> tuple[str, ...]:
+        """What the outputs stand for one by one, where that is the data's to say."""
+        return ()
+
     def outputs(self, data: Data) -> int:
         """How many numbers a model gives at a place: a logit for each class, each token …"""
         return len(data.classes)

@@ -52,6 +52,9 @@ class Classification(Task, label="Classification", fits={"logits"}, needs={"labe
         self.balanced = class_weights == "balanced"
         self.weights: Tensor | None = None
 
+    def classes(self, data: Data) -> tuple[str, ...]:
+        return data.classes
+
     def prepare(self, data: Data) -> None:
         if len(data.classes) < 2:
             raise BadInput(

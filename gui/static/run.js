@@ -28,6 +28,7 @@ import {
   unique,
 } from "./page.js";
 import { Chart, Feed, Settings, join, metricOf, metricsOf, splitOf } from "./curves.js";
+import { Lineage } from "./lineage.js";
 import { Samples } from "./samples.js";
 import { Results, Recipe, Notices, Log } from "./report.js";
 
@@ -79,6 +80,7 @@ class RunPage {
     this.samplesPlace = el("div", { class: "run-stack" });
     this.samples = new Samples(this.samplesPlace, id);
     this.results = new Results();
+    this.lineage = new Lineage();
     this.settings = new Recipe();
     this.noticeCard = new Notices();
     this.log = new Log(id);
@@ -107,6 +109,7 @@ class RunPage {
       "div",
       { class: "run-stack run-side" },
       this.results.element,
+      this.lineage.element,
       this.settings.element,
       this.noticeCard.element,
     );
@@ -124,6 +127,7 @@ class RunPage {
     this.header.update(reply);
     this.samples.update(reply.samples);
     this.results.update(reply.run);
+    this.lineage.update(reply);
     this.settings.update(reply);
     this.noticeCard.update(this.notices);
     this.log.active = isActive(reply.run.state);

@@ -202,3 +202,38 @@ def test_a_task_is_trained_by_a_click_and_tried(
     expect(page.get_by_role("heading", name=re.compile(row.seen)).first).to_be_visible()
     page.goto(f"{program.url}predict?run={number}")
     row.attempt(page, program, tmp_path)
+
+
+@pytest.mark.timeout(600)
+def test_what_was_learned_from_blanks_goes_on_to_classes(
+    program: Program, open_page: Opens
+) -> None:
+    page = open_page()
+    page.set_default_timeout(PATIENCE)
+    small = "".join(f"&set={key}={value}" for key, value in {
+        "data.vocabulary": 2000, "model.width": 64, "model.layers": 2, "method.max_steps": 60,
+    }.items())  # fmt: skip
+    page.goto(f"{program.url}?task=MaskedLanguageModelling&data=DocstringTopics"
+              f"&model=TransformerEncoder{small}")  # fmt: skip
+    before = train(page)
+    state = page.locator(".run-title .an-state").first
+    expect(state).to_have_text(re.compile("Finished"), timeout=PATIENCE)
+    page.goto(f"{program.url}?start={before}")
+    page.get_by_role("radio", name="Classification").check()
+    page.get_by_role("radio", name="Linear probe").check()
+    expect(page.get_by_label("Starting weights")).to_have_value(str(before))
+    page.get_by_label("Epochs", exact=True).fill("3")
+    after = train(page)
+    expect(state).to_have_text(re.compile("Finished"), timeout=PATIENCE)
+    run = finished(program, after)
+    assert run.parent == before
+    majority = run.metrics["baselines"]["always the most frequent class"]["accuracy"]
+    assert run.metrics["test/accuracy"] > majority
+    lineage = page.get_by_role("region", name="Lineage")
+    expect(lineage.get_by_role("link")).to_have_count(1)
+    lineage.get_by_text("2 made anew").click()
+    expect(lineage.get_by_text("head.weight: other classes")).to_be_visible()
+    page.goto(f"{program.url}predict?run={after}")
+    by_typing("Send a request to the server and wait for the response.", ".")(
+        page, program, program.home
+    )

@@ -698,3 +698,31 @@ def test_an_open_page_costs_the_server_little(site: Site, some: list[Run], page:
     page.on("request", lambda request: asked.append(time.monotonic()))
     page.wait_for_timeout(4000)
     assert len(asked) <= 6
+
+
+def test_a_run_shows_where_it_comes_from_and_what_it_took_over(site: Site, page: Page) -> None:
+    first = histories.finished(site.history, "pretrained")
+    begun = histories.start(site.history, histories.add(site.history, "adapted", parent=first.id))
+    histories.train(site.history, begun)
+    taken = {
+        "run": first.id, "loaded": ["stem.weight", "stages.0.weight"], "left": ["old.bias"],
+        "new": [{"name": "head.weight", "why": "other classes"}],
+    }  # fmt: skip
+    site.history.end(
+        begun.id, state="finished", reason="Done", metrics={"test/accuracy": 0.9, "start": taken}
+    )
+    child = histories.finished(site.history, "grandchild", parent=begun.id)
+    site.open(page, f"/run?id={begun.id}")
+    card = page.get_by_role("region", name="Lineage")
+    expect(card.get_by_role("listitem").filter(has_text="pretrained")).to_contain_text("Accuracy")
+    expect(card.locator("[aria-current]")).to_have_text("adapted")
+    card.get_by_text("2 tensors taken over").click()
+    expect(card.get_by_text("stages.0.weight")).to_be_visible()
+    card.get_by_text("1 made anew").click()
+    expect(card.get_by_text("head.weight: other classes")).to_be_visible()
+    expect(card.get_by_text("1 left out")).to_be_visible()
+    card.get_by_role("link", name="grandchild").click()
+    page.wait_for_url(f"**/run?id={child.id}")
+    expect(page.get_by_role("region", name="Lineage").get_by_role("link")).to_have_text(
+        ["pretrained", "adapted"]
+    )

@@ -291,7 +291,7 @@ def test_accumulated_batches_equal_one_large_batch(
         setup = session.make(recipe(**settings, method__weight_decay=0.0), home)
         kept = checkpoint.Checkpoints(tmp_path / f"{len(gradients)}")
         bench = Bench(torch.device("cpu"), 0, kept, lambda: None)
-        feed, _ = setup.method.feeds(setup.task, setup.data, bench)
+        feed, _ = setup.method.feeds(setup.model, setup.task, setup.data, bench)
         trainee = setup.method.trainee(setup.model, setup.task, feed, bench)
         group = [
             b for b, _ in zip(feed.batches(), range(setup.method.plan.accumulate), strict=False)
@@ -314,7 +314,7 @@ def test_accumulated_batches_count_by_their_weight(
     )  # fmt: skip
     with contextlib.closing(checkpoint.Checkpoints(tmp_path)) as kept:
         bench = Bench(torch.device("cpu"), 0, kept, lambda: None)
-        feed, _ = setup.method.feeds(setup.task, setup.data, bench)
+        feed, _ = setup.method.feeds(setup.model, setup.task, setup.data, bench)
         trainee = setup.method.trainee(setup.model, setup.task, feed, bench)
     rows = feed.order(0)[0]
     start = loop.copied(setup.model.state_dict())

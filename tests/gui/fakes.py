@@ -98,7 +98,8 @@ def catalog() -> Catalog:
         Card(kind="model", name="Forecaster", label="Forecaster", help="Goes on.",
              fits={"sequence"}, provides={"forecast", "features"}, rank=60),
         Card(kind="method", name="Training", label="Train all weights", help="The usual.",
-             fits={"features"}, fields=(
+             fits={"logits", "reconstruction", "next token", "target text", "frames", "forecast"},
+             fields=(
                  Field(name="epochs", label="Epochs", help="Passes over the data.", type="int",
                        default=10, range=Range(1, 1000)),
                  Field(name="learning_rate", label="Learning rate", help="The size of a step.",

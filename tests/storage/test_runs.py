@@ -36,6 +36,19 @@ def test_a_run_starts_from_what_there_is(fresh_history: History) -> None:
     assert add(fresh_history, parent=parent.id).parent == parent.id
 
 
+def test_a_run_knows_its_family(fresh_history: History) -> None:
+    first = add(fresh_history)
+    second = add(fresh_history, parent=first.id)
+    thirds = [add(fresh_history, parent=second.id).id for _ in range(2)]
+    add(fresh_history)
+    before, after = fresh_history.family(second.id)
+    assert ([run.id for run in before], [run.id for run in after]) == ([first.id], thirds)
+    before, after = fresh_history.family(thirds[0])
+    assert ([run.id for run in before], after) == ([first.id, second.id], [])
+    with pytest.raises(NoSuchRun):
+        fresh_history.family(404)
+
+
 def test_a_value_never_changes(fresh_history: History) -> None:
     run = add(fresh_history)
     with pytest.raises(FrozenInstanceError):

@@ -1,0 +1,167 @@
+"""Where a run's weights come from, when not from chance: an earlier run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from torch import Tensor
+
+from engine import checkpoint
+from engine.catalog import BadInput
+from engine.data.archive import natural
+from engine.data.tokens import Tokenizer
+from engine.home import Home
+from engine.models import Model, is_of
+
+ABSENT = "not in those weights"
+NAMED = 6
+"""Tensors that a sentence names."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """An earlier run's best weights, and what they know of its data."""
+
+    run: int
+    weights: Mapping[str, Tensor]
+    outline: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, run: int, home: Home) -> Start:
+        """BadInput when the run has kept no weights."""
+        try:
+            _, folder = checkpoint.find(home.checkpoints(run), "best")
+            outline = outline_of(run, home)
+        except BadInput:
+            raise BadInput(
+                f"Run {run} has kept no weights to start from: choose another run, or start from "
+                "scratch",
+                field="start",
+            ) from None
+        return cls(run, checkpoint.weights(folder), outline)
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """What its outputs stand for."""
+        classes: Sequence[str] = self.outline.get("outputs", self.outline.get("classes", ()))
+        return classes
+
+    @property
+    def tokenizer(self) -> Tokenizer | None:
+        """What its texts were read with: each row of its embeddings is one of these tokens."""
+        return tokenizer_in(self.outline)
+
+    def into(self, model: Model, classes: Sequence[str]) -> Taken:
+        """Put into the model what has its names and shapes; the rest of it stays as it was made.
+
+        What gives the outputs is taken over whole, and only for the very same `classes`: layer by
+        layer, since dropout between them changes their names. BadInput when nothing else, or
+        nothing at all, would be.
+        """
+        own = model.state_dict()
+        found = {name: self.weights[name] for name in own if name in self.weights}
+        reasons: dict[str, str] = {}
+        there, here = (
+            sorted((name for name in names if is_of(name, model.output)), key=natural)
+            for names in (self.weights, own)
+        )
+        heads = {name: self.weights[other] for name, other in zip(here, there, strict=False)}
+        same = len(here) == len(there) and all(
+            own[name].shape == tensor.shape for name, tensor in heads.items()
+        )
+        if list(self.classes) != list(classes):
+            reasons |= dict.fromkeys(here, "other classes")
+        elif same:
+            found |= heads
+        else:
+            reasons |= dict.fromkeys(here, "of another shape" if there else ABSENT)
+        for name, tensor in own.items():
+            if name not in found:
+                reasons.setdefault(name, ABSENT)
+            elif found[name].shape != tensor.shape:
+                reasons.setdefault(name, f"{sides(tensor)} here, {sides(found[name])} there")
+        loaded = {name: found[name] for name in own if name not in reasons}
+        parameters = {name for name, _ in model.named_parameters()} - {*here}
+        if not parameters & loaded.keys():
+            raise BadInput(
+                f"Nothing of run {self.run} fits this model: choose the same model, with the same "
+                "widths, or start from scratch",
+                field="start",
+            )
+        model.load_state_dict(loaded, strict=False)
+        left = [name for name in self.weights if name not in own and name not in there]
+        left += [name for name in there if not same and name not in own]
+        return Taken(
+            self.run, tuple(loaded), tuple((n, reasons[n]) for n in own if n in reasons),
+            tuple(left),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What was made of the weights that a run started from, by the tensors' names."""
+
+    run: int
+    loaded: tuple[str, ...]
+    new: tuple[tuple[str, str], ...]
+    """Those of the model that were made anew, each with the reason."""
+    left: tuple[str, ...]
+    """Those of the weights that this model has no place for."""
+
+    def __str__(self) -> str:
+        said = f"Starting from the best weights of run {self.run}: "
+        whole = f"all {len(self.loaded)} tensors" if not self.new else f"{len(self.loaded)} tensors"
+        said += f"{whole} taken over"
+        if self.new:
+            named = ", ".join(f"{name} ({why})" for name, why in self.new[:NAMED])
+            said += f", {len(self.new)} new: {named}" + " …" * (len(self.new) > NAMED)
+        if self.left:
+            named = ", ".join(self.left[:NAMED]) + " …" * (len(self.left) > NAMED)
+            said += f"; {len(self.left)} left out: {named}"
+        return said
+
+    def asdict(self) -> dict[str, Any]:
+        """As JSON values."""
+        return {
+            "run": self.run, "loaded": list(self.loaded),
+            "new": [{"name": name, "why": why} for name, why in self.new],
+            "left": list(self.left),
+        }  # fmt: skip
+
+
+def outline_of(run: int, home: Home) -> dict[str, Any]:
+    """What a run has learned from, as far as its weights must know it (`Data.outline`).
+
+    BadInput when that is gone or damaged.
+    """
+    try:
+        found = json.loads((home.run(run) / "data.json").read_text("utf-8"))
+        Outline.model_validate(found)
+    except (OSError, ValueError):
+        raise BadInput(f"What run {run} has learned from isn't known any more") from None
+    return found  # type: ignore[no-any-return]
+
+
+class Outline(BaseModel):
+    """What is read of it here; the rest is its data's own."""
+
+    classes: list[str] = []
+    outputs: list[str] = []
+    tokenizer: str | None = None
+
+
+def tokenizer_in(outline: Mapping[str, Any]) -> Tokenizer | None:
+    """What a run's texts are read with, where there are any."""
+    known = outline.get("tokenizer")
+    try:
+        return None if known is None else Tokenizer.from_json(known)
+    except Exception:  # of the library's own, which is no other
+        raise BadInput("The tokenizer of these weights is damaged", field="start") from None
+
+
+def sides(tensor: Tensor) -> str:
+    return "×".join(map(str, tensor.shape)) or "one number"
