@@ -67,7 +67,16 @@ export async function ask(path, { body, signal } = {}) {
     if (problem.name === "AbortError") throw problem;
     throw Object.assign(new Error(text("offline")), { offline: true });
   }
-  const answer = await reply.json().catch(() => ({}));
+  let answer = {};
+  try {
+    answer = await reply.json();
+  } catch (problem) {
+    // Taken back or broken off on its way; what comes whole and is no JSON has no words for us.
+    if (problem.name === "AbortError") throw problem;
+    if (problem.name !== "SyntaxError") {
+      throw Object.assign(new Error(text("offline")), { offline: true });
+    }
+  }
   if (reply.ok) return answer;
   throw Object.assign(new Error(answer.error ?? text("server.failed")), {
     field: answer.field,

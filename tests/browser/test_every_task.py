@@ -135,29 +135,29 @@ ROWS = {
     ),
     "masked language modelling": Row(
         "MaskedLanguageModelling", "DocstringTopics", "TransformerEncoder",
-        {"method.max_steps": 60, "model.width": 64, "model.layers": 2},
+        {"method.max_steps": 40, "model.width": 64, "model.layers": 2},
         ("masked_accuracy", 0.01), "Fill-ins",
         by_typing("Return the ___ of the list.", r"Return"), live=("masked_accuracy",),
     ),
     "translation": Row(
-        "Translation", "NumberWords", "AttentionGRU", {"method.epochs": 3},
+        "Translation", "NumberWords", "AttentionGRU", {"method.epochs": 2},
         ("bleu", 20), "Translations", by_typing("1984", "thousand"),
         signed=("bleu", "chrf"), live=("bleu", "chrf", "perplexity"),
     ),
     "summarization": Row(
         "Summarization", "DocstringSummaries", "TransformerTranslator",
-        {"method.max_steps": 40, "model.width": 64, "model.layers": 1, "task.judged": 20,
+        {"method.max_steps": 20, "model.width": 64, "model.layers": 1, "task.judged": 20,
          "task.beam": 1},
         ("perplexity", -2000), "Summaries",
         by_typing("The file is closed when the block ends. It may be opened again later.", "."),
         signed=("rouge_1", "rouge_2", "rouge_l"), live=("rouge_l",),
     ),
     "speech recognition": Row(
-        "SpeechRecognition", "TelephoneNumbers", "SpeechEncoder", {"method.epochs": 18},
+        "SpeechRecognition", "TelephoneNumbers", "SpeechEncoder", {"method.epochs": 7},
         ("wer", -0.6), "Transcripts", by_recording, signed=("wer", "cer"), live=("wer", "cer"),
     ),
     "sound classification": Row(
-        "Classification", "TelephoneKeys", "SoundResNet", {"method.epochs": 6},
+        "Classification", "TelephoneKeys", "SoundResNet", {"method.epochs": 3},
         ("accuracy", 0.8), "Confusion", by_microphone, live=("accuracy", "macro_f1"),
     ),
     "sequence classification": Row(
@@ -165,7 +165,7 @@ ROWS = {
         ("accuracy", 0.6), "Confusion", by_rows, live=("accuracy",),
     ),
     "forecasting": Row(
-        "Forecasting", "MackeyGlass", "TCN", {"method.epochs": 4},
+        "Forecasting", "MackeyGlass", "TCN", {"method.epochs": 2},
         ("mae", -0.1), "Forecasts", by_numbers, live=("mae", "rmse"),
     ),
 }  # fmt: skip

@@ -71,6 +71,27 @@ def test_the_machine_describes_itself_as_text(site: Served, open_page: Opens) ->
     expect(page.locator(".an-foot")).to_contain_text("A processor ${1+1} {{x}}")
 
 
+def test_an_answer_that_does_not_come_whole_is_no_answer(site: Served, open_page: Opens) -> None:
+    """Taken back or broken off after its first bytes, it isn't taken for an empty one."""
+    page = open_page(site.url)
+    page.locator(".an-page h1").wait_for()
+    said = page.evaluate(
+        """async () => {
+          const { ask } = await import("/static-anneal/shell.js");
+          const broken = (problem) => ({ ok: true, json: () => Promise.reject(problem) });
+          const kept = window.fetch;
+          const said = [];
+          for (const problem of [new DOMException("", "AbortError"), new TypeError("gone")]) {
+            window.fetch = async () => broken(problem);
+            said.push(await ask("/api/runs").catch(({ name, offline = false }) => [name, offline]));
+          }
+          window.fetch = kept;
+          return said;
+        }"""
+    )
+    assert said == [["AbortError", False], ["Error", True]]
+
+
 @pytest.mark.parametrize("dark", [False, True])
 def test_text_stands_out_from_its_ground(
     site: Served, anneal: Anneal, open_page: Opens, dark: bool

@@ -79,14 +79,15 @@ def test_a_drawing_is_white_on_black_and_is_answered(page: Page, anneal: Anneal,
 
 
 def test_undo_takes_one_stroke_back_and_clear_all(page: Page, anneal: Anneal) -> None:
+    def lit(sent: dict[str, str]) -> tuple[Any, Any]:
+        drawn = picture(sent)
+        return drawn.getpixel((140, 56)), drawn.getpixel((140, 224))
+
     stroke(page, (0.2, 0.2), (0.8, 0.2))
     stroke(page, (0.2, 0.8), (0.8, 0.8))
-    fakes.until(lambda: bool(given(anneal)))
-    page.wait_for_timeout(300)
+    fakes.until(lambda: bool(given(anneal)) and lit(given(anneal)[-1]) == (255, 255))
     page.get_by_role("button", name="Undo").click()
-    page.wait_for_timeout(400)
-    drawn = picture(given(anneal)[-1])
-    assert (drawn.getpixel((140, 56)), drawn.getpixel((140, 224))) == (255, 0)
+    fakes.until(lambda: lit(given(anneal)[-1]) == (255, 0))
     page.get_by_role("button", name="Clear").click()
     expect(page.get_by_text("This is the answer to an earlier input.")).to_be_visible()
     expect(page.locator(".an-answer")).to_have_class("an-answer stale")

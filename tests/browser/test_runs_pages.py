@@ -138,7 +138,7 @@ def test_tags_and_notes_are_edited_in_place(site: Site, some: list[Run], page: P
     page.get_by_label("Tags of alpha, separated by commas").fill("first, best")
     page.keyboard.press("Enter")
     expect(page.get_by_role("button", name="first", exact=True)).to_be_visible()
-    assert site.history.run(some[0].id).tags == ("first", "best")
+    fakes.until(lambda: site.history.run(some[0].id).tags == ("first", "best"))
     expect(page.get_by_role("button", name="Edit tags of alpha")).to_be_focused()
     page.get_by_role("button", name="Edit note of beta").focus()
     page.keyboard.press("Enter")
@@ -163,7 +163,7 @@ def test_chosen_runs_are_compared_or_deleted(site: Site, some: list[Run], page: 
     page.get_by_role("button", name="Delete…").click()
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.locator(".runs-name")).to_have_text(["beta"])
-    assert not folder.exists()
+    fakes.until(lambda: not folder.exists())
     expect(page.get_by_role("region", name="Selected runs")).to_be_hidden()
 
 
@@ -195,7 +195,7 @@ def test_the_queue_is_put_in_order_with_the_keyboard(site: Site, page: Page) -> 
     page.get_by_role("button", name="Remove from the queue: one").focus()
     page.keyboard.press("Enter")
     expect(page.locator(".queue a")).to_have_text(["three", "two"])
-    assert [run.id for run in site.history.queue()] == [c, b]
+    fakes.until(lambda: [run.id for run in site.history.queue()] == [c, b])
     assert site.history.run(a).state == "stopped"
 
 
@@ -225,7 +225,7 @@ def test_zoom_and_hidden_lines_stay_while_points_come(site: Site, page: Page) ->
         page.wait_for_function(f"({POINTS})().length === 4")
         drag(page)
         page.get_by_role("button", name="Validation").nth(1).click()
-        page.wait_for_timeout(200)
+        expect(page.get_by_role("button", name="Whole curve").first).to_be_enabled()
         zoomed, before = page.evaluate(RANGE), page.evaluate(POINTS)
         page.wait_for_function(f"({POINTS})()[0] > {before[0]} + 60")
         assert page.evaluate(RANGE) == zoomed
@@ -254,7 +254,7 @@ def test_a_run_is_paused_resumed_and_stopped(site: Site, page: Page) -> None:
     with histories.Worker(site.history, run, steps=8000):
         site.open(page, f"/run?id={run.id}")
         page.get_by_role("button", name="Pause").click()
-        expect(page.locator(".an-state").first).to_have_text("Paused", timeout=10_000)
+        expect(page.locator(".an-state").first).to_have_text("Paused")
     expect(page.locator(".run-said")).to_contain_text("You asked to pause it")
     page.get_by_role("button", name="Resume").click()
     expect(page.locator(".an-state").first).to_have_text("Queued")
@@ -442,8 +442,7 @@ def test_a_run_gets_another_name_in_place(site: Site, some: list[Run], page: Pag
     name.fill("better name")
     name.press("Enter")
     expect(page).to_have_title(re.compile("better name"))
-    page.wait_for_timeout(200)
-    assert site.history.run(some[0].id).name == "better name"
+    fakes.until(lambda: site.history.run(some[0].id).name == "better name")
     name.fill("   ")
     name.press("Enter")
     expect(page.locator(".an-note")).to_contain_text("needs a name")
@@ -489,7 +488,7 @@ def test_a_page_outlives_its_server(site: Site, page: Page, tmp_path: Any) -> No
         expect(page.locator(".run-lost")).to_be_visible()
         histories.train(anneal.history, run, first=51, last=90)
         served = serve(anneal, port=served.port)
-        page.wait_for_function(f"({POINTS})()[0] === 90", timeout=15_000)
+        page.wait_for_function(f"({POINTS})()[0] === 90")
         expect(page.locator(".run-lost")).to_be_hidden()
     finally:
         served.close()
@@ -513,9 +512,8 @@ def test_a_hidden_page_asks_nothing_and_a_removed_one_neither(
     asked.clear()
     page.wait_for_timeout(1500)
     assert asked == []
-    page.evaluate(hide, False)
-    page.wait_for_timeout(400)
-    assert any("/curves" in url for url in asked)
+    with page.expect_request("**/curves*"):
+        page.evaluate(hide, False)
     page.evaluate("document.querySelector('.an-runs').remove()")
     page.wait_for_timeout(400)
     asked.clear()
@@ -533,12 +531,15 @@ def test_curves_are_asked_for_several_times_a_second_while_a_run_trains(
     asked: list[str] = []
     page.on("request", lambda request: "/curves" in request.url and asked.append(request.url))
     page.wait_for_timeout(2000)
-    assert 4 <= len(asked) <= 11
+    while_it_trains = len(asked)
+    assert while_it_trains <= 11
     site.history.end(run.id, state="finished", reason="Done")
-    page.wait_for_timeout(1200)
+    expect(page.locator(".an-state").first).to_have_text("Finished")
+    page.wait_for_timeout(300)
     asked.clear()
     page.wait_for_timeout(2000)
     assert len(asked) <= 2
+    assert while_it_trains > 1 + len(asked)  # a busy machine answers, and is asked, more slowly
 
 
 def test_what_the_server_refuses_is_said(site: Site, some: list[Run], page: Page) -> None:
