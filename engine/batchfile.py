@@ -27,21 +27,21 @@ def texts_in(
     `header` are found by themselves where they aren't given: a column is told by its name, else by
     the length of its texts. BadInput says what is wrong with the file.
     """
-    if ending(name) not in ENDINGS:
-        return {**_lines(content, name), "column": None, "columns": [], "header": False}
-    table = open_table(content, PurePath(name).name, header=header)
-    columns = Columns(table)
-    if column is None:
-        column = _source(columns)
-    elif column not in table.columns:
-        raise BadInput(f"{name} has no column {shown(column)}")
-    at = columns.places[column]
-    found = [str(cells[at] or "").strip() for _, cells in table.rows([column])]
-    texts = [text for text in found if text]
-    return {
-        "texts": texts[:MOST], "count": len(texts), "column": column,
-        "columns": list(table.columns), "header": table.header,
-    }  # fmt: skip
+    if ending(name) in ENDINGS:
+        table = open_table(content, PurePath(name).name, header=header)
+        columns = Columns(table)
+        if column is None:
+            column = _source(columns)
+        elif column not in table.columns:
+            raise BadInput(f"{name} has no column {shown(column)}")
+        at = columns.places[column]
+        found = [str(cells[at] or "") for _, cells in table.rows([column])]
+        told = {"column": column, "columns": list(table.columns), "header": table.header}
+    else:
+        found = _lines(content, name)
+        told = {"column": None, "columns": [], "header": False}
+    texts = [text for one in found if (text := one.strip())]
+    return {"texts": texts[:MOST], "count": len(texts), **told}
 
 
 def _source(columns: Columns) -> str:
@@ -52,10 +52,8 @@ def _source(columns: Columns) -> str:
     return (pairs or {}).get("source") or text_roles(columns, {})["text"]
 
 
-def _lines(content: bytes, name: str) -> dict[str, Any]:
+def _lines(content: bytes, name: str) -> list[str]:
     try:
-        lines = [line.strip() for line in decoded(content, None).split("\n")]
+        return decoded(content, None).split("\n")
     except UnicodeError as problem:
         raise BadInput(f"{name} can't be read: {problem}") from None
-    texts = [line for line in lines if line]
-    return {"texts": texts[:MOST], "count": len(texts)}

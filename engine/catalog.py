@@ -291,18 +291,18 @@ class Catalog(Frozen):
         the recipe that aims at the best result; without it, one that shows something in minutes.
         """
         order: tuple[Kind, ...] = ("method", "task", "data", "model")
+        own: tuple[str, ...] = ()
         if chosen["method"].adapts:
-            order = ("task", "data", "model", "method")
+            order, own = ("task", "data", "model", "method"), ("method.",)
         values = {f"{k}.{f.name}": f.default for k in order for f in chosen[k].fields}
         for kind in order:
             suggested = chosen[kind].suggests
             values |= {name: value for name, value in suggested.items() if name in values}
-        kept = "method." if chosen["method"].adapts else " "
         for kind in order if thorough else ():
             suggested = chosen[kind].thorough
             values |= {
                 name: value for name, value in suggested.items()
-                if name in values and not name.startswith(kept)
+                if name in values and not name.startswith(own)
             }  # fmt: skip
         return values
 

@@ -135,13 +135,10 @@ class RunRoutes:
         run = self._run(request)
         since = whole_number(request, "notices", 0, low=0, high=1 << 62)
         labels = Labels(self.anneal)
-        parent = None
-        if run.parent is not None:
-            with asking():
-                parent = {"id": run.parent, "name": self.history.run(run.parent).name}
         queued = [other.id for other in self.history.queue()] if run.state == "queued" else []
         with asking():
             ancestors, children = self.history.family(run.id, most=KIN)
+        parent = {"id": run.parent, "name": ancestors[-1].name} if ancestors else None
         return reply({
             "family": {
                 "ancestors": [self._row(other, labels) for other in ancestors],

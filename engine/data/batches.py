@@ -157,12 +157,16 @@ class Feed:
 
     def batch(self, rows: Rows, epoch: int = 0, number: int = 0) -> Batch:
         """The items of these rows. What is random in it depends only on (seed, epoch, number)."""
-        rng = np.random.default_rng((self.seed, epoch, number, 1)) if self.augment else None
         targets = None
         if self.labels is not None:
             targets = torch.from_numpy(self.labels[rows]).to(self.device)
-        inputs = self.items.gather(rows, self.device, rng)
+        inputs = self.inputs(rows, epoch, number)
         return Batch(inputs, targets, self.items.wanted(rows, self.device), rows)
+
+    def inputs(self, rows: Rows, epoch: int, number: int) -> dict[str, Tensor]:
+        """A model's arguments by name, for the items of these rows."""
+        rng = np.random.default_rng((self.seed, epoch, number, 1)) if self.augment else None
+        return self.items.gather(rows, self.device, rng)
 
     def some(self, count: int) -> Batch:
         """At most so many items, spread evenly over the split: the same at every call."""

@@ -6,21 +6,22 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Annotated, Any
 
-from engine.catalog import Help, Range
+from engine.catalog import Help, Range, Value
 from engine.methods.linear_probe import with_head
 from engine.methods.training import Training
 from engine.models import Model, is_of
 
 GROUPS = 5
 """Below the head, at most."""
+GENTLE: dict[str, Value] = {
+    "method.epochs": 10, "method.warmup": 0.3, "method.clip": 1.0, "method.optimizer": "AdamW",
+}  # fmt: skip
+"""What spares weights that have learned something."""
 
 
 class HeadFirst(
     Training, label="Head first, then all", fits={"logits"}, adapts=True, rank=21,
-    suggests={
-        "method.epochs": 10, "method.learning_rate": 5e-4, "method.warmup": 0.3,
-        "method.clip": 1.0, "method.optimizer": "AdamW",
-    },
+    suggests={**GENTLE, "method.learning_rate": 5e-4},
 ):  # fmt: skip
     """Trains the new head alone until it makes sense, then everything: spares what was learned.
 
@@ -47,10 +48,7 @@ class HeadFirst(
 
 class GradualUnfreezing(
     Training, label="Gradual unfreezing", fits={"logits"}, adapts=True, rank=22,
-    suggests={
-        "method.epochs": 10, "method.learning_rate": 1e-3, "method.warmup": 0.3,
-        "method.clip": 1.0, "method.optimizer": "AdamW",
-    },
+    suggests={**GENTLE, "method.learning_rate": 1e-3},
 ):  # fmt: skip
     """Thaws the model from its head downwards, lower layers learning more slowly (ULMFiT).
 

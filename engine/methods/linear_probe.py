@@ -41,9 +41,6 @@ class LinearProbe(
     where there are few labels.
     """
 
-    def __init__(self, **how: Any) -> None:
-        super().__init__(**how)
-
     def feeds(self, model: Model, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
         headed = with_head(model)
         training = Features(
@@ -109,16 +106,12 @@ class Features(Feed):
                 return wish
         return None
 
-    def batch(self, rows: Rows, epoch: int = 0, number: int = 0) -> Batch:
+    def inputs(self, rows: Rows, epoch: int, number: int) -> dict[str, Tensor]:
         missing = rows[~self.known[self.places[rows]]]
         if len(missing):  # nobody has asked for all of them: only some steps are timed
             self._keep(missing, self.raw.batch(missing))
         assert self.kept is not None
-        features = self.kept[torch.from_numpy(self.places[rows])].to(self.device)
-        targets = None
-        if self.labels is not None:
-            targets = torch.from_numpy(self.labels[rows]).to(self.device)
-        return Batch({"features": features}, targets, self.items.wanted(rows, self.device), rows)
+        return {"features": self.kept[torch.from_numpy(self.places[rows])].to(self.device)}
 
     def some(self, count: int) -> Batch:
         """At most so many items, as they are: to be looked at."""

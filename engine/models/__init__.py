@@ -113,6 +113,15 @@ class Headed(Model):
         return self.answer(self.embed(*inputs, **named) if features is None else features)
 
 
+class HeadedAfterDropout(Headed):
+    """One whose features are dropped at random before the head."""
+
+    dropout: nn.Dropout
+
+    def answer(self, features: Tensor) -> Tensor:
+        return super().answer(self.dropout(features))
+
+
 def levels(module: nn.Module) -> Iterator[str]:
     """The names of a module's own parameters, of its children that hold some, and of those of the
     children that are lists."""

@@ -11,7 +11,7 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import Help, Range
 from engine.layers.convolutions import kaiming, large_enough, normed, strides
-from engine.models import Dropout, Headed, Standardize
+from engine.models import Dropout, HeadedAfterDropout, Standardize
 
 Depth = Literal["8", "14", "20", "32", "44", "56", "110", "10", "18", "34", "50", "101", "152"]
 StemName = Literal["small pictures", "medium pictures", "ImageNet"]
@@ -128,7 +128,7 @@ STEMS: dict[str, Entrance] = {
 
 
 class ResNet(
-    Headed, label="ResNet", fits={"image"}, provides={"logits"}, rank=11,
+    HeadedAfterDropout, label="ResNet", fits={"image"}, provides={"logits"}, rank=11,
     suggests={"method.epochs": 20, "method.batch_size": 128, "method.learning_rate": 5e-3,
               "method.weight_decay": 0.05},
     thorough={"model.depth": "18", "model.width": 64, "method.epochs": 100,
@@ -194,6 +194,3 @@ class ResNet(
         """What is seen in images (B, C, H, W) in 0…1: (B, channels)."""
         maps: Tensor = self.stages(self.stem(self.standardize(images)))
         return maps.mean((2, 3))
-
-    def answer(self, features: Tensor) -> Tensor:
-        return self.head(self.dropout(features))  # type: ignore[no-any-return]

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from engine.catalog import Help, Range
-from engine.models import Dropout, Headed, Standardize
+from engine.models import Dropout, HeadedAfterDropout, Standardize
 from engine.tasks import inside
 
 
 class SoundResNet(
-    Headed, label="Sound ResNet", fits={"audio"}, provides={"logits"}, rank=20,
+    HeadedAfterDropout, label="Sound ResNet", fits={"audio"}, provides={"logits"}, rank=20,
     suggests={"method.epochs": 25, "method.batch_size": 32, "method.learning_rate": 3e-3,
               "method.clip": 5.0},
     thorough={"model.widths": [64, 128, 256], "data.bands": 64, "method.epochs": 80},
@@ -64,9 +64,6 @@ class SoundResNet(
             states, lengths = block(states, lengths)
         mean: Tensor = states.sum(2).mean(2) / lengths[:, None]  # all is zero behind the end
         return mean
-
-    def answer(self, features: Tensor) -> Tensor:
-        return self.head(self.dropout(features))  # type: ignore[no-any-return]
 
 
 class Normed(nn.Module):

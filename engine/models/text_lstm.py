@@ -11,12 +11,12 @@ from torch import Tensor, nn
 from engine.catalog import Help, Range
 from engine.layers.recurrent import mirror, remember, turned
 from engine.layers.words import UnknownWords, WordDropout
-from engine.models import Dropout, Headed
+from engine.models import Dropout, HeadedAfterDropout
 from engine.tasks import inside
 
 
 class TextLSTM(
-    Headed, label="Bidirectional LSTM", fits={"text"}, provides={"logits"}, rank=45,
+    HeadedAfterDropout, label="Bidirectional LSTM", fits={"text"}, provides={"logits"}, rank=45,
     suggests={
         "data.tokenizer": "words", "data.vocabulary": 20_000, "data.lowercase": True,
         "method.epochs": 5, "method.batch_size": 50, "method.learning_rate": 2e-3,
@@ -75,6 +75,3 @@ class TextLSTM(
     def levels(self) -> list[tuple[str, ...]]:
         both = [(f"forwards.{i}", f"backwards.{i}") for i in range(len(self.forwards))]
         return [("embedding",), *both, ("head",)]
-
-    def answer(self, features: Tensor) -> Tensor:
-        return self.head(self.dropout(features))  # type: ignore[no-any-return]

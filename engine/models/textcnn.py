@@ -11,12 +11,12 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import Help, Range
 from engine.layers.words import UnknownWords, WordDropout
-from engine.models import Dropout, Headed
+from engine.models import Dropout, HeadedAfterDropout
 from engine.tasks import inside
 
 
 class TextCNN(
-    Headed, label="Text CNN", fits={"text"}, provides={"logits"}, rank=40,
+    HeadedAfterDropout, label="Text CNN", fits={"text"}, provides={"logits"}, rank=40,
     suggests={
         "data.tokenizer": "words", "data.vocabulary": 20_000, "data.lowercase": True,
         "method.epochs": 6, "method.batch_size": 50, "method.learning_rate": 1e-3,
@@ -78,6 +78,3 @@ class TextCNN(
 
     def levels(self) -> list[tuple[str, ...]]:
         return [("embedding",), ("phrases",), ("head",)]  # the phrases stand side by side
-
-    def answer(self, features: Tensor) -> Tensor:
-        return self.head(self.dropout(features))  # type: ignore[no-any-return]

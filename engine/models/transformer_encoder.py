@@ -11,12 +11,12 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 from engine.catalog import Help, Range
 from engine.layers.transformer import Block, heads_fit, initialize
 from engine.layers.words import UnknownWords, WordDropout
-from engine.models import Dropout, Headed
+from engine.models import Dropout, HeadedAfterDropout
 from engine.tasks import inside
 
 
 class TransformerEncoder(
-    Headed, label="Transformer encoder", fits={"text"}, rank=50,
+    HeadedAfterDropout, label="Transformer encoder", fits={"text"}, rank=50,
     provides={"logits", "masked token"},
     suggests={"method.learning_rate": 1e-3, "method.clip": 1.0},
     thorough={"model.width": 512, "model.layers": 8, "model.heads": 8,
@@ -63,9 +63,6 @@ class TransformerEncoder(
         states = self.encode(self.word_dropout(tokens), lengths)
         real = inside(lengths, tokens.shape[1])[..., None]
         return (states * real).sum(1) / lengths[:, None]
-
-    def answer(self, features: Tensor) -> Tensor:
-        return self.head(self.dropout(features))  # type: ignore[no-any-return]
 
     def fill(self, tokens: Tensor, lengths: Tensor, places: Tensor | None = None) -> Tensor:
         """Logits (B, L, vocabulary): which token stands at each place, or only at those `places`

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from engine.catalog import Help, Range
 from engine.layers.convolutions import kaiming, large_enough, normed, strides
-from engine.models import Dropout, Headed, Standardize
+from engine.models import Dropout, HeadedAfterDropout, Standardize
 
 StemName = Literal["small pictures", "ImageNet"]
 STRIDES: dict[str, int] = {"small pictures": 1, "ImageNet": 2}
@@ -46,7 +46,7 @@ def narrowing(depth: int, widths: tuple[int, int], stride: int, *, rectified: bo
 
 
 class Xception(
-    Headed, label="Xception", fits={"image"}, provides={"logits"}, rank=14,
+    HeadedAfterDropout, label="Xception", fits={"image"}, provides={"logits"}, rank=14,
     suggests={"method.epochs": 15, "method.batch_size": 128, "method.learning_rate": 5e-3},
     thorough={"model.width": 32, "model.middle": 8, "model.dropout": 0.5, "method.epochs": 100,
               "method.optimizer": "SGD", "method.learning_rate": 0.045,
@@ -113,6 +113,3 @@ class Xception(
         """The mean of the last maps of images (B, C, H, W) in 0…1: (B, channels)."""
         maps: Tensor = self.body(self.stem(self.standardize(images)))
         return maps.mean((2, 3))
-
-    def answer(self, features: Tensor) -> Tensor:
-        return self.head(self.dropout(features))  # type: ignore[no-any-return]
