@@ -129,15 +129,15 @@ def test_a_file_that_isnt_an_upload_stays(history, home, tmp_path):
 
 
 def large(path: Path) -> Path:
-    """A zip that takes seconds to read: many pictures of noise."""
+    """A zip that takes seconds to read and little room: many large pictures of a few squares."""
     import io
 
     import numpy as np
     from PIL import Image
 
-    noise = np.random.default_rng(0).integers(0, 256, (512, 512, 3), np.uint8)
+    squares = np.random.default_rng(0).integers(0, 256, (8, 8, 3), np.uint8)
     out = io.BytesIO()
-    Image.fromarray(noise).save(out, "PNG", compress_level=1)
+    Image.fromarray(squares.repeat(128, 0).repeat(128, 1)).save(out, "PNG")
     with zipfile.ZipFile(path, "w") as archive:
         for name in ("a", "b"):
             for i in range(1500):
