@@ -265,7 +265,13 @@ def train(
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="A setting: model.dropout=0.2")
     ] = None,
-    start: Annotated[int | None, typer.Option(help="The run whose weights to start from.")] = None,
+    begin: Annotated[
+        str,
+        typer.Option(
+            "--start",
+            help="Weights to start from: a run's number, “published”, or a file of safetensors.",
+        ),
+    ] = "",
     device: Annotated[str, typer.Option(help="auto, or a device's id.")] = "",
     seed: Annotated[
         int | None, typer.Option(help="Of weights, order, dropout and augmentation.")
@@ -284,6 +290,7 @@ def train(
     with told():
         place, history = opened(home, database_url)
         known = discover().model_copy(update={"devices": devices()})
+        start: int | str | None = int(begin) if begin.isdigit() else begin or None
         settings: dict[str, Any] = dict(part(text) for text in setting or [])
         names: dict[Kind, str] = {"task": task, "model": model, "data": dataset, "method": method}
         if dataset.isdigit():
@@ -306,7 +313,7 @@ def train(
             start = given.start if start is None else start
             seed = given.seed if seed is None else seed
             device = device or given.device
-        if start is not None:
+        if isinstance(start, int):
             # Weights go with the model that learned them, unless another is asked for.
             before = Recipe.from_json(history.run(start).recipe).model
             names["model"] = names["model"] or before.name
@@ -334,7 +341,7 @@ def enqueue(history: History, known: Catalog, recipe: Recipe, name: str) -> Run:
     imported = recipe.data.settings.get("id")
     return history.add_run(
         recipe.to_json(), name=name or f"{cards['model'].label} · {cards['data'].label}",
-        parent=recipe.start, dataset=imported if isinstance(imported, int) else None,
+        parent=recipe.parent, dataset=imported if isinstance(imported, int) else None,
         task=recipe.task.name, model=recipe.model.name, data=recipe.data.name,
         method=recipe.method.name,
     )  # fmt: skip

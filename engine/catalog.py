@@ -179,6 +179,8 @@ class Card(Frozen):
     """Its answers come piece by piece (tasks only)."""
     adapts: bool = False
     """It works on weights that have learned something already, and needs a start (methods only)."""
+    published: bool = False
+    """Weights that others have trained can be had for it (models only)."""
 
     def field(self, name: str) -> Field:
         """The field of that name; BadInput lists the names that exist."""
@@ -333,6 +335,7 @@ class Choosable:
         thorough: Mapping[str, Value] | None = None,
         streams: bool = False,
         adapts: bool = False,
+        published: bool = False,
         hidden: bool = False,
         rank: int = 50,
         **kwargs: Any,
@@ -349,7 +352,7 @@ class Choosable:
             provides=frozenset(provides or ()), suggests=dict(suggests or {}),
             thorough=dict(thorough or {}), hidden=hidden, rank=rank, fields=tuple(fields_of(cls)),
             tries=tuple(_keywords(cls.show).values()) if hasattr(cls, "show") else (),
-            streams=streams, adapts=adapts,
+            streams=streams, adapts=adapts, published=published,
         )  # fmt: skip
         key = (cls.kind, cls.__name__)
         other = cls.registry.get(key)

@@ -47,7 +47,7 @@ def _estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
     evaluation counted as a third of a step an item.
     """
     device = devices.pick(recipe.device)
-    start = None if recipe.start is None else Start.of(recipe.start, home)
+    start = Start.of(recipe, home)
     setup = session.make(recipe, home, tokenizer=start.tokenizer if start else None)
     setup.task.prepare(setup.data)
     if start is not None:
@@ -58,7 +58,7 @@ def _estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
         feed, validation = setup.method.feeds(setup.model, setup.task, setup.data, bench)
         trainee = setup.method.trainee(setup.model, setup.task, feed, bench)
         plan = setup.method.plan
-        trainee.thaw(plan.epochs - 1)  # in its last epoch the most learns
+        trainee.thaw(max(plan.epochs - 1, 0))  # in its last epoch the most learns
         first = timed(trainee, setup.task, feed, plan, TIMED + 1)
         # Once more the same items: what is kept of them costs only the first time.
         again = timed(trainee, setup.task, feed, plan, 2)
@@ -71,8 +71,10 @@ def _estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
     items = len(feed.rows) / max(len(feed), 1)
     checked = len(validation.rows) / max(items * plan.accumulate, 1) / 3
     each = min(math.ceil(len(feed) / plan.accumulate), steps)
-    epochs = steps / each
+    epochs = max(steps / max(each, 1), 1)
     seconds = new * each + known * (steps - each + checked * epochs)
+    if not plan.epochs:  # nothing is learned: each item is looked at once
+        seconds = new * len(feed)
     return {
         "parameters": parameters, "trainable": trainable, "memory": memory,
         "steps": steps, "seconds": seconds, "seconds_per_epoch": seconds / epochs,

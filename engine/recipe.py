@@ -10,6 +10,14 @@ from pydantic import Field, ValidationError
 
 from engine.catalog import KINDS, BadInput, Card, Catalog, Frozen, Kind, Value
 
+PUBLISHED = "published"
+"""The start from weights that others have trained."""
+
+
+def is_path(start: int | str | None) -> bool:
+    """Whether a start is a file or a folder."""
+    return isinstance(start, str) and start != PUBLISHED
+
 
 class Choice(Frozen):
     """A card's name and the settings given to it."""
@@ -25,8 +33,9 @@ class Recipe(Frozen):
     data: Choice
     model: Choice
     method: Choice
-    start: int | None = None
-    """The run whose weights training starts from; None starts from scratch."""
+    start: int | str | None = None
+    """Where the first weights come from: None from chance, a number from that run, “published” from
+    those who have published the model, and a path from a file or folder of safetensors."""
     device: str = "auto"
     """``auto`` or a device's id, as ``app.py catalog`` lists them."""
     seed: int = Field(default=0, ge=0, lt=2**31)
@@ -45,6 +54,11 @@ class Recipe(Frozen):
     def to_json(self) -> str:
         """One line of JSON."""
         return self.model_dump_json()
+
+    @property
+    def parent(self) -> int | None:
+        """The run that it starts from."""
+        return self.start if isinstance(self.start, int) else None
 
     def choice(self, kind: Kind) -> Choice:
         """What was chosen of that kind."""
@@ -66,9 +80,14 @@ class Recipe(Frozen):
         if cards["method"].adapts and self.start is None:
             raise BadInput(
                 f"{cards['method'].label} works on weights that have learned something already: "
-                "choose a run to start from, or train all weights",
+                "choose a run or published weights to start from, or train all weights",
                 field="start",
             )
+        if self.start == PUBLISHED and not cards["model"].published:
+            raise BadInput(
+                f"There are no published weights for {cards['model'].label}: start from scratch, "
+                "from an earlier run or from a file", field="start",
+            )  # fmt: skip
         if self.device != "auto" and catalog.devices:
             known = [device.id for device in catalog.devices]
             if self.device not in known:
@@ -95,7 +114,7 @@ def compose(
     *,
     names: Mapping[Kind, str],
     settings: Mapping[str, Any],
-    start: int | None = None,
+    start: int | str | None = None,
     device: str = "auto",
     seed: int = 0,
     thorough: bool = False,

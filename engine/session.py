@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from engine import device as devices
 from engine.catalog import BadInput, chosen, discover
 from engine.checkpoint import Checkpoints
 from engine.data.batches import Data
+from engine.data.splits import Split
 from engine.data.tokens import Tokenizer
 from engine.datasets import Dataset
 from engine.events import Event, Finished, Notice
@@ -39,15 +40,18 @@ class Setup:
     method: Method
 
 
-def open_choice(choice: Choice, home: Home, tokenizer: Tokenizer | None = None) -> Data:
+def open_choice(
+    choice: Choice, home: Home, tokenizer: Tokenizer | None = None,
+    splits: Collection[Split] = Method.splits,
+) -> Data:  # fmt: skip
     """The chosen dataset, ready to be fed: its texts as tokens of its own, or of the `tokenizer`.
 
-    BadInput when it can't be had.
+    BadInput when it can't be had, or when one of these `splits` holds nothing.
     """
     dataset: Dataset = chosen("data", choice.name)(**choice.settings)
     data = dataset.open(home)
     for split, rows in data.splits.items():
-        if not len(rows):
+        if split in splits and not len(rows):
             raise BadInput(f"The {split} split is empty: add items or change the shares",
                            field="data")  # fmt: skip
     return dataset.ready(data, home, tokenizer)
@@ -66,17 +70,18 @@ def make(
     that of the weights which will be put into the model.
     """
     task: Task = chosen("task", recipe.task.name)(**recipe.task.settings)
+    method: Method = chosen("method", recipe.method.name)(**recipe.method.settings)
     if data is None:
-        data = open_choice(recipe.data, home, tokenizer)
+        data = open_choice(recipe.data, home, tokenizer, method.splits)
         if "label" in task.card.needs and not data.classes:
             raise BadInput(f"{task.card.label} needs labels, and this dataset has none",
                            field="data")  # fmt: skip
         data = task.view(data)
-    method: Method = chosen("method", recipe.method.name)(**recipe.method.settings)
     torch.manual_seed(recipe.seed)
     model: Model = chosen("model", recipe.model.name)(
         data.shape, task.outputs(data), **recipe.model.settings
     )
+    task.equip(model)
     return Setup(recipe, data, task, model, method)
 
 
@@ -93,8 +98,8 @@ def begin(setup: Setup, start: Start) -> Taken:
     if method.card.adapts and strange:
         raise BadInput(
             f"{method.card.label} keeps what lies below the head, and {len(strange)} parts of that "
-            f"aren't in run {start.run}'s weights ({strange[0]} …): choose that run's settings for "
-            "model and data, or train all weights",
+            f"aren't in the weights of {start.source} ({strange[0]} …): choose the settings they "
+            "were made with for model and data, or train all weights",
             field="start",
         )
     return taken
@@ -156,7 +161,7 @@ def _run(
     start = tokenizer = None
     if recipe.start is not None:
         # A run that goes on needs nothing of the other any more, which may be gone by now.
-        start = Start.of(recipe.start, home) if last is None else None
+        start = Start.of(recipe, home) if last is None else None
         tokenizer = start.tokenizer if start else tokenizer_in(outline_of(number, home))
     setup = make(recipe, home, tokenizer=tokenizer)
     with replacing(home.run(number) / "data.json") as beside:
@@ -176,7 +181,8 @@ def _run(
             beside.write_text(json.dumps(taken.asdict()), encoding="utf-8")
         yield Notice(str(taken))
         if tokenizer is not None:
-            yield Notice(f"Texts are read with run {start.run}'s tokenizer, which its weights know")
+            yield Notice(f"Texts are read with the tokenizer of {start.source}, which its weights "
+                         "know")  # fmt: skip
     bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=wishes, resume=state)
     trainee, wish = yield from setup.method.run(model, task, data, bench)
     if wish in ("cancel", "pause"):
@@ -212,25 +218,32 @@ def _finish(
     best, folder = checkpoint.find(kept.folder, "best")
     trainee.judged.load_state_dict(checkpoint.weights(folder))
     feed = setup.method.judging(data, "test", trainee.device)
-    yield Notice(f"Testing on {len(feed.rows):,} items")
-    scores = evaluate(trainee, task, data, feed, final=True, wishes=wishes)
+    scores: dict[str, Any] = {}
+    if len(feed.rows):
+        yield Notice(f"Testing on {len(feed.rows):,} items")
+        scores = evaluate(trainee, task, data, feed, final=True, wishes=wishes)
     tables = {name: value for name, value in scores.items() if not isinstance(value, float)}
     metrics: dict[str, Any] = {
         f"test/{name}": value for name, value in scores.items() if isinstance(value, float)
     }
     headline = f"validation {spoken(task.headline)}"
     metrics |= {f"validation/{name}": value for name, value in at.best_scores.items()}
+    if scores:
+        metrics |= {"headline": f"test/{task.headline}", "baselines": task.baselines(data)}
     metrics |= {
-        "headline": f"test/{task.headline}", "larger_is_better": task.larger_is_better,
+        "larger_is_better": task.larger_is_better,
         "best_epoch": at.best_epoch, "best_step": best.step,
         "seconds": at.seconds, "items_per_second": at.seen / max(at.seconds, 1e-9),
         "peak_memory": devices.peak_memory(trainee.device),
         "parameters": setup.model.parameter_count(),
         "numerics": str(trainee.numerics),
-        "baselines": task.baselines(data), **tables,
+        **tables,
     }  # fmt: skip
     if begun.exists():
         metrics["start"] = json.loads(begun.read_text("utf-8"))
+    if not setup.method.plan.epochs:
+        yield Finished("finished", "Ready: nothing had to be trained", metrics)
+        return
     kept_step = f"the weights of step {best.step} are kept, the latest of the best by {headline}"
     if wish == "stop":
         yield Finished("stopped", f"Stopped on request after {at.step} steps; {kept_step}", metrics)

@@ -1,21 +1,25 @@
-"""Where a run's weights come from, when not from chance: an earlier run."""
+"""Where a run's weights come from, when not from chance: an earlier run, others, or a file."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 from pydantic import BaseModel
+from safetensors import SafetensorError
 from torch import Tensor
 
 from engine import checkpoint
-from engine.catalog import BadInput
+from engine.catalog import BadInput, chosen
 from engine.data.archive import natural
 from engine.data.tokens import Tokenizer
 from engine.home import Home
 from engine.models import Model, is_of
+from engine.recipe import PUBLISHED, Recipe
 
 ABSENT = "not in those weights"
 NAMED = 6
@@ -24,15 +28,36 @@ NAMED = 6
 
 @dataclass(frozen=True)
 class Start:
-    """An earlier run's best weights, and what they know of its data."""
+    """Weights that have learned something, and what they know of their data."""
 
-    run: int
+    source: str
+    """Whose they are, as a sentence goes on: “run 12”."""
     weights: Mapping[str, Tensor]
-    outline: Mapping[str, Any]
+    classes: Sequence[str] = ()
+    """What the outputs stand for."""
+    tokenizer: Tokenizer | None = None
+    """What its texts were read with: each row of its embeddings is one of these tokens."""
+    run: int | None = None
 
     @classmethod
-    def of(cls, run: int, home: Home) -> Start:
-        """BadInput when the run has kept no weights."""
+    def of(cls, recipe: Recipe, home: Home) -> Start | None:
+        """What a checked recipe starts from, None for chance.
+
+        BadInput when it can't be had, with what to do about it.
+        """
+        if recipe.start is None:
+            return None
+        if isinstance(recipe.start, int):
+            return cls.of_run(recipe.start, home)
+        if recipe.start != PUBLISHED:
+            return cls.of_file(Path(recipe.start).expanduser())
+        model: type[Model] = chosen("model", recipe.model.name)
+        theirs = model.published(home, **recipe.model.settings)
+        return cls(theirs.name, theirs.weights, theirs.classes, theirs.tokenizer)
+
+    @classmethod
+    def of_run(cls, run: int, home: Home) -> Start:
+        """An earlier run's best weights. BadInput when it has kept none."""
         try:
             _, folder = checkpoint.find(home.checkpoints(run), "best")
             outline = outline_of(run, home)
@@ -42,18 +67,24 @@ class Start:
                 "scratch",
                 field="start",
             ) from None
-        return cls(run, checkpoint.weights(folder), outline)
+        classes = outline.get("outputs", outline.get("classes", ()))
+        return cls(f"run {run}", checkpoint.weights(folder), classes, tokenizer_in(outline), run)
 
-    @property
-    def classes(self) -> Sequence[str]:
-        """What its outputs stand for."""
-        classes: Sequence[str] = self.outline.get("outputs", self.outline.get("classes", ()))
-        return classes
-
-    @property
-    def tokenizer(self) -> Tokenizer | None:
-        """What its texts were read with: each row of its embeddings is one of these tokens."""
-        return tokenizer_in(self.outline)
+    @classmethod
+    def of_file(cls, path: Path) -> Start:
+        """The tensors of a safetensors file, or of all those of a folder. BadInput if there are
+        none; no other format is read, since reading others may run what they hold."""
+        files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
+        if not files or not all(file.is_file() for file in files):
+            raise BadInput(f"There is no safetensors file at {path}", field="start")
+        weights: dict[str, Tensor] = {}
+        for file in files:
+            try:
+                weights |= safetensors.torch.load_file(file)
+            except (SafetensorError, OSError) as problem:
+                raise BadInput(f"{file.name} isn't a whole safetensors file ({problem}): only that "
+                               "format is read", field="start") from None  # fmt: skip
+        return cls(path.name, weights)
 
     def into(self, model: Model, classes: Sequence[str]) -> Taken:
         """Put into the model what has its names and shapes; the rest of it stays as it was made.
@@ -88,7 +119,7 @@ class Start:
         parameters = {name for name, _ in model.named_parameters()} - {*here}
         if not parameters & loaded.keys():
             raise BadInput(
-                f"Nothing of run {self.run} fits this model: choose the same model, with the same "
+                f"Nothing of {self.source} fits this model: choose the same model, with the same "
                 "widths, or start from scratch",
                 field="start",
             )
@@ -96,8 +127,8 @@ class Start:
         left = [name for name in self.weights if name not in own and name not in there]
         left += [name for name in there if not same and name not in own]
         return Taken(
-            self.run, tuple(loaded), tuple((n, reasons[n]) for n in own if n in reasons),
-            tuple(left),
+            self.source, tuple(loaded), tuple((n, reasons[n]) for n in own if n in reasons),
+            tuple(left), self.run,
         )  # fmt: skip
 
 
@@ -105,15 +136,16 @@ class Start:
 class Taken:
     """What was made of the weights that a run started from, by the tensors' names."""
 
-    run: int
+    source: str
     loaded: tuple[str, ...]
     new: tuple[tuple[str, str], ...]
     """Those of the model that were made anew, each with the reason."""
     left: tuple[str, ...]
     """Those of the weights that this model has no place for."""
+    run: int | None = None
 
     def __str__(self) -> str:
-        said = f"Starting from the best weights of run {self.run}: "
+        said = f"Starting from the weights of {self.source}: "
         whole = f"all {len(self.loaded)} tensors" if not self.new else f"{len(self.loaded)} tensors"
         said += f"{whole} taken over"
         if self.new:
@@ -127,7 +159,7 @@ class Taken:
     def asdict(self) -> dict[str, Any]:
         """As JSON values."""
         return {
-            "run": self.run, "loaded": list(self.loaded),
+            "run": self.run, "source": self.source, "loaded": list(self.loaded),
             "new": [{"name": name, "why": why} for name, why in self.new],
             "left": list(self.left),
         }  # fmt: skip

@@ -25,7 +25,7 @@ from engine.catalog import (
     Kind,
     Value,
 )
-from engine.recipe import Recipe, compose
+from engine.recipe import PUBLISHED, Recipe, compose, is_path
 from gui.text import text
 
 if TYPE_CHECKING:
@@ -47,7 +47,8 @@ class Wanted(Frozen):
     """``{"model.ConvNet": {"dropout": 0.2}}``: by card, so that another card's stay as they are."""
     thorough: bool = False
     """Begin from the recipe that aims at the best result, not from the one for a first look."""
-    start: int | None = None
+    start: int | str | None = None
+    """A run, “published”, or a path."""
     device: str = AUTO
     seed: int | str | None = 0
     name: str = ""
@@ -175,7 +176,10 @@ def plan(
     offered = {kind: options(catalog, kind, imported) for kind in KINDS}
     held = settle(offered, wanted.names, catalog)
     starts = [run for run in earlier if run.model == held["model"].card.name]
-    start = wanted.start if wanted.start in [run.id for run in starts] else None
+    theirs = [PUBLISHED] if held["model"].card.published else []
+    start = wanted.start
+    if start in (None, "") or not (is_path(start) or start in [*theirs, *(r.id for r in starts)]):
+        start = None
     device = wanted.device if wanted.device in [d.id for d in catalog.devices] else AUTO
     settled = wanted.model_copy(update={
         "names": {kind: option.key for kind, option in held.items()},
@@ -192,7 +196,8 @@ def plan(
         "two_recipes": _differ(catalog, held),
         "devices": [{"id": AUTO, "label": text("form.automatic")},
                     *({"id": d.id, "label": device_label(d)} for d in catalog.devices)],
-        "starts": [{"id": run.id, "label": f"{run.id} · {run.name}"} for run in starts],
+        "starts": [*({"id": name, "label": text("form.published")} for name in theirs),
+                   *({"id": run.id, "label": f"{run.id} · {run.name}"} for run in starts)],
         "automatic_name": automatic_name(held),
         **_outcome(catalog, settled, held, home),
     }  # fmt: skip

@@ -45,6 +45,7 @@ STRINGS: dict[str, str] = {
     "form.method": "Method",
     "form.gone": "This choice is no longer here, or doesn't go with the others: choose again.",
     "form.automatic": "Automatic",
+    "form.published": "Published weights, trained by others",
     "form.imported": "Imported",
     "form.items": "{count} items",
     "form.classes": "{count} classes",
@@ -84,6 +85,8 @@ STRINGS: dict[str, str] = {
         "other classes is made anew."
     ),
     "train.scratch": "From scratch",
+    "train.path": "A file on this computer …",
+    "train.path.label": "A safetensors file, or a folder of them",
     "train.scratch.only": "No earlier run of this model has a checkpoint yet.",
     "train.run": "This run",
     "train.name": "Name",

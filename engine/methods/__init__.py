@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -36,6 +36,8 @@ class Method(Choosable, kind="method"):
     """A way of training, over the one loop."""
 
     plan: Plan
+    splits: ClassVar[frozenset[Split]] = frozenset({"train", "validation", "test"})
+    """Those that must hold items."""
 
     @abstractmethod
     def feeds(self, model: Model, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:

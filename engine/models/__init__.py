@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
-from engine.catalog import Advanced, Choosable, Help, Range
+from engine.catalog import Advanced, BadInput, Choosable, Help, Range
+
+if TYPE_CHECKING:
+    from engine.data.tokens import Tokenizer
+    from engine.home import Home
 
 ActivationName = Literal["ReLU", "GELU", "SiLU", "Tanh", "LeakyReLU"]
 ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
@@ -26,6 +31,19 @@ HEAD = "head"
 """What the last part of a model is called, which gives the classes."""
 
 
+@dataclass(frozen=True)
+class Published:
+    """Weights that others have trained, under the names that our model gives them."""
+
+    name: str
+    """As their makers call them."""
+    weights: Mapping[str, Tensor]
+    classes: tuple[str, ...] = ()
+    """What the outputs stand for, where the weights have any."""
+    tokenizer: Tokenizer | None = None
+    """What texts must be read with."""
+
+
 class Model(nn.Module, Choosable, kind="model"):
     """A network. It is made as ``cls(shape, outputs, **settings)``.
 
@@ -37,6 +55,7 @@ class Model(nn.Module, Choosable, kind="model"):
 
     ==============  ========================================================================
     logits          ``model(**inputs)`` → (B, outputs)
+    features        `Headed`: every one of them
     reconstruction  `Coder`
     next token      `LanguageModel`
     masked token    `Filler`
@@ -54,6 +73,13 @@ class Model(nn.Module, Choosable, kind="model"):
         self.shape, self.outputs = tuple(shape), outputs
         self.frozen: tuple[str, ...] = ()
         """Modules and parameters that stay as they are: no gradient, no statistics of norms."""
+
+    @classmethod
+    def published(cls, home: Home, **settings: Any) -> Published:
+        """Weights that others have trained, for a model of these settings; only of the cards that
+        say ``published``. BadInput when they can't be had, with what to do about it."""
+        raise BadInput(f"There are no published weights for {cls.card.label}: start from scratch, "
+                       "or from an earlier run", field="start")  # fmt: skip
 
     def levels(self) -> list[tuple[str, ...]]:
         """The parts that hold weights, from the input to the output: each level by the names of
@@ -103,6 +129,9 @@ class Headed(Model):
     head: nn.Module
     embed: Callable[..., Tensor]
     """Features (B, F) of a batch's inputs."""
+
+    def __init_subclass__(cls, provides: set[str] | None = None, **said: Any) -> None:
+        super().__init_subclass__(provides=(provides or set()) | {"features"}, **said)
 
     def answer(self, features: Tensor) -> Tensor:
         """(B, outputs) of features (B, F)."""

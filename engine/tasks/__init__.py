@@ -55,6 +55,10 @@ class Task(Choosable, kind="task"):
         """How many numbers a model gives at a place: a logit for each class, each token …"""
         return len(data.classes)
 
+    def equip(self, model: Any) -> None:
+        """Change what lies over a model's features, where the task wants another head there than
+        the model's own. Weights that a run starts from, and its checkpoints, come after it."""
+
     def prepare(self, data: Data) -> None:
         """Learn what the task must know of the training data, class frequencies say."""
 

@@ -160,7 +160,7 @@ class Train:
             run = self.anneal.history.add_run(
                 made.to_json(), name=name,
                 task=made.task.name, data=made.data.name, model=made.model.name,
-                method=made.method.name, parent=made.start, dataset=held["data"].dataset,
+                method=made.method.name, parent=made.parent, dataset=held["data"].dataset,
             )  # fmt: skip
         self.anneal.poke()
         return {"run": run.id}

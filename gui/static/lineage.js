@@ -28,7 +28,10 @@ export class Lineage {
     this.element.hidden = !ancestors.length && !children.length && !start;
     const steps = [...ancestors, self].map((run, depth) => this.one(run, depth, run === self));
     const after = children.map((run) => this.one(run, ancestors.length + 1, false));
+    // Weights of others: where they come from is told as they tell it.
+    const root = start && !ancestors.length ? el("p", { class: "an-muted" }, start.source) : null;
     this.body.replaceChildren(
+      ...(root ? [root] : []),
       el("ol", { class: "run-family" }, steps, after),
       ...(start ? [this.taken(start)] : []),
     );

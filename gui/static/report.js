@@ -274,28 +274,28 @@ export class Recipe {
   }
 
   update({ recipe, run }) {
-    this.draw({ recipe, parent: run.parent });
+    this.draw({ recipe, parent: run.parent, source: run.metrics.start?.source ?? null });
   }
 
-  lay({ recipe, parent }) {
-    this.body.replaceChildren(...recipe.map((group) => this.group(group, parent)));
+  lay({ recipe, parent, source }) {
+    this.body.replaceChildren(...recipe.map((group) => this.group(group, parent, source)));
     const none = !recipe.some((group) => group.rows.some((row) => row.changed));
     this.body.append(
       el("p", { class: "an-muted run-none", "data-none": none }, none ? text("run.unchanged") : ""),
     );
   }
 
-  group({ kind, label, rows }, parent) {
+  group({ kind, label, rows }, parent, source) {
     const any = rows.some((row) => row.changed);
     const list = el("dl", { class: "run-rows" }, ...rows.map((row) => this.row(row)));
     if (kind === "run") {
       const from = parent
         ? el("a", { href: `/run?id=${parent.id}` }, parent.name)
-        : text("run.scratch");
+        : (source ?? text("run.scratch"));
       list.prepend(
         el(
           "div",
-          { class: parent ? "changed" : "" },
+          { class: parent || source ? "changed" : "" },
           el("dt", {}, text("train.start")),
           el("dd", {}, from),
         ),

@@ -9,6 +9,8 @@ const QUEUE_PAUSE = 4000;
 const WARM_AFTER = 1500;
 /** Options that are shown all together, whether they fit or not. */
 const FEW = 6;
+/** The start that is a file: no run has this id. */
+const PATH = "path";
 
 /** Draws the page into its frame. */
 export function mount(page) {
@@ -205,14 +207,35 @@ export function mount(page) {
       class: "an-input",
       id: "field-start",
       "aria-describedby": "field-start-help",
-      disabled: !plan.starts.length,
     });
     select.append(el("option", { value: "" }, text("train.scratch")));
     for (const run of plan.starts) select.append(el("option", { value: run.id }, run.label));
-    select.value = wanted.start ?? "";
+    select.append(el("option", { value: PATH }, text("train.path")));
+    const path = el("input", {
+      class: "an-input an-mono",
+      id: "field-start-path",
+      "aria-label": text("train.path.label"),
+      placeholder: "/home/me/weights/model.safetensors",
+      autocomplete: "off",
+      spellcheck: "false",
+    });
+    const known = plan.starts.some(({ id }) => id === wanted.start);
+    select.value = known ? wanted.start : wanted.start === null ? "" : PATH;
+    path.hidden = select.value !== PATH;
+    if (!path.hidden) path.value = wanted.start;
     select.addEventListener("change", () => {
-      wanted.start = select.value ? Number(select.value) : null;
-      adopting = wanted.start;
+      path.hidden = select.value !== PATH;
+      if (!path.hidden) {
+        path.focus();
+        return;
+      }
+      const run = plan.starts.find(({ id }) => String(id) === select.value);
+      wanted.start = run?.id ?? null;
+      adopting = typeof wanted.start === "number" ? wanted.start : null;
+      settle(true);
+    });
+    path.addEventListener("change", () => {
+      wanted.start = path.value.trim() || null;
       settle(true);
     });
     return el(
@@ -227,7 +250,7 @@ export function mount(page) {
           { class: "an-help", id: "field-start-help" },
           text(plan.starts.length ? "train.start.help" : "train.scratch.only"),
         ),
-        el("div", { class: "an-control" }, select),
+        el("div", { class: "an-control" }, select, path),
         el("p", { class: "an-problem", hidden: true }),
       ),
     );

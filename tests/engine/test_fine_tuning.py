@@ -104,7 +104,7 @@ def test_what_is_frozen_has_no_gradient_and_keeps_its_statistics() -> None:
 
 @pytest.mark.parametrize("method", ["LinearProbe", "HeadFirst", "GradualUnfreezing"])
 def test_a_method_that_adapts_asks_for_a_start(recipe: Make, method: str) -> None:
-    with pytest.raises(BadInput, match="choose a run to start from") as problem:
+    with pytest.raises(BadInput, match="choose a run or published weights") as problem:
         recipe(**RESNET, method=method)
     assert problem.value.field == "start"
 

@@ -34,7 +34,7 @@ def resnet(outputs: int = 10, *, depth: int = 1, width: int = 4) -> ResNet:
 
 
 def started(model: Model, classes: Sequence[str] = TEN) -> Start:
-    return Start(7, dict(model.state_dict()), {"classes": list(classes)})
+    return Start("run 7", dict(model.state_dict()), classes, run=7)
 
 
 def new(taken: Taken) -> dict[str, str]:
