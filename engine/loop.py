@@ -104,6 +104,9 @@ class Trainee:
     pace: Pace | None = None
     thaw: Callable[[int], None] = lambda epoch: None
     """Says which weights learn in an epoch, called before it."""
+    plain: Callable[[Any], dict[str, Tensor]] | None = None
+    """Gives the weights as they are kept and predicted with, where a model trains in another form:
+    what was put beside its layers is added to them."""
     position: Position = field(default_factory=Position)
 
     @property
@@ -125,15 +128,16 @@ class Trainee:
         if self.average is not None:
             state["raw"] = self.model.state_dict()
             state["averaged"] = self.average.n_averaged
-        at = self.position
+        at, weights = self.position, self.judged.state_dict()
+        if self.plain is not None:
+            state["judged"], weights = weights, self.plain(self.judged)
         return Snapshot(
-            step=at.step, epoch=at.passed, weights=copied(self.judged.state_dict()),
-            state=copied(state),
+            step=at.step, epoch=at.passed, weights=copied(weights), state=copied(state),
         )  # fmt: skip
 
     def restore(self, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
         """Be exactly what was saved. The model is already on its device."""
-        self.judged.load_state_dict(weights)
+        self.judged.load_state_dict(state.get("judged", weights))
         if self.average is not None:
             self.model.load_state_dict(state["raw"])
             self.average.n_averaged.copy_(state["averaged"])

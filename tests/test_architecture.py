@@ -17,7 +17,8 @@ ROOMS = {"gui", "engine", "storage"}
 FIELD = {
     "torch", "torchvision", "torchmetrics", "numpy", "PIL", "sklearn", "mlxtend", "safetensors",
     "psutil", "platformdirs", "pydantic", "filelock", "pyarrow", "soundfile",
-    "soxr", "httpx", "tokenizers", "sacrebleu", "jiwer", "rouge_score",
+    "soxr", "httpx", "tokenizers", "sacrebleu", "jiwer", "rouge_score", "peft", "timm",
+    "transformers", "huggingface_hub", "matplotlib",
 }  # fmt: skip
 OPEN = {
     "storage": {"sqlalchemy", "alembic"},

@@ -73,6 +73,8 @@ class Model(nn.Module, Choosable, kind="model"):
         self.shape, self.outputs = tuple(shape), outputs
         self.frozen: tuple[str, ...] = ()
         """Modules and parameters that stay as they are: no gradient, no statistics of norms."""
+        self.awake: tuple[str, ...] = ()
+        """Modules within the frozen ones that are in training all the same."""
 
     @classmethod
     def published(cls, home: Home, **settings: Any) -> Published:
@@ -100,7 +102,8 @@ class Model(nn.Module, Choosable, kind="model"):
         super().train(False)
         self.training = True
         modules = dict(self.named_modules())
-        for name in {name for level in self.levels() for name in level} - {*self.frozen}:
+        others = {name for level in self.levels() for name in level} - {*self.frozen}
+        for name in [*others, *self.awake]:
             if name in modules:  # else it is a single parameter
                 modules[name].train()
         return self
