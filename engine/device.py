@@ -191,7 +191,7 @@ def choose_numerics(
     `step` gives a loss for a model on the device; it is tried on copies, and the random state is
     left as it was. BadInput when the precision asked for isn't to be had.
     """
-    offered = _precisions(device)
+    offered = precisions(device)
     if precision != "auto":
         if precision not in offered:
             raise BadInput(f"{precision} isn't computed in hardware by this device: choose “auto” "
@@ -219,7 +219,8 @@ def _thread_counts(device: torch.device) -> list[int]:
     return sorted({every, max(every - 1, 1)}, reverse=True) if device.type == "cpu" else [every]
 
 
-def _precisions(device: torch.device) -> list[str]:
+def precisions(device: torch.device) -> list[str]:
+    """What the device computes in hardware, the plainest first."""
     if device.type == "cpu":
         return ["fp32", "bf16"] if cpu_has_bf16() else ["fp32"]
     if device.type == "cuda":

@@ -183,7 +183,10 @@ def _run(
         if tokenizer is not None:
             yield Notice(f"Texts are read with the tokenizer of {start.source}, which its weights "
                          "know")  # fmt: skip
-    bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=wishes, resume=state)
+    bench = Bench(
+        device=device, seed=recipe.seed, kept=kept, wishes=wishes, resume=state, cache=home.cache,
+        made=[recipe.model.name, recipe.model.settings],
+    )  # fmt: skip
     trainee, wish = yield from setup.method.run(model, task, data, bench)
     if wish in ("cancel", "pause"):
         yield from _leave(trainee, kept, wish)

@@ -28,18 +28,28 @@ def cached(
     person or another process took something away from is made again. At most `most` are kept
     beside each other; the one that was used longest ago goes first. BadInput when none can be.
     """
-    folder = parent / hashlib.sha256(json.dumps(list(told)).encode()).hexdigest()[:24]
+    folder = place(parent, told)
     for _ in range(3):
         if not folder.is_dir():
             _fill(folder, make)
-            for old in _oldest_first(parent)[:-most]:
-                _remove(old)
+            sweep(parent, most)
         try:
             os.utime(folder)
             return read(folder)
         except (OSError, ValueError):
             _remove(folder)
     raise BadInput(f"What is made of this dataset can't be kept in {parent}: empty that folder")
+
+
+def place(parent: Path, told: Sequence[Any]) -> Path:
+    """The folder within `parent` for what is `told`."""
+    return parent / hashlib.sha256(json.dumps(list(told)).encode()).hexdigest()[:24]
+
+
+def sweep(parent: Path, most: int) -> None:
+    """Take away what was used longest ago, but for so many."""
+    for old in _oldest_first(parent)[:-most]:
+        _remove(old)
 
 
 def _fill(folder: Path, make: Callable[[Path], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -30,6 +31,10 @@ class Bench:
     wishes: Callable[[], Wish | None]
     resume: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None
     """Weights and state of the checkpoint to go on from."""
+    cache: Path | None = None
+    """What may be kept for other runs lies here."""
+    made: Sequence[Any] = ()
+    """What decides the model beside its weights, as JSON values: its name and settings."""
 
 
 class Method(Choosable, kind="method"):

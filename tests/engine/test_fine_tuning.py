@@ -12,12 +12,13 @@ from torch import Tensor
 
 from engine import checkpoint, session
 from engine.catalog import BadInput, Card, Catalog, chosen, discover
+from engine.device import Numerics
 from engine.estimate import estimate
 from engine.events import Event, Finished, Point
+from engine.features import Features, Store, room
 from engine.home import Home
 from engine.loop import Wish
 from engine.methods.fine_tuning import groups
-from engine.methods.linear_probe import Features, room
 from engine.models import Headed, Model, is_of
 from engine.models.convnet import ConvNet
 from engine.models.resnet import ResNet
@@ -129,7 +130,7 @@ def test_a_probe_sees_each_item_once(
     assert isinstance(setup.model.eval(), Headed)
     seen: list[int] = []
     feed = Features(setup.model, setup.data, "train", batch_size=100, shuffle=True,
-                    device=torch.device("cpu"))  # fmt: skip
+                    device=torch.device("cpu"), numerics=Numerics())  # fmt: skip
     embed = setup.model.embed
 
     def counting(images: Tensor) -> Tensor:
@@ -171,6 +172,56 @@ def test_a_probe_that_was_paused_is_the_same_probe(
     events(made, number=3, resume=True)
     for name, tensor in weights(home, 2).items():
         assert torch.equal(tensor, weights(home, 3)[name]), name
+
+
+def test_the_next_run_finds_the_features_of_the_same_weights(
+    home: Home, recipe: Make, events: CarryOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Weights that no other test has: all tests share a cache.
+    events(recipe(**RESNET, method__epochs=1, seed=77), number=1)
+    seen: list[int] = []
+    embed = ResNet.embed
+
+    def counting(self: ResNet, images: Tensor) -> Tensor:
+        seen.append(len(images))
+        return embed(self, images)
+
+    monkeypatch.setattr(ResNet, "embed", counting)
+    probe = dict(RESNET, method="LinearProbe", method__epochs=1)
+    last_test, shown = 179, 179
+
+    def computed(number: int, start: int = 1, **how: Any) -> int:
+        seen.clear()
+        *_, last = events(recipe(**probe, start=start, **how), number=number)
+        assert isinstance(last, Finished)
+        assert last.state == "finished", last.reason
+        return sum(seen) - shown - last_test
+
+    items = computed(2)
+    assert items >= 1797 - last_test
+    assert computed(3, method__learning_rate=0.1) <= 0
+    assert computed(4, method__deterministic=True) == items
+    events(recipe(**RESNET, method__epochs=1, seed=78), number=5)
+    assert computed(6, start=5) == items  # other weights, other features
+    for part in (home.cache / "features").glob("*/*.safetensors"):
+        part.write_bytes(part.read_bytes()[:1000])
+    assert computed(7) == items
+
+
+def test_of_some_rows_only_those_that_are_missing_are_computed(
+    home: Home, recipe: Make, pretrained: int
+) -> None:
+    setup = session.make(recipe(**RESNET, method="LinearProbe", start=pretrained), home)
+    assert isinstance(setup.model.eval(), Headed)
+    store = Store(home.cache / "features" / "x")
+    rows = setup.data.splits["train"]
+    marked = np.full((7, 16), 3.0, np.float32)
+    store.add(rows[:7], marked)
+    feed = Features(setup.model, setup.data, "train", batch_size=100, numerics=Numerics(),
+                    device=torch.device("cpu"), store=store)  # fmt: skip
+    found = feed.inputs(rows[:10], 0, 0)["features"]
+    np.testing.assert_array_equal(found[:7], marked)
+    assert not (found[7:] == 3).any()
 
 
 def test_features_that_do_not_fit_into_memory_are_refused() -> None:
