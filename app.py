@@ -272,6 +272,9 @@ def train(
             help="Weights to start from: a run's number, “published”, or a file of safetensors.",
         ),
     ] = "",
+    labels: Annotated[
+        str, typer.Option(help="How many labels are used: 3% of each class, or 5 items of each.")
+    ] = "",
     device: Annotated[str, typer.Option(help="auto, or a device's id.")] = "",
     seed: Annotated[
         int | None, typer.Option(help="Of weights, order, dropout and augmentation.")
@@ -312,6 +315,7 @@ def train(
                     settings = own | settings
             start = given.start if start is None else start
             seed = given.seed if seed is None else seed
+            labels = labels or given.labels or ""
             device = device or given.device
         if isinstance(start, int):
             # Weights go with the model that learned them, unless another is asked for.
@@ -320,8 +324,8 @@ def train(
             if names["model"] == before.name:
                 settings = {f"model.{key}": v for key, v in before.settings.items()} | settings
         chosen = compose(
-            known, names=names, settings=settings, start=start, device=device or "auto",
-            seed=seed or 0, thorough=thorough,
+            known, names=names, settings=settings, start=start, labels=labels or None,
+            device=device or "auto", seed=seed or 0, thorough=thorough,
         )  # fmt: skip
         run = enqueue(history, known, chosen, name)
         foreground(place, history, run)

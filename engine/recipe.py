@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 
 from engine.catalog import KINDS, BadInput, Card, Catalog, Frozen, Kind, Value
 
@@ -17,6 +18,40 @@ PUBLISHED = "published"
 def is_path(start: int | str | None) -> bool:
     """Whether a start is a file or a folder."""
     return isinstance(start, str) and start != PUBLISHED
+
+
+class Amount(Frozen):
+    """How many of the training labels are used: a share of each class, or so many items of it."""
+
+    share: float | None = None
+    """Above 0, at most 1."""
+    each: int | None = None
+    """Items of each class, at least 1."""
+
+    @classmethod
+    def of(cls, text: str) -> Amount:
+        """``3%`` or ``5``. BadInput when it is neither."""
+        written = re.fullmatch(r"(\d{1,9})|(\d{1,3}(?:\.\d{1,4})?)%", text.strip(), re.ASCII)
+        if written is None or not float(written[1] or written[2]) or float(written[2] or 0) > 100:
+            raise BadInput(
+                f"Labels used: {text[:40]!r} is neither a share of the training split like 3% nor "
+                "a number of items a class like 5", field="labels",
+            )  # fmt: skip
+        if written[1]:
+            return cls(each=int(written[1]))
+        return cls(share=float(written[2]) / 100)
+
+    def count(self, items: int) -> int:
+        """How many of a class with so many `items`: at least one, and more for a larger amount."""
+        if self.each is not None:
+            return min(self.each, items)
+        assert self.share is not None
+        return min(max(round(items * self.share), 1), items)
+
+
+def _amount(text: str) -> str:
+    Amount.of(text)
+    return text.strip()
 
 
 class Choice(Frozen):
@@ -36,10 +71,14 @@ class Recipe(Frozen):
     start: int | str | None = None
     """Where the first weights come from: None from chance, a number from that run, “published” from
     those who have published the model, and a path from a file or folder of safetensors."""
+    labels: Annotated[str, AfterValidator(_amount)] | None = None
+    """How many labels of the training split are used: ``3%`` of each class, or ``5`` items of each;
+    None for all. Which ones, the seed decides."""
     device: str = "auto"
     """``auto`` or a device's id, as ``app.py catalog`` lists them."""
     seed: int = Field(default=0, ge=0, lt=2**31)
-    """Decides the initial weights, the order of the data, dropout and augmentation."""
+    """Decides the initial weights, the order of the data, dropout, augmentation, and which labels
+    are used where not all are."""
 
     @classmethod
     def from_json(cls, text: str) -> Recipe:
@@ -106,7 +145,9 @@ class Recipe(Frozen):
             choice = self.choice(kind)
             rows[kind] = choice.name
             rows |= {f"{kind}.{name}": value for name, value in choice.settings.items()}
-        return rows | {"start": self.start, "device": self.device, "seed": self.seed}
+        return rows | {
+            "start": self.start, "labels": self.labels, "device": self.device, "seed": self.seed,
+        }  # fmt: skip
 
 
 def compose(
@@ -115,6 +156,7 @@ def compose(
     names: Mapping[Kind, str],
     settings: Mapping[str, Any],
     start: int | str | None = None,
+    labels: str | None = None,
     device: str = "auto",
     seed: int = 0,
     thorough: bool = False,
@@ -131,8 +173,8 @@ def compose(
         kind, _, field = name.partition(".")
         if kind not in cards or not field:
             raise BadInput(
-                f"There is no setting {name!r}: settings are said as model.dropout; seed, device "
-                "and start have options of their own", field=name,
+                f"There is no setting {name!r}: settings are said as model.dropout; seed, device, "
+                "start and labels have options of their own", field=name,
             )  # fmt: skip
         try:
             cards[kind].field(field)
@@ -147,8 +189,10 @@ def compose(
         })
         for kind, card in cards.items()
     }  # fmt: skip
+    if labels is not None:
+        Amount.of(labels)
     try:
-        recipe = Recipe(**chosen, start=start, device=device, seed=seed)
+        recipe = Recipe(**chosen, start=start, labels=labels, device=device, seed=seed)
     except ValidationError as problem:
         field = str(problem.errors()[0]["loc"][0])
         raise BadInput(f"{field.capitalize()}: {problem.errors()[0]['msg']}", field=field) from None

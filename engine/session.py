@@ -24,7 +24,7 @@ from engine.home import Home, replacing
 from engine.loop import Diverged, Interrupted, Trainee, Wish, evaluate
 from engine.methods import Bench, Method
 from engine.models import Model, is_of
-from engine.recipe import Choice, Recipe
+from engine.recipe import Amount, Choice, Recipe
 from engine.starts import Start, Taken, outline_of, tokenizer_in
 from engine.tasks import Task, spoken
 
@@ -42,10 +42,12 @@ class Setup:
 
 def open_choice(
     choice: Choice, home: Home, tokenizer: Tokenizer | None = None,
-    splits: Collection[Split] = Method.splits,
+    splits: Collection[Split] = Method.splits, labels: str | None = None, seed: int = 0,
 ) -> Data:  # fmt: skip
     """The chosen dataset, ready to be fed: its texts as tokens of its own, or of the `tokenizer`.
 
+    With `labels`, only so much of the training split is there (`Recipe.labels`), and nothing is
+    learned from the rest: no word, no mean, no frequency of a class.
     BadInput when it can't be had, or when one of these `splits` holds nothing.
     """
     dataset: Dataset = chosen("data", choice.name)(**choice.settings)
@@ -54,6 +56,8 @@ def open_choice(
         if split in splits and not len(rows):
             raise BadInput(f"The {split} split is empty: add items or change the shares",
                            field="data")  # fmt: skip
+    if labels is not None:
+        data = data.few(Amount.of(labels), seed=seed)
     return dataset.ready(data, home, tokenizer)
 
 
@@ -72,7 +76,7 @@ def make(
     task: Task = chosen("task", recipe.task.name)(**recipe.task.settings)
     method: Method = chosen("method", recipe.method.name)(**recipe.method.settings)
     if data is None:
-        data = open_choice(recipe.data, home, tokenizer, method.splits)
+        data = open_choice(recipe.data, home, tokenizer, method.splits, recipe.labels, recipe.seed)
         if "label" in task.card.needs and not data.classes:
             raise BadInput(f"{task.card.label} needs labels, and this dataset has none",
                            field="data")  # fmt: skip
@@ -170,6 +174,11 @@ def _run(
     data, task, model = setup.data, setup.task, setup.model
     model.fit_inputs(*data.fed.statistics(data.splits["train"]))
     task.prepare(data)
+    if recipe.labels is not None:
+        yield Notice(
+            f"Learning from {len(data.splits['train']):,} items of the training split "
+            f"({recipe.labels}{' of' if '%' in recipe.labels else ' items of'} each class)"
+        )
     state = None
     if last is not None:
         folder = kept.folder / last.folder
@@ -238,7 +247,7 @@ def _finish(
         "best_epoch": at.best_epoch, "best_step": best.step,
         "seconds": at.seconds, "items_per_second": at.seen / max(at.seconds, 1e-9),
         "peak_memory": devices.peak_memory(trainee.device),
-        "parameters": setup.model.parameter_count(),
+        "parameters": setup.model.parameter_count(), "training_items": len(data.splits["train"]),
         "numerics": str(trainee.numerics),
         **tables,
     }  # fmt: skip

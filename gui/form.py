@@ -50,6 +50,8 @@ class Wanted(Frozen):
     start: int | str | None = None
     """A run, “published”, or a path."""
     device: str = AUTO
+    labels: str = ""
+    """How many labels are used (`Recipe.labels`); all where nothing is said."""
     seed: int | str | None = 0
     name: str = ""
 
@@ -334,7 +336,8 @@ def _recipe(catalog: Catalog, wanted: Wanted, held: Mapping[Kind, Option]) -> Re
         settings |= {f"{kind}.{name}": value for name, value in option.settings.items()}
     return compose(
         catalog, names={kind: option.card.name for kind, option in held.items()},
-        settings=settings, start=wanted.start, device=wanted.device, seed=_seed(wanted.seed),
+        settings=settings, start=wanted.start, labels=wanted.labels.strip() or None,
+        device=wanted.device, seed=_seed(wanted.seed),
         thorough=wanted.thorough,
     )  # fmt: skip
 
@@ -382,6 +385,8 @@ def command(catalog: Catalog, made: Recipe, *, home: Path | None = None, name: s
                 words += ["--set", f"{dotted}={_written(value)}"]
     if made.start is not None:
         words += ["--start", str(made.start)]
+    if made.labels is not None:
+        words += ["--labels", made.labels]
     if made.device != AUTO:
         words += ["--device", made.device]
     if made.seed:
@@ -426,7 +431,8 @@ def wanted_from(catalog: Catalog, made: Recipe, *, name: str = "",
               for thorough in (False, True)]  # fmt: skip
     starter, best = (sum(map(len, touched.values())) for touched in either)
     return Wanted(names=names, touched=either[best < starter], thorough=best < starter,
-                  start=made.start, device=made.device, seed=made.seed, name=name)  # fmt: skip
+                  start=made.start, labels=made.labels or "", device=made.device,
+                  seed=made.seed, name=name)  # fmt: skip
 
 
 def _apart(made: Recipe, cards: Chosen, names: Mapping[Kind, str], held: Mapping[Kind, Option],

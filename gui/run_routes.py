@@ -418,7 +418,7 @@ class RunRoutes:
             if len(set(told.values())) > 1:
                 rows[kind] = dict(told)
         # A choice stands before its settings, those of the run itself last.
-        places = [*KINDS, "start", "device", "seed"]
+        places = [*KINDS, "start", "labels", "device", "seed"]
         order = sorted(rows, key=lambda name: (places.index(name.partition(".")[0]), "." in name))
         return [
             {"name": name, "label": spoken.get(name, _words(name)),
@@ -561,6 +561,11 @@ def settings(recipe: str, anneal: Anneal, *, data: str = "") -> list[dict[str, A
             )
         groups.append({"kind": kind, "label": label, "rows": rows})
     general = [
+        {
+            "label": text("train.labels"),
+            "value": read.labels or text("train.labels.all"),
+            "changed": read.labels is not None,
+        },
         {"label": "Device", "value": read.device, "changed": read.device != "auto"},
         {"label": "Seed", "value": read.seed, "changed": read.seed != 0},
     ]
@@ -591,7 +596,8 @@ def _matters(field: Field | None, given: Mapping[str, Any]) -> bool:
 
 
 def _field_labels(recipe: Recipe, anneal: Anneal) -> dict[str, str]:
-    spoken = {kind: kind.capitalize() for kind in KINDS} | {"start": "Starting weights"}
+    spoken: dict[str, str] = {kind: kind.capitalize() for kind in KINDS}
+    spoken |= {"start": text("train.start"), "labels": text("train.labels")}
     for kind in KINDS:
         try:
             card = anneal.catalog.card(kind, recipe.choice(kind).name)

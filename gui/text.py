@@ -91,6 +91,12 @@ STRINGS: dict[str, str] = {
     "train.run": "This run",
     "train.name": "Name",
     "train.device": "Device",
+    "train.labels": "Labels used",
+    "train.labels.help": (
+        "Learns from a part of the training split: a share of each class like 3%, or so many items "
+        "of each like 5."
+    ),
+    "train.labels.all": "all",
     "train.seed": "Seed",
     "train.seed.help": "Repeats a run; to the last bit with Deterministic or fixed threads.",
     "train.estimate": "Estimate",

@@ -14,7 +14,8 @@ import torch
 from torch import Tensor
 
 from engine.data.items import Fed, ImagesOnDevice, Items
-from engine.data.splits import Rows, Split
+from engine.data.splits import Rows, Split, fewer, latest
+from engine.recipe import Amount
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,16 @@ class Data:
     def of(self, items: Items, **changed: Any) -> Data:
         """The same dataset with its items in another form."""
         return replace(self, items=items, **changed)
+
+    def few(self, amount: Amount, *, seed: int) -> Data:
+        """The same dataset with only so much of its training split."""
+        rows = self.splits["train"]
+        if self.items.series is not None:
+            some = latest(rows, amount, self.items.series)
+        else:
+            alike = np.zeros(len(self.items), np.int64)
+            some = fewer(rows, amount, alike if self.labels is None else self.labels, seed=seed)
+        return replace(self, splits={**self.splits, "train": some})
 
     @property
     def learned_from(self) -> str:

@@ -26,6 +26,8 @@ class Items(ABC):
     """The items of a dataset, in memory or mapped from files."""
 
     kind: ClassVar[Kind]
+    series: Rows | None = None
+    """Which series each is a piece of, in the order of time; None where they stand alone."""
 
     @abstractmethod
     def __len__(self) -> int: ...

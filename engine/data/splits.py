@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from engine.catalog import BadInput, Frozen
+from engine.recipe import Amount
 
 Rows = npt.NDArray[np.int64]
 Split = Literal["train", "validation", "test"]
@@ -104,6 +105,35 @@ def ordered(series: Rows, *, validation: float = 0.1, test: float = 0.1) -> dict
         parts["validation"].append(rows[first : first + held])
         parts["test"].append(rows[first + held :])
     return {split: np.sort(np.concatenate(rows)) for split, rows in parts.items()}
+
+
+def fewer(rows: Rows, amount: Amount, labels: Rows, *, seed: int) -> Rows:
+    """Some of these rows: so many of each class, at random, the same for the same seed.
+
+    `labels` (N,) has the class of every item, of which `rows` are some. A larger amount holds a
+    smaller one of the same seed, so that only more labels tell the two apart; no class goes
+    missing. The order stays.
+    """
+    chosen = np.zeros(len(rows), bool)
+    of = labels[rows]
+    for label in np.unique(of):
+        places = np.flatnonzero(of == label)
+        order = np.random.default_rng((seed, int(label) + 1, 2)).permutation(len(places))
+        chosen[places[order[: amount.count(len(places))]]] = True
+    return rows[chosen]
+
+
+def latest(rows: Rows, amount: Amount, series: Rows) -> Rows:
+    """The last of these rows of each series, as `fewer` takes some of each class: with gaps
+    between them, nothing could be forecast. `series` (N,) numbers the one that each is a piece of.
+    """
+    of = series[rows]
+    parts = [
+        places[len(places) - amount.count(len(places)) :]
+        for places in (np.flatnonzero(of == code) for code in np.unique(of))
+    ]
+    chosen: Rows = rows[np.sort(np.concatenate([np.zeros(0, np.int64), *parts]))]
+    return chosen
 
 
 def numbered(values: Sequence[str]) -> Rows:

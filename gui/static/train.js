@@ -276,6 +276,13 @@ export function mount(page) {
     maxlength: 120,
   });
   const deviceInput = el("select", { class: "an-input", id: "field-device" });
+  const labelsInput = el("input", {
+    class: "an-input an-number",
+    id: "field-labels",
+    autocomplete: "off",
+    placeholder: text("train.labels.all"),
+    "aria-describedby": "field-labels-help",
+  });
   const seedInput = el("input", {
     class: "an-input an-number",
     id: "field-seed",
@@ -326,6 +333,7 @@ export function mount(page) {
             el("h2", {}, text("train.run")),
             labelled("name", nameInput),
             labelled("device", deviceInput),
+            labelled("labels", labelsInput, text("train.labels.help")),
             labelled("seed", seedInput, text("train.seed.help")),
           ),
           el(
@@ -362,6 +370,10 @@ export function mount(page) {
     wanted.device = deviceInput.value;
     settle(false);
   });
+  labelsInput.addEventListener("input", () => {
+    wanted.labels = labelsInput.value;
+    settle(false);
+  });
   seedInput.addEventListener("input", () => {
     wanted.seed = seedInput.value;
     settle(false);
@@ -395,6 +407,7 @@ export function mount(page) {
     );
     deviceInput.value = wanted.device;
     if (nameInput.value !== wanted.name) nameInput.value = wanted.name;
+    if (document.activeElement !== labelsInput) labelsInput.value = wanted.labels;
     if (document.activeElement !== seedInput) seedInput.value = written(wanted.seed);
     mark();
     outcome();

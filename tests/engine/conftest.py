@@ -46,7 +46,9 @@ def history(home: Home) -> Iterator[History]:
 def recipe(catalog: Catalog) -> Callable[..., Recipe]:
     """A recipe of a small model on the 8×8 digits; settings as ``model__dropout=0.2``."""
 
-    def make(*, seed: int = 0, start: int | None = None, **given: Any) -> Recipe:
+    def make(
+        *, seed: int = 0, start: int | None = None, labels: str | None = None, **given: Any
+    ) -> Recipe:
         names = {"data": "Digits8x8"} | {k: v for k, v in given.items() if "__" not in k}
         settings = {
             "method.epochs": 2, "method.batch_size": 128, "method.precision": "fp32",
@@ -54,7 +56,9 @@ def recipe(catalog: Catalog) -> Callable[..., Recipe]:
         } | {k.replace("__", "."): v for k, v in given.items() if "__" in k}  # fmt: skip
         if names.get("model", "ConvNet") == "ConvNet":
             settings = {"model.channels": [4, 8], "model.hidden": [16]} | settings
-        return compose(catalog, names=names, settings=settings, seed=seed, start=start)  # type: ignore[arg-type]
+        return compose(
+            catalog, names=names, settings=settings, seed=seed, start=start, labels=labels,  # type: ignore[arg-type]
+        )  # fmt: skip
 
     return make
 

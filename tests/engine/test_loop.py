@@ -121,6 +121,24 @@ def test_validation_is_measured_as_often_as_asked(recipe: Make, events: CarryOut
     assert steps == [5, 10, 12, 15, 20, 24]
 
 
+def test_epochs_shorter_than_that_are_not_each_looked_after(
+    recipe: Make, events: CarryOut, home: Home
+) -> None:
+    short = recipe(  # two steps an epoch
+        labels="5", method__epochs=20, method__max_steps=19, method__check_every=8,
+        method__batch_size=25, method__schedule="plateau",
+    )  # fmt: skip
+    straight = events(short, number=1)
+    steps = [step for step, _ in curve(straight, "validation/loss")]
+    assert steps == [8, 16, 19]
+    before = events(short, number=2, wishes={10: "pause"})  # between two epochs
+    after = events(short, number=2, resume=True)
+    joined = curve(before, "validation/loss") + curve(after, "validation/loss")
+    assert joined == curve(straight, "validation/loss")
+    for name, tensor in last_weights(home, 1).items():
+        assert torch.equal(tensor, last_weights(home, 2)[name]), name
+
+
 @pytest.mark.parametrize("step", [4, 5, 6, 12])
 def test_a_pause_loses_no_look_at_validation(
     recipe: Make, events: CarryOut, home: Home, step: int
@@ -424,3 +442,36 @@ def test_a_resumed_feed_gives_the_batches_it_still_owed(recipe: Make, home: Home
         for one, other in zip(whole[skip:], rest, strict=True):
             assert torch.equal(one.inputs["images"], other.inputs["images"])
             assert torch.equal(one.targets, other.targets)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("labels", "each"), [("2", 2), ("1%", 1), ("100%", None)])
+def test_a_run_learns_from_so_many_labels_and_from_nothing_else(
+    recipe: Make, home: Home, labels: str, each: int | None
+) -> None:
+    setup = session.make(recipe(labels=labels), home)
+    whole = session.make(recipe(), home)
+    assert setup.data.counts("train") == ([each] * 10 if each else whole.data.counts("train"))
+    for split in ("validation", "test"):
+        assert setup.data.splits[split].tolist() == whole.data.splits[split].tolist()
+    mean = setup.data.fed.statistics(setup.data.splits["train"])
+    assert (mean == whole.data.fed.statistics(whole.data.splits["train"])) == (each is None)
+    setup.task.prepare(setup.data)
+
+
+def test_a_run_says_how_few_labels_it_had(recipe: Make, events: CarryOut) -> None:
+    said = events(recipe(labels="3", method__epochs=1))
+    assert end(said).metrics["training_items"] == 30
+    told = [e.text for e in said if isinstance(e, Notice)]
+    assert "Learning from 30 items of the training split (3 items of each class)" in told
+
+
+def test_words_are_learned_from_the_labels_used_alone(catalog: Catalog, home: Home) -> None:
+    def words(labels: str | None) -> int:
+        made = compose(
+            catalog,
+            names={"task": "Classification", "data": "DocstringTopics", "model": "TextCNN"},
+            settings={"data.tokenizer": "words"}, labels=labels,
+        )  # fmt: skip
+        return int(session.make(made, home).data.shape[0])
+
+    assert words("1") < words("10") < words(None)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from pydantic import ValidationError
@@ -10,7 +12,8 @@ from engine.catalog import BadInput
 from engine.data.arrays import Items, RaggedWriter, Stored
 from engine.data.imports import finish
 from engine.data.options import ImportOptions
-from engine.data.splits import FEWEST, SPLITS, Rule, grouped, stratified
+from engine.data.splits import FEWEST, SPLITS, Rule, fewer, grouped, latest, stratified
+from engine.recipe import Amount, Recipe
 
 SHARES = [0.05, 0.1, 0.25, 0.4]
 
@@ -166,3 +169,69 @@ def test_other_options_of_the_same_file_are_another_version(tmp_path):
         folder.mkdir()
         prints.add(_finished(folder, _items(folder), size=size).version.fingerprint)
     assert len(prints) == 2
+
+
+# --- how many labels are used -----------------------------------------------------------------
+
+
+UNEQUAL = np.repeat([0, 1, 2, 3], [1000, 300, 20, 1])
+
+
+def used(amount, *, seed=0, rows=None, labels=UNEQUAL):
+    rows = np.arange(len(labels)) if rows is None else rows
+    return fewer(rows, Amount.of(amount), labels, seed=seed)
+
+
+def test_a_larger_amount_holds_every_smaller_one():
+    sizes = ["1%", "3%", "10%", "30%", "99.5%", "100%"]
+    for amounts in (sizes, ["1", "2", "5", "50", "2000"]):
+        held = [set(used(amount).tolist()) for amount in amounts]
+        assert all(small <= large for small, large in pairwise(held))
+        assert len(held[-1]) == len(UNEQUAL)
+
+
+def test_each_class_keeps_its_share_and_none_goes_missing():
+    assert np.bincount(UNEQUAL[used("3%")]).tolist() == [30, 9, 1, 1]
+    assert np.bincount(UNEQUAL[used("5")]).tolist() == [5, 5, 5, 1]
+    assert np.bincount(UNEQUAL[used("0.01%")]).tolist() == [1, 1, 1, 1]
+    assert used("1", labels=np.zeros(1, np.int64)).tolist() == [0]
+
+
+def test_only_the_rows_of_the_split_are_used_in_their_order():
+    rows = np.arange(1, len(UNEQUAL), 2)
+    some = used("10%", rows=rows)
+    assert set(some.tolist()) < set(rows.tolist())
+    assert (np.diff(some) > 0).all()
+    assert np.bincount(UNEQUAL[some], minlength=4).tolist() == [50, 15, 1, 0]
+
+
+def test_another_seed_uses_other_labels_and_the_same_seed_the_same():
+    assert used("3%", seed=1).tolist() == used("3%", seed=1).tolist()
+    assert used("3%", seed=1).tolist() != used("3%", seed=2).tolist()
+
+
+def test_items_without_a_label_are_a_class_of_their_own():
+    labels = np.array([-1] * 50 + [0] * 50)
+    assert np.bincount(labels[used("4%", labels=labels)] + 1).tolist() == [2, 2]
+
+
+def test_of_a_series_the_latest_steps_are_used_without_gaps():
+    series = np.repeat([7, 3], [10, 20])
+    rows = np.concatenate([np.arange(8), np.arange(10, 26)])
+    some = latest(rows, Amount.of("25%"), series)
+    assert some.tolist() == [6, 7, 22, 23, 24, 25]
+
+
+@pytest.mark.parametrize("wrong", ["0%", "0", "101%", "-3", "3.5", "3 %", "half", "%", ""])
+def test_what_is_no_amount_is_refused_with_what_one_looks_like(wrong):
+    with pytest.raises(BadInput, match="like 3%") as problem:
+        Amount.of(wrong)
+    assert problem.value.field == "labels"
+    four = {kind: {"name": "X"} for kind in ("task", "data", "model", "method")}
+    with pytest.raises(ValidationError):
+        Recipe.model_validate({**four, "labels": wrong})
+
+
+def test_a_recipe_from_before_there_was_an_amount_is_read_and_uses_all():
+    old = '{"task":{"name":"T"},"data":{"name":"D"},"model":{"name":"M"},"method":{"name":"W"}}'
+    assert Recipe.from_json(old).labels is None
