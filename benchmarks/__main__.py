@@ -27,6 +27,7 @@ from benchmarks import (
     summaries,
     text,
     training,
+    transfer,
     translation,
     vision,
 )
@@ -49,6 +50,9 @@ BENCHMARKS: dict[str, Callable[[Options], Result]] = {
     "spoken-digits": speech.digits,
     "spoken-digits-speaker": speech.digits_speaker,
     "spoken-words-ctc": speech.words_ctc,
+    "cifar10-few-labels": transfer.cifar10_few_labels,
+    "polarity-transfer": transfer.polarity_transfer,
+    "probe-cache": transfer.probe_cache,
     "import-cifar10": import_cifar10.import_cifar10,
     "import-all": import_all.import_all,
     "feed-images": feeds.feed_images,

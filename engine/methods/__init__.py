@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
@@ -68,7 +69,9 @@ class Method(Choosable, kind="method"):
         feeds = self.feeds(model, task, data, bench)
         trainee = self.trainee(model, task, feeds[0], bench)
         yield Notice(f"Computing in {trainee.numerics} on {about(bench.device).name}")
+        started = time.perf_counter()
         if wish := (yield from self.before(feeds, bench)):
             return trainee, wish
+        trainee.position.seconds += time.perf_counter() - started
         wish = yield from train(trainee, task, data, feeds, self.plan, bench.kept, bench.wishes)
         return trainee, wish
