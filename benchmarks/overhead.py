@@ -18,6 +18,7 @@ from engine import device
 from engine.checkpoint import Checkpoints
 from engine.data.batches import Data
 from engine.data.items import Images
+from engine.home import Home
 from engine.methods import Bench
 from engine.methods.training import Training
 from engine.models import Model
@@ -62,7 +63,9 @@ class Contest:
         self.method.threads = self.numerics.threads
 
     def bench(self, folder: Path) -> Bench:
-        return Bench(device=CPU, seed=0, kept=Checkpoints(folder), wishes=lambda: None)
+        return Bench(
+            device=CPU, seed=0, kept=Checkpoints(folder), wishes=lambda: None, home=Home(folder)
+        )
 
     def engine(self) -> float:
         """Seconds of the whole method: events, validation and checkpoint included."""

@@ -98,6 +98,10 @@ class Advanced(Frozen):
     """Shown in the form's advanced group."""
 
 
+class Lines(Frozen):
+    """A text of several lines."""
+
+
 class Hidden(Frozen):
     """Not on the form: filled in by the program (the id of an imported dataset)."""
 
@@ -123,6 +127,8 @@ class Field(Frozen):
     only: Only | None = None
     advanced: bool = False
     hidden: bool = False
+    lines: bool = False
+    """It is a text of several lines."""
 
     def check(self, value: Any) -> Value:
         """The value, in the field's own type. BadInput says what would be right."""
@@ -407,7 +413,7 @@ def _field(parameter: inspect.Parameter, hint: Any) -> Field:
         optional=optional, range=said.get(Range), choices=choices,
         unit=help_.unit if help_ else None, empty=help_.empty if help_ else "off",
         only=said.get(Only),
-        advanced=Advanced in said, hidden=Hidden in said,
+        advanced=Advanced in said, hidden=Hidden in said, lines=Lines in said,
     )  # fmt: skip
 
 

@@ -54,7 +54,8 @@ def _estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
         session.begin(setup, start)
     with tempfile.TemporaryDirectory(dir=home.tmp) as folder:
         kept = Checkpoints(Path(folder))
-        bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=lambda: None)
+        bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=lambda: None, home=home,
+                      made=[recipe.model.name, recipe.model.settings])  # fmt: skip
         feed, validation = setup.method.feeds(setup.model, setup.task, setup.data, bench)
         trainee = setup.method.trainee(setup.model, setup.task, feed, bench)
         plan = setup.method.plan
@@ -67,7 +68,8 @@ def _estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
     parameters = setup.model.parameter_count()
     trainable = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
     steps = plan.steps(len(feed))
-    new, known = min(first[1:] or first), min(again)
+    # Where classes are only named there is nothing to go through.
+    new, known = min(first[1:] or first, default=0.0), min(again, default=0.0)
     items = len(feed.rows) / max(len(feed), 1)
     checked = len(validation.rows) / max(items * plan.accumulate, 1) / 3
     each = min(math.ceil(len(feed) / plan.accumulate), steps)

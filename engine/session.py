@@ -96,7 +96,7 @@ def begin(setup: Setup, start: Start) -> Taken:
     """
     model, data, method = setup.model, setup.data, setup.method
     taken = start.into(model, setup.task.classes(data))
-    if not data.fed.comparable:
+    if not data.fed.comparable and len(data.splits["train"]):
         model.fit_inputs(*data.fed.statistics(data.splits["train"]))
     strange = [name for name, _ in taken.new if not is_of(name, model.output)]
     if method.card.adapts and strange:
@@ -172,7 +172,8 @@ def _run(
         outline = setup.data.outline() | {"outputs": list(setup.task.classes(setup.data))}
         beside.write_text(json.dumps(outline), encoding="utf-8")
     data, task, model = setup.data, setup.task, setup.model
-    model.fit_inputs(*data.fed.statistics(data.splits["train"]))
+    if len(data.splits["train"]):
+        model.fit_inputs(*data.fed.statistics(data.splits["train"]))
     task.prepare(data)
     if recipe.labels is not None:
         yield Notice(
@@ -193,7 +194,7 @@ def _run(
             yield Notice(f"Texts are read with the tokenizer of {start.source}, which its weights "
                          "know")  # fmt: skip
     bench = Bench(
-        device=device, seed=recipe.seed, kept=kept, wishes=wishes, resume=state, cache=home.cache,
+        device=device, seed=recipe.seed, kept=kept, wishes=wishes, home=home, resume=state,
         made=[recipe.model.name, recipe.model.settings],
     )  # fmt: skip
     trainee, wish = yield from setup.method.run(model, task, data, bench)

@@ -274,7 +274,7 @@ def drawn(field: Field, group: str, card: Card, suggested: Value,
 
 
 def control(field: Field) -> str:
-    """``switch``, ``choice``, ``slider``, ``number`` or ``text``: how the field is set.
+    """``switch``, ``choice``, ``slider``, ``number``, ``text`` or ``lines``: how it is set.
 
     A slider only where each of its places is a sensible value: a logarithmic range, one with a
     step, or a share. «Off» has no place on a slider, so what is optional gets a number.
@@ -284,7 +284,7 @@ def control(field: Field) -> str:
     if field.choices:
         return "choice"
     if field.type not in ("int", "float"):
-        return "text"
+        return "lines" if field.lines else "text"
     scale = field.range
     if scale is None or field.optional:
         return "number"

@@ -50,6 +50,8 @@ class Data:
     """Changes when the content does."""
     source: str = ""
     licence: str = ""
+    described: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Sentences that say what a class is, where somebody wrote some."""
 
     @property
     def shape(self) -> tuple[int, ...]:

@@ -127,7 +127,7 @@ class Images(Fed):
     def outline(self, rows: Rows) -> dict[str, Any]:
         some = self.pixels[rows[:1000]]
         edges = (some[:, 0], some[:, -1], some[:, :, 0], some[:, :, -1])
-        border = float(np.mean([edge.mean() for edge in edges])) / 255
+        border = float(np.mean([edge.mean() for edge in edges])) / 255 if len(rows) else None
         return {"shape": list(self.shape), "border": border}
 
     @classmethod

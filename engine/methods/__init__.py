@@ -6,7 +6,6 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, ClassVar
 
 import torch
@@ -17,6 +16,7 @@ from engine.data.batches import Data, Feed
 from engine.data.splits import Split
 from engine.device import about
 from engine.events import Event, Notice
+from engine.home import Home
 from engine.loop import Plan, Trainee, Wish, train
 from engine.models import Model
 from engine.tasks import Task
@@ -30,10 +30,9 @@ class Bench:
     seed: int
     kept: Checkpoints
     wishes: Callable[[], Wish | None]
+    home: Home
     resume: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None
     """Weights and state of the checkpoint to go on from."""
-    cache: Path | None = None
-    """What may be kept for other runs lies here."""
     made: Sequence[Any] = ()
     """What decides the model beside its weights, as JSON values: its name and settings."""
 

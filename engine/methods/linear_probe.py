@@ -41,8 +41,8 @@ class LinearProbe(
         headed = with_head(model)
         numerics = quickest(headed, bench.device, self._asked())
         store = None
-        if bench.cache is not None and not self.deterministic:
-            store = Store.of(headed, bench.made, data, numerics, bench.cache)
+        if not self.deterministic:
+            store = Store.of(headed, bench.made, data, numerics, bench.home.cache)
 
         def features(split: Split, **how: Any) -> Features:
             return Features(headed, data, split, numerics=numerics, store=store, **how)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import Advanced, BadInput, Choosable, Help, Range
 
 if TYPE_CHECKING:
+    from engine.data.batches import Data
     from engine.data.tokens import Tokenizer
     from engine.home import Home
 
@@ -56,6 +59,7 @@ class Model(nn.Module, Choosable, kind="model"):
     ==============  ========================================================================
     logits          ``model(**inputs)`` → (B, outputs)
     features        `Headed`: every one of them
+    names           `Namer`: logits, of classes that it knows by name
     reconstruction  `Coder`
     next token      `LanguageModel`
     masked token    `Filler`
@@ -152,6 +156,43 @@ class HeadedAfterDropout(Headed):
 
     def answer(self, features: Tensor) -> Tensor:
         return super().answer(self.dropout(features))
+
+
+class Namer(Headed):
+    """A model that knows what words mean: its head can be made of what the classes are called.
+
+    Its features have as many numbers as its sentences' meanings, and are of length √F, so that
+    each number is about 1, as heads expect. A class's logit is `scale` times the cosine between
+    them and the mean of what its sentences mean.
+    """
+
+    head: nn.Linear
+    scale: ClassVar[float]
+    """Turns cosines into logits: the larger, the surer of the nearest class."""
+    works_with: str
+    """What tells the classes apart, by its makers' names."""
+
+    def __init_subclass__(cls, provides: set[str] | None = None, **said: Any) -> None:
+        super().__init_subclass__(provides=(provides or set()) | {"names"}, **said)
+
+    @abstractmethod
+    def meanings(self, sentences: Sequence[str], data: Data, home: Home) -> Tensor:
+        """What they mean, (N, F) of any length. BadInput when what it needs can't be had."""
+
+    @torch.no_grad()
+    def name(self, sentences: Sequence[Sequence[str]], data: Data, home: Home) -> None:
+        """Make the head tell apart what these say, one sentence a class or several."""
+        flat = F.normalize(self.meanings([s for one in sentences for s in one], data, home), dim=1)
+        parts = torch.split(flat, [len(one) for one in sentences])
+        means = torch.stack([part.mean(0) for part in parts])
+        wide = self.head.in_features
+        self.head.weight.copy_(F.normalize(means, dim=1) * (self.scale / wide**0.5))
+        self.head.bias.zero_()
+
+
+def of_unit_numbers(features: Tensor) -> Tensor:
+    """Features (B, F) as directions, of length √F."""
+    return F.normalize(features, dim=1) * features.shape[1] ** 0.5  # type: ignore[no-any-return]
 
 
 def levels(module: nn.Module) -> Iterator[str]:

@@ -29,7 +29,9 @@ AT_ONCE = 64
 """Items that a sample asks the model about at a time."""
 
 
-class Classification(Task, label="Classification", fits={"logits"}, needs={"label"}, rank=10):
+class Classification(
+    Task, label="Classification", fits={"logits", "names"}, needs={"label"}, rank=10,
+):  # fmt: skip
     """Learns from labelled pictures, texts, sounds or sequences to tell the classes apart."""
 
     headline = "accuracy"

@@ -5,6 +5,8 @@ import { unique } from "./page.js";
 
 /** A logarithmic slider has so many places. */
 const PLACES = 400;
+/** Controls that hold a text. */
+const WRITTEN = ["text", "lines"];
 /** More choices than these are typed and searched, not rolled through. */
 const MANY = 20;
 
@@ -96,7 +98,7 @@ function search(field, described, changed) {
 function typed(field, input) {
   if (input.validity.badInput) return "?"; // half a number: the server says what it should be
   if (input.value.trim() === "") return null;
-  return field.control === "text" ? input.value : Number(input.value);
+  return WRITTEN.includes(field.control) ? input.value : Number(input.value);
 }
 
 function controlOf(field, id, changed) {
@@ -115,6 +117,18 @@ function controlOf(field, id, changed) {
     select.value = written(field.value);
     select.addEventListener("change", () => changed(select.value || null));
     return select;
+  }
+  if (field.control === "lines") {
+    const area = el("textarea", {
+      class: "an-input",
+      ...described,
+      rows: 3,
+      spellcheck: "false",
+      placeholder: field.optional ? field.empty : null,
+    });
+    area.value = written(field.value);
+    area.addEventListener("input", () => changed(typed(field, area)));
+    return area;
   }
   const numeric = field.control !== "text";
   const input = el("input", {

@@ -309,7 +309,7 @@ def test_accumulated_batches_equal_one_large_batch(
                      {"method__batch_size": 120}):  # fmt: skip
         setup = session.make(recipe(**settings, method__weight_decay=0.0), home)
         kept = checkpoint.Checkpoints(tmp_path / f"{len(gradients)}")
-        bench = Bench(torch.device("cpu"), 0, kept, lambda: None)
+        bench = Bench(torch.device("cpu"), 0, kept, lambda: None, home)
         feed, _ = setup.method.feeds(setup.model, setup.task, setup.data, bench)
         trainee = setup.method.trainee(setup.model, setup.task, feed, bench)
         group = [
@@ -332,7 +332,7 @@ def test_accumulated_batches_count_by_their_weight(
         home,
     )  # fmt: skip
     with contextlib.closing(checkpoint.Checkpoints(tmp_path)) as kept:
-        bench = Bench(torch.device("cpu"), 0, kept, lambda: None)
+        bench = Bench(torch.device("cpu"), 0, kept, lambda: None, home)
         feed, _ = setup.method.feeds(setup.model, setup.task, setup.data, bench)
         trainee = setup.method.trainee(setup.model, setup.task, feed, bench)
     rows = feed.order(0)[0]
