@@ -86,6 +86,7 @@ def make(
         data.shape, task.outputs(data), **recipe.model.settings
     )
     task.equip(model)
+    method.equip(model)
     return Setup(recipe, data, task, model, method)
 
 

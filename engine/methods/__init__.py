@@ -44,6 +44,10 @@ class Method(Choosable, kind="method"):
     splits: ClassVar[frozenset[Split]] = frozenset({"train", "validation", "test"})
     """Those that must hold items."""
 
+    def equip(self, model: Model) -> None:
+        """Change what lies over a model's features, where the method makes another head than the
+        model's own; called as `Task.equip` is, after it."""
+
     @abstractmethod
     def feeds(self, model: Model, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
         """The training and the validation split as batches."""

@@ -140,6 +140,12 @@ class Headed(Model):
     def __init_subclass__(cls, provides: set[str] | None = None, **said: Any) -> None:
         super().__init_subclass__(provides=(provides or set()) | {"features"}, **said)
 
+    def feature_count(self) -> int:
+        """F, as the head takes it: so many as there are outputs, where that does nothing."""
+        layers = (module for module in self.head.modules() if isinstance(module, nn.Linear))
+        first = next(layers, None)
+        return self.outputs if first is None else first.in_features
+
     def answer(self, features: Tensor) -> Tensor:
         """(B, outputs) of features (B, F)."""
         return self.head(features)  # type: ignore[no-any-return]

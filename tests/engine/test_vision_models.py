@@ -73,7 +73,7 @@ def test_defaults_can_be_trained(
 ) -> None:  # fmt: skip
     card = catalog.card("model", model.__name__)
     assert card.fits == {"image"}
-    assert card.provides == {"logits"}
+    assert card.provides == {"logits", "features"}
     settings = {f"model__{name}": value for name, value in SLIM[model].items()}
     last = events(recipe(
         model=model.__name__, method__max_steps=2, method__batch_size=16, method__threads=1,

@@ -1,0 +1,150 @@
+"""Telling classes apart by one or a few examples of each."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import replace
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engine.catalog import Advanced, BadInput, Help, Range
+from engine.data.batches import Data
+from engine.data.splits import Rows
+from engine.events import Event, Notice
+from engine.loop import Wish
+from engine.methods import Bench
+from engine.methods.at_once import AtOnce
+from engine.methods.linear_probe import with_head
+from engine.models import Headed, Model
+from engine.tasks import Task
+
+NAMED = 5
+"""Classes that a sentence names."""
+NEVER = -1e4
+"""The logit of a class without an example."""
+
+Distance = Literal["Euclidean", "cosine"]
+
+
+class Prototypes(AtOnce, label="Prototypes of a few examples", fits={"logits"}, adapts=True,
+                 rank=30):  # fmt: skip
+    """Learns classes from one or a few examples of each, at once: the nearest mean wins.
+
+    The features of a class's examples are averaged into its prototype, and an item belongs to the
+    class whose prototype its own features are nearest to (Snell et al. 2017, equation 8; for the
+    cosine, Qi et al. 2018). Both are one linear layer over the features, which stay as the start
+    has them.
+    """
+
+    def __init__(
+        self,
+        *,
+        shots: Annotated[
+            int | None, Range(1, 100_000),
+            Help("At most so many training items of each class are used, chosen by the seed; more "
+                 "shots add to those of fewer", label="Examples a class", empty="all"),
+        ] = None,
+        distance: Annotated[
+            Distance,
+            Help("“cosine” looks only at the direction of features: often better over published "
+                 "weights; “Euclidean” suits networks that were trained to compare"),
+        ] = "Euclidean",
+        sharpness: Annotated[
+            float, Range(0.1, 1000, log=True), Advanced(),
+            Help("How sure the answers are; which class is named does not depend on it"),
+        ] = 10.0,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.shots, self.distance, self.sharpness = shots, distance, sharpness
+
+    def equip(self, model: Model) -> None:
+        headed = with_head(model)
+        if not isinstance(headed.head, nn.Linear) or headed.head.bias is None:
+            headed.head = nn.Linear(headed.feature_count(), headed.outputs)
+
+    def make(
+        self, model: Headed, task: Task, data: Data, bench: Bench
+    ) -> Generator[Event, None, Wish | None]:
+        rows = few(data, self.shots, bench.seed)
+        assert data.labels is not None
+        examples = replace(data, splits={**data.splits, "train": rows})
+        found: list[Tensor] = []
+        seen: list[Rows] = []
+        for batch in self.judging(examples, "train", bench.device).batches():
+            assert batch.rows is not None
+            found.append(model.embed(**batch.inputs).float())
+            seen.append(data.labels[batch.rows])
+            if (wish := bench.wishes()) in ("cancel", "pause"):
+                return wish
+        features, labels = torch.cat(found), torch.from_numpy(np.concatenate(seen))
+        weight, bias = nearest_mean(
+            features, labels.to(features.device), len(data.classes), distance=self.distance,
+            sharpness=self.sharpness,
+        )  # fmt: skip
+        assert isinstance(model.head, nn.Linear)
+        model.head.weight.copy_(weight)
+        model.head.bias.copy_(bias)
+        yield Notice(f"Made from {len(rows):,} examples of {len(set(labels.tolist()))} classes")
+        if unknown := [data.classes[i] for i in sorted({*range(len(data.classes))}
+                                                       - {*labels.tolist()})]:  # fmt: skip
+            named = ", ".join(unknown[:NAMED]) + " …" * (len(unknown) > NAMED)
+            yield Notice(f"{len(unknown)} classes have no training item and are never said: "
+                         f"{named}", "warning")  # fmt: skip
+        return None
+
+
+def few(data: Data, shots: int | None, seed: int) -> Rows:
+    """The training split's rows, at most so many of each class: for one seed, the fewer are always
+    among the more."""
+    rows = data.splits["train"]
+    if shots is None:
+        return rows
+    assert data.labels is not None
+    labels = data.labels[rows]
+    kept = []
+    for label in np.unique(labels).tolist():
+        own = rows[labels == label]
+        order = np.random.default_rng((seed, label)).permutation(len(own))
+        kept.append(own[order[:shots]])
+    return np.sort(np.concatenate(kept))
+
+
+def nearest_mean(
+    features: Tensor, labels: Tensor, classes: int, *, distance: Distance = "Euclidean",
+    sharpness: float = 10.0,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Weight (classes, F) and bias (classes,) of the linear layer that finds the nearest mean.
+
+    ``−‖f − c‖² = 2c·f − ‖c‖² − ‖f‖²``, whose last term is the same for every class. Logits are in
+    units of the mean squared distance between two means, times `sharpness`. With the cosine, means
+    are those of features of length one, and lengths of new features are taken for the mean length.
+    `features` (N, F), `labels` (N,). BadInput where the features can't tell anything.
+    """
+    features = features.double()
+    lengths = features.norm(dim=1).clamp(min=1e-12)
+    if distance == "cosine":
+        features = features / lengths[:, None]
+    counts = torch.bincount(labels, minlength=classes)
+    means = features.new_zeros(classes, features.shape[1]).index_add_(0, labels, features)
+    means = means / counts.clamp(min=1)[:, None]
+    if distance == "cosine":
+        means = means / means.norm(dim=1, keepdim=True).clamp(min=1e-12)
+    known = means[counts > 0]
+    pairs = max(len(known) * (len(known) - 1), 1)
+    # Σᵢⱼ‖cᵢ − cⱼ‖², without the differences of all pairs; the middle is taken off for precision.
+    known = known - known.mean(0)
+    apart = 2 * len(known) * known.square().sum() / pairs
+    if len(known) > 1 and not apart > 1e-12 * means.square().sum(1).max():
+        raise BadInput(
+            "The start sees no difference between the examples of these classes: choose another "
+            "start", field="start",
+        )  # fmt: skip
+    scale = sharpness / apart if len(known) > 1 else torch.ones_like(apart)
+    weight, bias = 2 * scale * means, -scale * means.square().sum(1)
+    if distance == "cosine":
+        weight, bias = weight / lengths.mean(), torch.zeros_like(bias)
+    bias[counts == 0] = NEVER
+    return weight.float(), bias.float()

@@ -1,0 +1,146 @@
+"""Classes from a few examples: which head is computed, from which items, and that it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from engine import checkpoint, session
+from engine.catalog import BadInput, Catalog
+from engine.data.batches import Data
+from engine.datasets.digits8 import Digits8x8
+from engine.events import Event, Finished, Notice
+from engine.home import Home
+from engine.methods.prototypes import few, nearest_mean
+from engine.predict import Predictor
+from engine.recipe import Recipe, compose
+
+Make = Callable[..., Recipe]
+CarryOut = Callable[..., list[Event]]
+SMALL: dict[str, Any] = {"model": "ResNet", "model__depth": "8", "model__width": 8}
+
+
+@pytest.fixture
+def prototypes(catalog: Catalog) -> Make:
+    """A recipe that starts from run 1; it has none of the settings of a training."""
+
+    def make(model: str, **settings: Any) -> Recipe:
+        return compose(
+            catalog, names={"data": "Digits8x8", "model": model, "method": "Prototypes"},
+            settings={name.replace("__", "."): value for name, value in settings.items()}, start=1,
+        )  # fmt: skip
+
+    return make
+
+
+def finished(events: list[Event]) -> dict[str, Any]:
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert last.state == "finished", last.reason
+    return last.metrics
+
+
+def unequal() -> tuple[torch.Tensor, torch.Tensor]:
+    """Seven items of three classes that have four, one and two."""
+    torch.manual_seed(0)
+    return torch.randn(7, 5) + 3, torch.tensor([0, 2, 0, 1, 0, 2, 0])
+
+
+def test_the_head_is_the_softmax_over_squared_distances() -> None:
+    features, labels = unequal()
+    weight, bias = nearest_mean(features, labels, 3, sharpness=4.0)
+    means = torch.stack([features[labels == c].mean(0) for c in range(3)])
+    new = torch.randn(20, 5) + 3
+    apart = torch.cdist(means, means).square().sum() / 6
+    expected = (-4.0 * torch.cdist(new, means).square() / apart).softmax(1)
+    torch.testing.assert_close((new @ weight.T + bias).softmax(1), expected)
+
+
+def test_with_the_cosine_only_directions_count() -> None:
+    features, labels = unequal()
+    weight, bias = nearest_mean(features, labels, 3, distance="cosine")
+    unit = features / features.norm(dim=1, keepdim=True)
+    means = torch.stack([unit[labels == c].mean(0) for c in range(3)])
+    new = torch.randn(50, 5)
+    cosines = torch.cosine_similarity(new[:, None], means[None], dim=2)
+    said = (new @ weight.T + bias).argmax(1)
+    assert torch.equal(said, cosines.argmax(1))
+    longer = features * torch.rand(7, 1).add(0.1)
+    assert torch.equal((new @ nearest_mean(longer, labels, 3, distance="cosine")[0].T).argmax(1),
+                       said)  # fmt: skip
+
+
+def test_a_class_without_examples_is_never_said() -> None:
+    features, labels = unequal()
+    weight, bias = nearest_mean(features, labels, 4)
+    assert (torch.randn(100, 5) @ weight.T + bias).argmax(1).max() < 3
+    assert torch.isfinite(weight).all()
+
+
+def test_features_that_tell_nothing_are_refused() -> None:
+    with pytest.raises(BadInput, match="sees no difference") as problem:
+        nearest_mean(torch.ones(4, 3), torch.tensor([0, 0, 1, 1]), 2)
+    assert problem.value.field == "start"
+
+
+def test_fewer_shots_are_among_the_more(home: Home) -> None:
+    data = Digits8x8().open(home)
+    assert data.labels is not None
+    one, five = few(data, 1, 3), few(data, 5, 3)
+    assert np.bincount(data.labels[one]).tolist() == [1] * 10
+    assert np.bincount(data.labels[five]).tolist() == [5] * 10
+    assert set(one) < set(five) < set(data.splits["train"])
+    assert set(one) != set(few(data, 1, 4))
+    assert len(few(data, 10_000, 3)) == len(data.splits["train"])
+
+
+def test_more_examples_tell_more_and_the_features_stay(
+    home: Home, recipe: Make, prototypes: Make, events: CarryOut
+) -> None:
+    finished(events(recipe(**SMALL, method__epochs=3), number=1))
+    scores = [
+        finished(events(prototypes(**SMALL, method__shots=shots), number=number))["test/accuracy"]
+        for number, shots in enumerate([1, 30], 2)
+    ]
+    assert 0.4 < scores[0] < scores[1]
+    before, after = (
+        checkpoint.weights(checkpoint.find(home.checkpoints(run), "best")[1]) for run in (1, 3)
+    )
+    assert {name for name in after if not torch.equal(before[name], after[name])} == {
+        "head.weight", "head.bias",
+    }  # fmt: skip
+
+
+def test_one_example_a_class_and_nothing_else_is_enough(
+    home: Home, recipe: Make, prototypes: Make, events: CarryOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also over a model that has dense layers of its own."""
+    finished(events(recipe(), number=1))
+    whole = Digits8x8.open
+
+    def alone(self: Digits8x8, home: Home) -> Data:
+        data = whole(self, home)
+        none = np.zeros(0, np.int64)
+        return replace(data, splits={"train": few(data, 1, 0), "validation": none, "test": none})
+
+    monkeypatch.setattr(Digits8x8, "open", alone)
+    dense: dict[str, Any] = {"model__channels": [4, 8], "model__hidden": [16]}
+    made = prototypes("ConvNet", **dense)
+    said = events(made, number=2)
+    metrics = finished(said)
+    assert not any(name.startswith(("test/", "validation/")) for name in metrics)
+    assert any("10 examples of 10 classes" in e.text for e in said if isinstance(e, Notice))
+    setup = session.make(made, home)
+    predictor = Predictor(home, 2)
+    predictor.refresh()
+    batch = setup.data.fed.gather(setup.data.splits["train"], torch.device("cpu"), None)
+    assert setup.data.labels is not None
+    with torch.no_grad():
+        answers = predictor.setup.model(**batch).argmax(1)
+    # An example is its own class's prototype.
+    np.testing.assert_array_equal(answers, setup.data.labels[setup.data.splits["train"]])
