@@ -196,7 +196,7 @@ class Namer(Headed):
         self.head.bias.zero_()
 
 
-def of_unit_numbers(features: Tensor) -> Tensor:
+def directions(features: Tensor) -> Tensor:
     """Features (B, F) as directions, of length √F."""
     return F.normalize(features, dim=1) * features.shape[1] ** 0.5  # type: ignore[no-any-return]
 

@@ -15,7 +15,7 @@ from engine.data.items import Images
 from engine.data.naming import meant, named
 from engine.home import Home
 from engine.methods.zero_shot import ZeroShot
-from engine.models import Namer, of_unit_numbers
+from engine.models import Namer, directions
 
 HOME = Home(Path("nowhere"))
 MEANINGS = {"north": (0.0, 3.0), "east": (2.0, 0.0), "up": (0.0, 1.0), "right": (9.0, 0.0)}
@@ -35,7 +35,7 @@ class Compass(Namer):
         return torch.tensor([MEANINGS[sentence] for sentence in sentences])
 
     def embed(self, values: Tensor) -> Tensor:
-        return of_unit_numbers(values)
+        return directions(values)
 
 
 def described(**sentences: Sequence[str]) -> Data:
