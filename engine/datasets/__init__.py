@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from engine.catalog import Advanced, Choosable, Help, Range
+from engine.catalog import Advanced, BadInput, Choosable, Help, Lines, Range
 from engine.data.batches import Data
-from engine.data.splits import Rows, Split, stratified
+from engine.data.items import Items
+from engine.data.naming import named
+from engine.data.splits import SPLITS, Rows, Split, stratified
 from engine.data.tokens import Tokenizer, TokenizerName, Tokenizing
 from engine.home import Home
 
@@ -102,3 +105,33 @@ class Tokenized(Dataset):
 
     def ready(self, data: Data, home: Home, tokenizer: Tokenizer | None = None) -> Data:
         return self.tokenizing.tokens(data, home, tokenizer)
+
+
+class TypedLabels(Dataset):
+    """Classes without a single item: all that is known of them is what they are called."""
+
+    source = "typed by hand"
+
+    def __init__(
+        self,
+        *,
+        labels: Annotated[
+            str, Lines(),
+            Help("The classes, one a line; after a “:” a sentence that says what it is: “sports: "
+                 "news about games and athletes”; several sentences are separated by “ | ”")
+        ],
+    ) -> None:  # fmt: skip
+        try:
+            self.named = named(labels)
+        except BadInput as problem:
+            raise BadInput(str(problem), field="data.labels") from None
+
+    def data(self, items: Items) -> Data:
+        """No item of that kind, and the classes."""
+        said = repr(self.named).encode()
+        return Data(
+            items=items, labels=np.zeros(0, np.int64), classes=self.named.classes,
+            splits={split: np.zeros(0, np.int64) for split in SPLITS},
+            fingerprint=f"typed-{hashlib.sha256(said).hexdigest()}", source=self.source,
+            described=self.named.described,
+        )  # fmt: skip

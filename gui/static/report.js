@@ -59,11 +59,10 @@ export class Results {
       return;
     }
     const plain = flat.filter(([name]) => !name.includes("/"));
+    // A run on names of classes alone has nothing to be measured on.
+    const scores = flat.filter(([name]) => name.includes("/"));
     this.body.replaceChildren(
-      this.scores(
-        flat.filter(([name]) => name.includes("/")),
-        metrics.baselines ?? {},
-      ),
+      ...(scores.length ? [this.scores(scores, metrics.baselines ?? {})] : []),
       ...signaturesOf(metrics.signatures),
       el(
         "dl",

@@ -76,6 +76,8 @@ def catalog() -> Catalog:
              provides={"audio", "label", "transcript"}, rank=60),
         Card(kind="data", name="ImportedImages", label="Imported pictures", hidden=True,
              provides={"image", "label"}, fields=(number, version, flip)),
+        Card(kind="data", name="TypedTextLabels", label="Typed labels", hidden=True,
+             provides={"text", "label"}),
         Card(kind="model", name="ConvNet", label="ConvNet", help="Convolutions.", fits={"image"},
              provides={"logits", "features"}, suggests={"method.learning_rate": 0.002},
              fields=(widths, dropout)),

@@ -186,6 +186,26 @@ def finished(history: History, name: str = "finished", *, seed: int = 0, **kwarg
     return history.run(run.id)
 
 
+def ready_at_once(history: History, name: str = "at once", **measured: float) -> Run:
+    """One that computed a head and took no step; on typed labels nothing could be measured."""
+    given = recipe()
+    typed = Choice(name="TypedTextLabels", settings={"labels": "cat\ndog: it barks"})
+    method = Choice(name="ZeroShot", settings={"template": "{}", "wording": None})
+    given = given.model_copy(update={"data": typed, "method": method, "start": "published"})
+    run = start(history, add(history, name, given=given))
+    points = [(name, 0, 0.0, 0.2, value) for name, value in measured.items()]
+    history.record(run.id, points=points, saved=(0, True), notices=[
+        Notice("Zero-shot by all-MiniLM-L6-v2. The classes are read as: cat; it barks"),
+    ])  # fmt: skip
+    history.end(run.id, state="finished", reason="Ready: nothing had to be trained", metrics={
+        **measured, "larger_is_better": True, "best_epoch": 0, "best_step": 0, "seconds": 0.2,
+        "items_per_second": 0.0, "peak_memory": 412_000_000, "parameters": 22_565_000,
+        "numerics": "float32", "start": {"run": None, "source": "all-MiniLM-L6-v2", "loaded": [],
+                                         "new": [], "left": []},
+    })  # fmt: skip
+    return history.run(run.id)
+
+
 class Worker:
     """A thread that trains a run as fast as a real one does, until told to stop."""
 

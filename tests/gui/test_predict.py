@@ -11,7 +11,7 @@ import pytest
 from engine.catalog import BadInput
 from gui.pages import predict
 from gui.shell import Anneal
-from tests.gui import fakes
+from tests.gui import fakes, histories
 
 
 def stream(ask: httpx.Client, **body: Any) -> list[dict[str, Any]]:
@@ -175,3 +175,11 @@ def test_an_item_of_the_data_is_given_whole(ask: httpx.Client, answers: fakes.Fa
     assert answers.asked[-1] == ("given", {"data": data, "row": 2})
     assert ask.post("/api/datasets/given", json={"key": "No", "row": 2}).status_code == 404
     assert ask.post("/api/datasets/given", json={"key": "Reviews"}).status_code == 400
+
+
+def test_a_run_that_took_no_step_can_be_asked(ask: httpx.Client, anneal: Anneal) -> None:
+    """Its checkpoint is that of step 0, which isn't nothing."""
+    number = histories.ready_at_once(anneal.history).id
+    (run,) = [r for r in ask.get("/api/predict").json()["runs"] if r["id"] == number]
+    assert run["step"] == 0
+    assert (run["takes"], run["gives"]) == ("text", ["logits"])

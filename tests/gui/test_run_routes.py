@@ -570,3 +570,43 @@ def test_a_read_only_app_shows_and_changes_nothing(site: Site) -> None:
     assert reply.status_code == 403
     assert "only shows" in reply.json()["error"]
     assert browser.get("/api/runs").json()["readonly"] is True
+
+
+# --- a run that took no step ----------------------------------------------------------------------
+
+
+def test_a_run_without_points_or_a_test_is_told_as_any_other(site: Site) -> None:
+    run = histories.ready_at_once(site.history)
+    (row,) = site.get("/api/runs")["runs"]
+    assert (row["state"], row["validation"], row["test"], row["spark"]) == (
+        "finished", None, None, [],
+    )  # fmt: skip
+    one = site.get(f"/api/runs/{run.id}")
+    # Step 0 is a checkpoint like any other: it can be tried.
+    assert (one["run"]["saved_step"], one["run"]["best_step"]) == (0, 0)
+    assert "headline" not in one["run"]["metrics"]
+    assert "it barks" in json.dumps(one["recipe"])
+    curves = site.curves(run.id)
+    assert curves["series"] == {}
+    assert not curves["reset"]
+    assert site.get(f"/api/runs/{run.id}/export.json")["series"] == {}
+    lines = site.client.get(f"/api/runs/{run.id}/export.csv").text.splitlines()
+    assert lines == ["series,step,epoch,seconds,value"]
+    assert "at once" in site.client.get("/api/runs.csv").text
+
+
+def test_what_was_measured_at_once_stands_beside_what_was_trained(site: Site) -> None:
+    measured = {"validation/loss": 0.5, "validation/accuracy": 0.7, "test/accuracy": 0.68}
+    at_once = histories.ready_at_once(site.history, **measured)
+    trained = histories.finished(site.history)
+    nothing = histories.ready_at_once(site.history, "unmeasured")
+    rows = {row["id"]: row for row in site.get("/api/runs")["runs"]}
+    assert rows[at_once.id]["validation"] == {"name": "validation/accuracy", "value": 0.7}
+    told = site.get("/api/compare", runs=f"{at_once.id},{trained.id},{nothing.id}")
+    (accuracy,) = [m for m in told["metrics"] if m["name"] == "test/accuracy"]
+    assert set(accuracy["values"]) == {str(at_once.id), str(trained.id)}
+    assert accuracy["best"] == [trained.id]
+    points = site.curves(at_once.id)["series"]
+    assert {name: one["last"] for name, one in points.items()} == {
+        "validation/loss": 0, "validation/accuracy": 0, "test/accuracy": 0,
+    }  # fmt: skip
