@@ -117,6 +117,16 @@ def encoder(vocabulary: int, dropout: float) -> Any:
     )  # fmt: skip
 
 
+@torch.no_grad()
+def meanings(sentences: Sequence[str], home: Home) -> Tensor:
+    """What sentences mean by the published weights, as directions of length 1: (N, 384)."""
+    known = SentenceEncoder.published(home)
+    assert known.tokenizer is not None
+    model = SentenceEncoder((len(known.tokenizer),), 1).eval()
+    model.load_state_dict(known.weights, strict=False)  # all but the head
+    return F.normalize(model.read(sentences, known.tokenizer), dim=1)
+
+
 def tokenizer() -> Foreign:
     """The one of the published weights."""
     file = bundled(path="model/tokenizer.json", sha256=TOKENIZER, **PACKAGE)

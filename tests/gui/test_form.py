@@ -314,6 +314,7 @@ def test_a_clone_begins_from_the_recipe_that_the_run_began_from(thorough: bool) 
         ({"type": "choice", "choices": ("a", "b")}, "choice"),
         ({"type": "ints", "range": Range(1, 9)}, "text"),
         ({"type": "str"}, "text"),
+        ({"type": "str", "lines": True}, "lines"),
         ({"type": "float", "range": Range(0, 0.9)}, "slider"),
         ({"type": "float", "range": Range(1e-6, 10, log=True)}, "slider"),
         ({"type": "float", "range": Range(0, 10, log=True)}, "number"),
