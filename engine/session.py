@@ -19,7 +19,7 @@ from engine.data.batches import Data
 from engine.data.splits import Split
 from engine.data.tokens import Tokenizer
 from engine.datasets import Dataset
-from engine.events import Event, Finished, Notice
+from engine.events import Event, Finished, Notice, Sample
 from engine.home import Home, replacing
 from engine.loop import Diverged, Interrupted, Trainee, Wish, evaluate
 from engine.methods import Bench, Method
@@ -222,6 +222,18 @@ def _leave(trainee: Trainee, kept: Checkpoints, wish: Wish) -> Iterator[Event]:
     yield Finished("paused", f"Paused at step {step}")
 
 
+def _closing(trainee: Trainee, setup: Setup) -> Iterator[Event]:
+    """What the task shows of its best weights, once."""
+    task, data, at = setup.task, setup.data, trainee.position
+    feed = setup.method.judging(data, "validation", trainee.device)
+    if not len(feed.rows):
+        return
+    model = trainee.judged.eval()
+    with torch.inference_mode(), trainee.numerics.autocast(trainee.device):
+        for name, kind, content in task.closing(model, feed.some(task.watches), data):
+            yield Sample(name, kind, at.step, at.passed, content)  # type: ignore[arg-type]
+
+
 def _finish(
     trainee: Trainee, setup: Setup, kept: Checkpoints, wish: Wish | None,
     wishes: Callable[[], Wish | None], begun: Path,
@@ -236,6 +248,7 @@ def _finish(
     if len(feed.rows):
         yield Notice(f"Testing on {len(feed.rows):,} items")
         scores = evaluate(trainee, task, data, feed, final=True, wishes=wishes)
+    yield from _closing(trainee, setup)
     tables = {name: value for name, value in scores.items() if not isinstance(value, float)}
     metrics: dict[str, Any] = {
         f"test/{name}": value for name, value in scores.items() if isinstance(value, float)

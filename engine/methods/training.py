@@ -27,8 +27,8 @@ from engine.tasks import Task
 
 class Training(
     Method, label="Train all weights", rank=10, fits={
-        "logits", "reconstruction", "next token", "masked token", "target text", "frames",
-        "forecast",
+        "logits", "features", "reconstruction", "next token", "masked token",
+        "masked image", "target text", "frames", "forecast",
     },
 ):  # fmt: skip
     """Adjusts every weight of the model, from scratch or going on from an earlier run."""

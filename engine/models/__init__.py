@@ -63,6 +63,7 @@ class Model(nn.Module, Choosable, kind="model"):
     reconstruction  `Coder`
     next token      `LanguageModel`
     masked token    `Filler`
+    masked image    `Completer`
     target text     `Translator`
     frames          `Transcriber`
     forecast        `Forecaster`

@@ -92,6 +92,10 @@ class Task(Choosable, kind="task"):
         """
         yield from ()
 
+    def closing(self, model: Any, batch: Batch, data: Data) -> Iterator[tuple[str, str, Any]]:
+        """As `samples`, what is worth its time only once, of the best weights at the run's end."""
+        yield from ()
+
     @abstractmethod
     def show(self, model: Any, batch: Batch, data: Data) -> list[dict[str, Any]]:
         """One JSON object an item: the model's answer as a person wants to see it.
@@ -114,7 +118,8 @@ def spoken(measure: str) -> str:
 SPOKEN = {
     "bleu": "BLEU", "chrf": "chrF", "rouge_1": "ROUGE-1", "rouge_2": "ROUGE-2",
     "rouge_l": "ROUGE-L", "wer": "WER", "cer": "CER", "mae": "MAE", "mse": "MSE", "rmse": "RMSE",
-    "macro_f1": "macro F1",
+    "macro_f1": "macro F1", "contrastive_accuracy": "contrastive top-1",
+    "knn_accuracy": "k-NN accuracy", "probe_accuracy": "linear probe accuracy",
 }  # fmt: skip
 """Measures whose names are abbreviations."""
 

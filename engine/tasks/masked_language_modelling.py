@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import Advanced, BadInput, Help, Range
+from engine.chance import lots
 from engine.data.arrays import Ragged
 from engine.data.batches import Batch, Data
 from engine.data.splits import Rows, Split
@@ -110,23 +111,18 @@ class MaskedLanguageModelling(
         on the run, so that the measures of all runs on the same data can be compared.
         """
         tokens = batch.inputs["tokens"]
-        many, longest = tokens.shape
+        longest = tokens.shape[1]
         # So many in every text, of which some don't count: a size that depends on the shape alone
         # spares a wait for the device.
         most = max(math.ceil(self.share * longest), 1)
 
-        def draw(salt: int, width: int) -> Tensor:
-            if not fixed:
-                return torch.rand(many, width, device=tokens.device)
-            rows = np.arange(many) if batch.rows is None else batch.rows
-            return scattered(torch.from_numpy(rows).to(tokens.device), width, salt)
-
-        lots = draw(0, longest).masked_fill(~guessable(batch), -1.0)
-        places = lots.topk(most, 1).indices
+        ranks = lots(batch, longest, fixed=fixed).masked_fill(~guessable(batch), -1.0)
+        places = ranks.topk(most, 1).indices
         counts = inside(self.hidden(batch), most)
-        true, dice = tokens.gather(1, places), draw(1, most)
+        true, dice = tokens.gather(1, places), lots(batch, most, fixed=fixed, salt=1)
         # Any token but the special ones.
-        other = len(SPECIAL) + (draw(2, most) * (self.vocabulary - len(SPECIAL))).long()
+        other = lots(batch, most, fixed=fixed, salt=2) * (self.vocabulary - len(SPECIAL))
+        other = len(SPECIAL) + other.long()
         said = torch.where(dice < 0.8, MASK, torch.where(dice < 0.9, other, true))
         changed = tokens.scatter(1, places, torch.where(counts, said, true))
         return Hidden(changed, places, counts)
@@ -291,17 +287,6 @@ def sensible(logits: Tensor) -> Tensor:
     logits = logits.float()
     return torch.cat([torch.full_like(logits[..., : len(SPECIAL)], -torch.inf),
                       logits[..., len(SPECIAL) :]], -1)  # fmt: skip
-
-
-def scattered(rows: Tensor, width: int, salt: int) -> Tensor:
-    """Numbers in [0, 1) that look random, (B, width): those of a row are always the same."""
-    places = torch.arange(width, device=rows.device)
-    mixed = rows[:, None] * 0x9E3779B1 + places * 0x85EBCA6B + (salt + 1) * 0xC2B2AE35
-    for _ in range(2):
-        mixed = mixed & 0xFFFFFFFF  # the shift is to bring no sign along
-        mixed = (mixed ^ (mixed >> 16)) * 0x045D9F3B
-    mixed = mixed & 0xFFFFFFFF
-    return ((mixed ^ (mixed >> 16)) >> 8).float() / 2**24
 
 
 def pieces(items: Tokens, window: int) -> tuple[Ragged, Rows, Rows]:

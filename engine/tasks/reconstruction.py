@@ -16,20 +16,22 @@ from engine.data.batches import Batch, Data
 from engine.data.items import Images
 from engine.models import Coder
 from engine.pictures import png
-from engine.tasks import Task
+from engine.tasks import Meter
+from engine.tasks.probing import Probed
 
 Loss = Literal["binary cross-entropy", "half squared error"]
 SHOWN = 10
 
 
 class Reconstruction(
-    Task, label="Reconstruction", fits={"reconstruction"}, needs={"image"}, rank=60,
+    Probed, label="Reconstruction", fits={"reconstruction"}, needs={"image"}, rank=60,
 ):  # fmt: skip
     """Learns without labels to squeeze pictures into a short code and to draw them again."""
 
     headline = "mse"
     larger_is_better = False
     augments = False
+    points = "codes"
 
     def __init__(
         self,
@@ -38,7 +40,9 @@ class Reconstruction(
             Loss, Help("Cross-entropy treats a pixel as a probability; half squared error is "
                        "½‖x − D(E(x))‖²")
         ] = "binary cross-entropy",
+        **how: Any,
     ) -> None:  # fmt: skip
+        super().__init__(**how)
         self.loss = LOSSES[loss]
 
     def step(self, model: Coder, batch: Batch) -> dict[str, Tensor]:
@@ -46,11 +50,14 @@ class Reconstruction(
         logits = model.decode(model.encode(images)).float()
         return {"loss": self.loss(logits, images), "output": logits}
 
-    def meter(self, model: Coder, data: Data, *, final: bool = False) -> ErrorMeter:
-        return ErrorMeter()
+    def features(self, model: Coder, batch: Batch) -> Tensor:
+        return model.encode(batch.inputs["images"])
+
+    def meter(self, model: Coder, data: Data, *, final: bool = False) -> Meter:
+        return self.probed(ErrorMeter(), model, data, final=final)
 
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:
-        """The training mean, and 8 and 32 principal components."""
+        """The training mean, 8 and 32 principal components, and those of the probe."""
         assert isinstance(data.items, Images)
         # As many pictures as fit into 256 MB of float32: a share tells as much.
         most = min(20_000, 2**26 // math.prod(data.shape))
@@ -66,14 +73,14 @@ class Reconstruction(
                 rebuilt = (test - mean) @ axes @ axes.T + mean
                 name = f"{components} principal components"
                 found[name] = {"mse": float((test - rebuilt).square().mean())}
-        return found
+        return found | super().baselines(data)
 
     def samples(
         self, model: Coder, batch: Batch, data: Data, scores: Mapping[str, Any]
     ) -> Iterator[tuple[str, str, Any]]:
         images = batch.inputs["images"]
-        codes = model.encode(images).float()
-        rebuilt = model.decode(codes[:SHOWN]).float().sigmoid()
+        codes = model.encode(images[:SHOWN])
+        rebuilt = model.decode(codes).float().sigmoid()
         yield "reconstructions", "images", {
             "shape": list(data.shape),
             "rows": [
@@ -81,19 +88,7 @@ class Reconstruction(
                 {"label": "reconstruction", "images": [png(image) for image in rebuilt]},
             ],
         }  # fmt: skip
-        codes = codes.cpu().double()
-        centred = codes - codes.mean(0)
-        # Two principal axes of the codes; each axis' sign is fixed, so epochs can be compared.
-        axes = torch.linalg.svd(centred, full_matrices=False)[2][:2]
-        axes = axes * axes.gather(1, axes.abs().argmax(1, keepdim=True)).sign()
-        places = (centred @ axes.T).numpy().round(4)
-        labels = None if batch.targets is None else batch.targets.tolist()
-        yield "codes", "scatter", {
-            "x": places[:, 0].tolist(),
-            "y": places[:, -1].tolist(),
-            "label": labels or [None] * len(places),
-            "classes": list(data.classes),
-        }  # fmt: skip
+        yield from super().samples(model, batch, data, scores)
 
     def show(self, model: Coder, batch: Batch, data: Data) -> list[dict[str, Any]]:
         images = batch.inputs["images"]

@@ -155,6 +155,23 @@ function rebuilt(result) {
   ];
 }
 
+/** Two random views of a picture, and how alike the model finds them. */
+function viewed(result) {
+  return [
+    el(
+      "div",
+      { class: "an-side-by-side" },
+      picture(result.input, "original"),
+      result.views.map((png, index) => picture(png, `view.${index + 1}`)),
+    ),
+    el(
+      "p",
+      { class: "an-number", "data-testid": "prediction" },
+      text("predict.similarity", { cosine: result.similarity.toFixed(2) }),
+    ),
+  ];
+}
+
 /** Draws |input − reconstruction|, brightened so that small differences are seen. */
 async function difference(canvas, first, second) {
   const pixels = async (png) => {
@@ -401,6 +418,7 @@ export function tableOf(columns, rows) {
 const SHAPES = {
   classes: classified,
   reconstruction: rebuilt,
+  views: viewed,
   written: wrote,
   blanks: filled,
   heard: transcribed,

@@ -97,10 +97,11 @@ def test_resume_equals_never_stopping(
     [
         ({"model": "Autoencoder", "task": "Reconstruction"}, {"model__dropout": 0.1}),
         ({"model": "LSTM", "data": "MnistRows"}, {"model__dropout": 0.1}),
+        ({"model": "ConvNet", "task": "Contrastive"}, {}),
         ({}, {"method__optimizer": "SGD", "method__schedule": "cosine"}),
         ({}, {"method__precision": "bf16"}),
     ],
-    ids=["autoencoder", "lstm", "sgd", "bf16"],
+    ids=["autoencoder", "lstm", "contrastive", "sgd", "bf16"],
 )
 def test_resume_is_exact_for_every_model_and_optimizer(
     recipe: Make, events: CarryOut, home: Home, names: dict[str, str], settings: dict[str, Any]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from engine.catalog import BadInput, Catalog
+from engine.chance import scattered
 from engine.data.arrays import Ragged
 from engine.data.batches import Batch, Data, Feed
 from engine.data.imports import bring_in
@@ -26,7 +27,6 @@ from engine.tasks.masked_language_modelling import (
     SHOWN,
     MaskedLanguageModelling,
     counted,
-    scattered,
 )
 
 CPU = torch.device("cpu")
