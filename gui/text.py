@@ -580,6 +580,7 @@ STRINGS: dict[str, str] = {
     "predict.more": "All {count} classes",
     "predict.classes": "Classes by probability",
     "predict.original": "Input",
+    "predict.corrupted": "Corrupted",
     "predict.reconstruction": "Reconstruction",
     "predict.difference": "Difference",
     "predict.view.1": "First view",

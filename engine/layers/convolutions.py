@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 from torch import nn
 
 from engine.catalog import BadInput
+from engine.models import ACTIVATIONS
 
 
 def large_enough(shape: Sequence[int], side: int, mend: str, *, field: str | None = None) -> None:
@@ -43,3 +45,41 @@ def kaiming(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+
+
+def halved(height: int, width: int, times: int) -> list[tuple[int, int]]:
+    """The sides of a picture and of what is left of it after each of so many halvings; half of an
+    odd side is rounded up, so that at least one pixel is left."""
+    sides = [(height, width)]
+    for _ in range(times):
+        height, width = -(-height // 2), -(-width // 2)
+        sides.append((height, width))
+    return sides
+
+
+def halving(depth: int, channels: Sequence[int], *, activation: str) -> Iterator[nn.Module]:
+    """Convolutions of these channels that halve a picture (`halved`), each with its activation."""
+    for wider in channels:
+        yield nn.Conv2d(depth, wider, 3, stride=2, padding=1)
+        yield ACTIVATIONS[activation]()
+        depth = wider
+
+
+def doubling(
+    code: int, channels: Sequence[int], sides: Sequence[tuple[int, int]], *, activation: str,
+) -> nn.Sequential:  # fmt: skip
+    """The way back from codes (B, code): maps of the first channels and sides (`halved`, turned
+    round), then transposed convolutions of the others, an activation between."""
+    height, width = sides[0]
+    layers: list[nn.Module] = [
+        nn.Linear(code, channels[0] * height * width),
+        nn.Unflatten(1, (channels[0], height, width)),
+    ]
+    for (before, after), (high, wide) in zip(pairwise(channels), sides[1:], strict=True):
+        # A row or column more than twice the last place, where the side is even.
+        more = (1 - high % 2, 1 - wide % 2)
+        layers += [
+            ACTIVATIONS[activation](),
+            nn.ConvTranspose2d(before, after, 3, 2, padding=1, output_padding=more),
+        ]
+    return nn.Sequential(*layers)

@@ -6,15 +6,16 @@ import math
 from collections.abc import Sequence
 from typing import Annotated
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from engine.catalog import Help, Range
-from engine.models import Activation, Dropout, Model, dense
+from engine.layers.coding import Coding
+from engine.models import Activation, Dropout, dense
 
 
 class Autoencoder(
-    Model, label="Autoencoder", fits={"image"}, provides={"reconstruction"},
-    suggests={"data.shift": 0, "method.epochs": 60, "method.learning_rate": 3e-3,
+    Coding, label="Autoencoder", fits={"image"}, provides={"reconstruction", "logits"},
+    suggests={"task": "Reconstruction", "method.epochs": 60, "method.learning_rate": 3e-3,
               "method.weight_decay": 0.0},
     thorough={"model.widths": [512, 256, 32], "method.epochs": 300},
 ):  # fmt: skip
@@ -35,20 +36,18 @@ class Autoencoder(
         dropout: Dropout = 0.0,
         activation: Activation = "ReLU",
     ) -> None:  # fmt: skip
+        """With outputs it has a head, and no way back."""
         super().__init__(shape, outputs)
         sizes = [math.prod(shape), *widths]
         self.encoder = dense(sizes, activation=activation, dropout=dropout)
-        self.decoder = dense(sizes[::-1], activation=activation, dropout=dropout)
+        if outputs:
+            self.head = nn.Linear(sizes[-1], outputs)
+        else:
+            self.decoder = dense(sizes[::-1], activation=activation, dropout=dropout)
 
     def encode(self, images: Tensor) -> Tensor:
-        """Codes (B, code) of images (B, C, H, W) in 0…1."""
-        return self.encoder(images.flatten(1))  # type: ignore[no-any-return]
+        return super().encode(images.flatten(1))
 
     def decode(self, codes: Tensor) -> Tensor:
-        """Pixels (B, C, H, W) before the sigmoid."""
         height, width, depth = self.shape
-        return self.decoder(codes).view(-1, depth, height, width)  # type: ignore[no-any-return]
-
-    def forward(self, images: Tensor) -> Tensor:
-        """Reconstructions in 0…1, of the images' shape."""
-        return self.decode(self.encode(images)).sigmoid()
+        return super().decode(codes).view(-1, depth, height, width)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, its usual name
 
-from engine.catalog import Help
+from engine.catalog import Help, Only, Range
+from engine.corruption import Corruption, CorruptionName
 from engine.data.batches import Batch, Data
-from engine.data.items import Images
 from engine.models import Coder
 from engine.pictures import png
 from engine.tasks import Meter
@@ -25,8 +25,13 @@ SHOWN = 10
 
 class Reconstruction(
     Probed, label="Reconstruction", fits={"reconstruction"}, needs={"image"}, rank=60,
+    suggests={"data.shift": 0},
 ):  # fmt: skip
-    """Learns without labels to squeeze pictures into a short code and to draw them again."""
+    """Learns without labels to squeeze pictures into a short code and to draw them again.
+
+    Where the pictures are corrupted first, it learns to mend them (denoising autoencoders, Vincent
+    et al. 2010), for which it must know what pictures look like: a start for other tasks.
+    """
 
     headline = "mse"
     larger_is_better = False
@@ -40,15 +45,34 @@ class Reconstruction(
             Loss, Help("Cross-entropy treats a pixel as a probability; half squared error is "
                        "½‖x − D(E(x))‖²")
         ] = "binary cross-entropy",
+        corruption: Annotated[
+            CorruptionName,
+            Help("What is done to a picture before the model sees it; it is to draw the clean one")
+        ] = "none",
+        strength: Annotated[
+            float, Range(0.01, 1, step=0.01),
+            Only("corruption", "Gaussian noise", "masking", "salt and pepper"),
+            Help("The noise's standard deviation, where a pixel is 0…1, or the share of the "
+                 "picture that is hit"),
+        ] = 0.4,
         **how: Any,
     ) -> None:  # fmt: skip
         super().__init__(**how)
         self.loss = LOSSES[loss]
+        self.corruption = Corruption(corruption, strength)
+
+    def outputs(self, data: Data) -> int:
+        """None: the way back gives the pictures."""
+        return 0
 
     def step(self, model: Coder, batch: Batch) -> dict[str, Tensor]:
         images = batch.inputs["images"]
-        logits = model.decode(model.encode(images)).float()
+        logits = model.decode(model.encode(self.seen(model, batch))).float()
         return {"loss": self.loss(logits, images), "output": logits}
+
+    def seen(self, model: Coder, batch: Batch) -> Tensor:
+        """The pictures as the model sees them: by chance while it trains, else always the same."""
+        return self.corruption.of(batch, fixed=not getattr(model, "training", False))
 
     def features(self, model: Coder, batch: Batch) -> Tensor:
         return model.encode(batch.inputs["images"])
@@ -57,20 +81,25 @@ class Reconstruction(
         return self.probed(ErrorMeter(), model, data, final=final)
 
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:
-        """The training mean, 8 and 32 principal components, and those of the probe."""
-        assert isinstance(data.items, Images)
+        """The training mean, and 8 and 32 principal components of what the model sees; what it
+        sees itself, where that is corrupted; and those of the probe."""
         # As many pictures as fit into 256 MB of float32: a share tells as much.
         most = min(20_000, 2**26 // math.prod(data.shape))
-        train, test = (
-            torch.from_numpy(data.items.pixels[data.splits[split][:most]]).flatten(1).float() / 255
-            for split in ("train", "test")
+        rows = data.splits["test"][:most]
+        learned, tested = (
+            Batch(data.fed.gather(those, torch.device("cpu"), None), rows=those)
+            for those in (data.splits["train"][:most], rows)
         )
+        seen = self.corruption.of(tested, fixed=True).flatten(1)
+        train, test = (batch.inputs["images"].flatten(1) for batch in (learned, tested))
         mean = train.mean(0)
         found = {"the mean picture": {"mse": float((test - mean).square().mean())}}
+        if self.corruption:
+            found["the corrupted picture"] = {"mse": float((test - seen).square().mean())}
         for components in (8, 32):
             if components < min(train.shape):
                 axes = torch.pca_lowrank(train - mean, components, center=False, niter=4)[2]
-                rebuilt = (test - mean) @ axes @ axes.T + mean
+                rebuilt = (seen - mean) @ axes @ axes.T + mean
                 name = f"{components} principal components"
                 found[name] = {"mse": float((test - rebuilt).square().mean())}
         return found | super().baselines(data)
@@ -79,24 +108,38 @@ class Reconstruction(
         self, model: Coder, batch: Batch, data: Data, scores: Mapping[str, Any]
     ) -> Iterator[tuple[str, str, Any]]:
         images = batch.inputs["images"]
-        codes = model.encode(images[:SHOWN])
-        rebuilt = model.decode(codes).float().sigmoid()
+        seen = self.seen(model, batch)[:SHOWN]
+        rebuilt = model.decode(model.encode(seen)).float().sigmoid()
+        rows = {"original": images[:SHOWN]}
+        if self.corruption:
+            rows["corrupted"] = seen
         yield "reconstructions", "images", {
             "shape": list(data.shape),
             "rows": [
-                {"label": "original", "images": [png(image) for image in images[:SHOWN]]},
-                {"label": "reconstruction", "images": [png(image) for image in rebuilt]},
+                {"label": label, "images": [png(image) for image in those]}
+                for label, those in {**rows, "reconstruction": rebuilt}.items()
             ],
         }  # fmt: skip
         yield from super().samples(model, batch, data, scores)
 
-    def show(self, model: Coder, batch: Batch, data: Data) -> list[dict[str, Any]]:
+    def show(
+        self, model: Coder, batch: Batch, data: Data, *,
+        corrupted: Annotated[
+            bool, Help("Corrupts the picture as in training, where the run did so",
+                       label="Corrupt it first")
+        ] = False,
+    ) -> list[dict[str, Any]]:  # fmt: skip
+        """``{"reconstruction": PNG, "error": its mean squared error}``, and ``corrupted``, the PNG
+        of what the model saw where that isn't the picture itself."""
         images = batch.inputs["images"]
-        output = model(images).float()
+        seen = self.seen(model, batch) if corrupted else images
+        output = model.decode(model.encode(seen)).float().sigmoid()
         errors = (output - images).square().flatten(1).mean(1)
+        shown = corrupted and self.corruption
         return [
             {"reconstruction": png(rebuilt), "error": float(error)}
-            for rebuilt, error in zip(output, errors, strict=True)
+            | ({"corrupted": png(worse)} if shown else {})
+            for rebuilt, error, worse in zip(output, errors, seen, strict=True)
         ]
 
 

@@ -143,6 +143,7 @@ function rebuilt(result) {
       "div",
       { class: "an-side-by-side" },
       picture(result.input, "original"),
+      result.corrupted ? picture(result.corrupted, "corrupted") : null,
       picture(result.reconstruction, "reconstruction"),
       el(
         "figure",
