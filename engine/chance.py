@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -32,3 +34,10 @@ def scattered(rows: Tensor, width: int, salt: int) -> Tensor:
         mixed = (mixed ^ (mixed >> 16)) * 0x045D9F3B
     mixed = mixed & 0xFFFFFFFF
     return ((mixed ^ (mixed >> 16)) >> 8).float() / 2**24
+
+
+def normal(batch: Batch, width: int, *, fixed: bool, salt: int = 0) -> Tensor:
+    """As `lots`, of the standard normal distribution; uses this salt and the next (Box & Muller
+    1958)."""
+    even, other = (lots(batch, width, fixed=fixed, salt=salt + n) for n in range(2))
+    return (-2 * (1 - even).log()).sqrt() * (2 * math.pi * other).cos()

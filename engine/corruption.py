@@ -10,7 +10,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from engine.chance import lots
+from engine.chance import lots, normal
 from engine.data.batches import Batch
 
 CorruptionName = Literal["none", "Gaussian noise", "masking", "salt and pepper"]
@@ -39,28 +39,26 @@ class Corruption:
         if not self:
             return images
 
-        def draw(salt: int, *shape: int) -> Tensor:
-            return lots(batch, math.prod(shape), fixed=fixed, salt=salt).view(-1, *shape)
+        def draw(kind: Kind, salt: int, *shape: int) -> Tensor:
+            return kind(batch, math.prod(shape), fixed=fixed, salt=salt).view(-1, *shape)
 
         return HOW[self.name](images, self.strength, draw)
 
 
+Kind = Callable[..., Tensor]
 Draw = Callable[..., Tensor]
-"""Even chances (B, channels, height, width) of a salt and these three, other ones for each."""
+"""Chances (B, channels, height, width): of `lots` or `normal`, a salt, and these three sizes."""
 
 
 def _noisy(images: Tensor, strength: float, draw: Draw) -> Tensor:
-    """Box & Muller 1958: two even chances make a normal one."""
-    shape = tuple(images.shape[1:])
-    radius = (-2 * (1 - draw(0, *shape)).log()).sqrt()
-    return (images + strength * radius * (2 * math.pi * draw(1, *shape)).cos()).clamp(0, 1)
+    return (images + strength * draw(normal, 0, *images.shape[1:])).clamp(0, 1)
 
 
 def _masked(images: Tensor, strength: float, draw: Draw) -> Tensor:
     """Squares turned black: single pixels of small pictures, whose neighbours tell too little."""
     height, width = images.shape[2:]
     side = max(min(height, width) // HOLES, 1)
-    hidden = draw(0, 1, -(-height // side), -(-width // side)) < strength
+    hidden = draw(lots, 0, 1, -(-height // side), -(-width // side)) < strength
     hidden = hidden.repeat_interleave(side, 2).repeat_interleave(side, 3)
     return images.masked_fill(hidden[:, :, :height, :width], 0.0)
 
@@ -68,7 +66,7 @@ def _masked(images: Tensor, strength: float, draw: Draw) -> Tensor:
 def _salted(images: Tensor, strength: float, draw: Draw) -> Tensor:
     """Single pixels turned black or white, as many of each."""
     height, width = images.shape[2:]
-    hit, white = draw(0, 1, height, width) < strength, draw(1, 1, height, width) < 0.5
+    hit, white = draw(lots, 0, 1, height, width) < strength, draw(lots, 1, 1, height, width) < 0.5
     return torch.where(hit, white.to(images.dtype), images)
 
 

@@ -27,7 +27,7 @@ from engine.tasks import Task
 
 class Training(
     Method, label="Train all weights", rank=10, fits={
-        "logits", "features", "reconstruction", "next token", "masked token",
+        "logits", "features", "reconstruction", "latent code", "next token", "masked token",
         "masked image", "target text", "frames", "forecast",
     },
 ):  # fmt: skip

@@ -61,6 +61,7 @@ class Model(nn.Module, Choosable, kind="model"):
     features        `Headed`: every one of them
     names           `Namer`: logits, of classes that it knows by name
     reconstruction  `Coder`
+    latent code     `Variational`, and a `Generator`
     next token      `LanguageModel`
     masked token    `Filler`
     masked image    `Completer`
@@ -229,6 +230,22 @@ class Coder(Protocol):
     def encode(self, images: Tensor) -> Tensor: ...
 
     def decode(self, codes: Tensor) -> Tensor: ...
+
+
+class Generator(Protocol):
+    """A model that draws pictures that never were."""
+
+    def generate(self, count: int, generator: torch.Generator) -> Tensor:
+        """So many pictures (count, C, H, W) in 0…1, which the generator decides, one of the CPU
+        whatever the device."""
+
+
+class Variational(Coder, Generator, Protocol):
+    """A model in which a picture is not a code, but a normal distribution of codes; ``encode``
+    gives its mean."""
+
+    def distribution(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and logarithm of the variance (B, code) of each number by itself."""
 
 
 class State(Protocol):

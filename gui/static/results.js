@@ -153,6 +153,25 @@ function rebuilt(result) {
       ),
     ),
     el("p", { class: "an-number" }, text("predict.error", { error: number(result.error) })),
+    ...invented(result),
+  ];
+}
+
+/** Pictures that never were, side by side. */
+function invented({ drawn = [] }) {
+  if (!drawn.length) return [];
+  return [
+    el("h3", {}, text("predict.drawn")),
+    el(
+      "div",
+      { class: "an-drawn" },
+      drawn.map((png, i) =>
+        el("img", {
+          src: `data:image/png;base64,${png}`,
+          alt: text("predict.drawn.one", { number: i + 1 }),
+        }),
+      ),
+    ),
   ];
 }
 
