@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
 
 import numpy as np
@@ -15,6 +15,8 @@ from engine.recipe import Amount
 Rows = npt.NDArray[np.int64]
 Split = Literal["train", "validation", "test"]
 SPLITS: tuple[Split, ...] = ("train", "validation", "test")
+NAMED = 10
+"""Classes that a sentence names."""
 FEWEST = 3
 """Items that a class needs so that each split can have one."""
 
@@ -91,6 +93,56 @@ def grouped(
     placed = np.array([SPLITS.index(where.get(code, "train")) for code in codes.tolist()])
     split_of = placed[np.searchsorted(codes, groups)]
     return {split: np.flatnonzero(split_of == i) for i, split in enumerate(SPLITS)}
+
+
+def classes_apart(
+    labels: Rows, classes: Sequence[str], splits: Mapping[Split, Rows], *, seed: int,
+    validation: float = 0.1, test: float = 0.1, tested: Sequence[str] = (), together: bool = True,
+) -> dict[Split, Rows]:  # fmt: skip
+    """Rows for each split, no class in two of them.
+
+    The classes are shared out anew: whole groups of them where their names tell any, as
+    “Greek/omega” does, and they are to stay `together`; one by one where not. `tested` are the
+    groups or classes of the test, by their names; without any a share of all is taken. `labels`
+    (N,). BadInput where there aren't two classes for each split.
+    """
+    rows = np.sort(np.concatenate(list(splits.values())))
+    present = np.unique(labels[rows])
+    groups = [classes[label].rpartition("/")[0] for label in present.tolist()]
+    asked = np.array([
+        group in tested or classes[label] in tested
+        for group, label in zip(groups, present.tolist(), strict=True)
+    ])  # fmt: skip
+    if strange := {*tested} - {*groups} - {classes[label] for label in present.tolist()}:
+        known = sorted({*groups} - {""}) or [classes[label] for label in present.tolist()]
+        raise BadInput(
+            f"There is no class or group of classes “{min(strange)}” (there is: "
+            f"{', '.join(known[:NAMED])}{' …' * (len(known) > NAMED)})",
+            field="task.tested",
+        )
+    # What is named is taken out first; the shares are of all classes.
+    kept = np.flatnonzero(~asked)
+    shares = {"validation": validation, "test": 0.0 if tested else test}
+    numbers = numbered([groups[i] for i in kept.tolist()])
+    if together and len(np.unique(numbers)) >= 2 + (not tested):
+        shared = grouped(numbers, seed=seed, **shares)
+    else:
+        order = np.random.default_rng(seed).permutation(len(kept))
+        held = max(round(len(kept) * validation), 2)
+        ends = held, held + (0 if tested else max(round(len(kept) * test), 2))
+        parts = np.split(order, ends)
+        shared = dict(zip(("validation", "test", "train"), parts, strict=True))
+    chosen = {split: present[kept[shared[split]]] for split in SPLITS}
+    if tested:
+        chosen["test"] = present[asked]
+    for split in SPLITS:
+        if len(chosen[split]) < 2:
+            raise BadInput(
+                f"The {split} split would have {len(chosen[split])} classes, and two are needed "
+                "to compare: take data with more classes, or change what is kept aside",
+                field="data",
+            )
+    return {split: rows[np.isin(labels[rows], chosen[split])] for split in SPLITS}
 
 
 def ordered(series: Rows, *, validation: float = 0.1, test: float = 0.1) -> dict[Split, Rows]:

@@ -146,7 +146,7 @@ class Training(
     def feeds(self, model: Model, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
         """The training and the validation split as batches."""
         self.resident = on_device(data, bench.device)
-        training = Feed(
+        training = task.feed(
             data, "train", batch_size=self.batch_size, batch_tokens=self.batch_tokens,
             device=bench.device, seed=bench.seed, shuffle=True, augment=task.augments,
             resident=self.resident,

@@ -58,7 +58,7 @@ class Model(nn.Module, Choosable, kind="model"):
 
     ==============  ========================================================================
     logits          ``model(**inputs)`` → (B, outputs)
-    features        `Headed`: every one of them
+    features        `Headed`: every one of them, by ``model.embed(**inputs)`` → (B, F)
     names           `Namer`: logits, of classes that it knows by name
     reconstruction  `Coder`
     latent code     `Variational`, and a `Generator`

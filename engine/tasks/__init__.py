@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from engine.catalog import Choosable
-from engine.data.batches import Batch, Data
+from engine.data.batches import Batch, Data, Feed
+from engine.data.splits import Split
 
 
 class Meter(Protocol):
@@ -58,6 +59,11 @@ class Task(Choosable, kind="task"):
     def equip(self, model: Any) -> None:
         """Change what lies over a model's features, where the task wants another head there than
         the model's own. Weights that a run starts from, and its checkpoints, come after it."""
+
+    def feed(self, data: Data, split: Split, **how: Any) -> Feed:
+        """What is learned from, as batches: the items of a split in random order, where the task
+        does not draw them otherwise. `how` is what `Feed` takes."""
+        return Feed(data, split, **how)
 
     def prepare(self, data: Data) -> None:
         """Learn what the task must know of the training data, class frequencies say."""
