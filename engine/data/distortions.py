@@ -32,9 +32,11 @@ class Distortion:
     def __bool__(self) -> bool:
         return any(vars(self).values())
 
-    def apply(self, images: Tensor, rng: np.random.Generator) -> Tensor:
-        """Images (B, C, H, W), changed; beyond their edges they go on as they end there."""
-        count, _, height, width = images.shape
+    def apply(self, images: Tensor, rng: np.random.Generator, *, alike: bool = False) -> Tensor:
+        """Images (B, C, H, W), changed, all in the same way where they are to be `alike`; beyond
+        their edges they go on as they end there."""
+        height, width = images.shape[2:]
+        count = 1 if alike else len(images)
         turn, slant, *stretch, dx, dy = rng.uniform(-1, 1, (6, count))
         angle = np.deg2rad(self.turn) * turn
         cos, sin = np.cos(angle), np.sin(angle)
@@ -46,7 +48,7 @@ class Distortion:
             [sin * wide, (sin * slant + cos) * high, 2 * self.shift * dy],
         ]
         matrices = torch.from_numpy(np.array(rows).transpose(2, 0, 1)).to(images)
-        places = F.affine_grid(matrices, list(images.shape), align_corners=False)
+        places = F.affine_grid(matrices, [count, *images.shape[1:]], align_corners=False)
         if self.bend:
             knots = rng.normal(0, 2 * self.bend, (count, 2, KNOTS, KNOTS))
             field = F.interpolate(
@@ -54,4 +56,5 @@ class Distortion:
                 align_corners=True,
             )  # fmt: skip
             places = places + field.permute(0, 2, 3, 1)
+        places = places.expand(len(images), -1, -1, -1)
         return F.grid_sample(images, places, padding_mode="border", align_corners=False)

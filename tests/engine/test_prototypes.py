@@ -16,7 +16,7 @@ from engine.data.batches import Data
 from engine.datasets.digits8 import Digits8x8
 from engine.events import Event, Finished, Notice
 from engine.home import Home
-from engine.methods.prototypes import few, nearest_mean
+from engine.methods.prototypes import averaged, few, nearest_mean
 from engine.predict import Predictor
 from engine.recipe import Recipe, compose
 
@@ -86,6 +86,24 @@ def test_features_that_tell_nothing_are_refused() -> None:
     with pytest.raises(BadInput, match="sees no difference") as problem:
         nearest_mean(torch.ones(4, 3), torch.tensor([0, 0, 1, 1]), 2)
     assert problem.value.field == "start"
+
+
+def test_features_are_averaged_over_views_that_are_the_same_for_every_picture() -> None:
+    seen: list[torch.Tensor] = []
+
+    def embed(images: torch.Tensor) -> torch.Tensor:
+        seen.append(images)
+        return images.flatten(1)
+
+    pictures = torch.rand(3, 1, 9, 7)
+    together = averaged(embed, 4)(images=pictures)
+    assert torch.equal(seen[0], pictures)
+    assert len(seen) == 4
+    assert not torch.equal(seen[1], seen[2])
+    torch.testing.assert_close(together, torch.stack(seen).mean(0).flatten(1))
+    torch.testing.assert_close(averaged(embed, 4)(pictures[1:2]), together[1:2])
+    texts = torch.rand(2, 5)
+    assert torch.equal(averaged(lambda values: values, 4)(values=texts), texts)
 
 
 def test_fewer_shots_are_among_the_more(home: Home) -> None:
