@@ -18,11 +18,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import psutil
 import typer
 
+from engine import comparisons
 from engine.catalog import KINDS, BadInput, Catalog, Kind
 from engine.home import Home, replacing
 from engine.recipe import Recipe, compose
 from storage.history import History
-from storage.values import BadState, NoSuchDataset, NoSuchRun, Run, UnusableDatabase
+from storage.values import (
+    BadState,
+    NoSuchComparison,
+    NoSuchDataset,
+    NoSuchRun,
+    Run,
+    UnusableDatabase,
+)
 
 if TYPE_CHECKING:
     from engine.events import Event
@@ -65,7 +73,9 @@ def told() -> Iterator[None]:
     """What a person can mend is a sentence and an exit code, not a traceback."""
     try:
         yield
-    except (BadInput, BadState, NoSuchRun, NoSuchDataset, UnusableDatabase) as problem:
+    except (
+        BadInput, BadState, NoSuchRun, NoSuchComparison, NoSuchDataset, UnusableDatabase,
+    ) as problem:  # fmt: skip
         tell(str(problem))
         raise typer.Exit(1) from None
 
@@ -296,12 +306,7 @@ def train(
         start: int | str | None = int(begin) if begin.isdigit() else begin or None
         settings: dict[str, Any] = dict(part(text) for text in setting or [])
         names: dict[Kind, str] = {"task": task, "model": model, "data": dataset, "method": method}
-        if dataset.isdigit():
-            row = history.dataset(int(dataset))
-            if row.state != "ready" or row.card is None:
-                raise BadInput(f"Dataset {row.id} isn't ready: {row.state}. {row.reason}")
-            names["data"], settings["data.id"] = row.card, row.id
-            settings.setdefault("data.version", row.meta.get("version", 1))
+        own_data(history, names, settings)
         if recipe is not None:
             if not recipe.is_file():
                 raise BadInput(f"There is no recipe file {recipe}")
@@ -318,17 +323,180 @@ def train(
             labels = labels or given.labels or ""
             device = device or given.device
         if isinstance(start, int):
-            # Weights go with the model that learned them, unless another is asked for.
-            before = Recipe.from_json(history.run(start).recipe).model
-            names["model"] = names["model"] or before.name
-            if names["model"] == before.name:
-                settings = {f"model.{key}": v for key, v in before.settings.items()} | settings
+            own_model(history, start, names, settings)
         chosen = compose(
             known, names=names, settings=settings, start=start, labels=labels or None,
             device=device or "auto", seed=seed or 0, thorough=thorough,
         )  # fmt: skip
         run = enqueue(history, known, chosen, name)
         foreground(place, history, run)
+
+
+@cli.command("compare-starts")
+def compare_starts(
+    dataset: Annotated[
+        str, typer.Option("--data", help="A dataset's name, or the number of one of your own.")
+    ] = "",
+    model: Annotated[str, typer.Option(help="A model's name.")] = "",
+    task: Annotated[str, typer.Option(help="A task's name in the catalogue.")] = "",
+    starts: Annotated[
+        str,
+        typer.Option(help="Two or more: scratch, runs by number, published, files of safetensors."),
+    ] = "",
+    labels: Annotated[
+        str, typer.Option(help="Shares of the training labels, or numbers of items a class.")
+    ] = ",".join(comparisons.AMOUNTS),
+    seeds: Annotated[int, typer.Option(help="How often each is trained.")] = comparisons.SEEDS,
+    method: Annotated[str, typer.Option(help="How a model is trained from scratch.")] = "",
+    adapt: Annotated[
+        str, typer.Option(help="How it is trained from weights; the same way if left out.")
+    ] = "",
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting: model.dropout=0.2")
+    ] = None,
+    steps: Annotated[
+        int | None, typer.Option(help="The budget of each run, in steps of the optimizer.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, or a device's id.")] = "auto",
+    name: Annotated[str, typer.Option(help="Its name in the history.")] = "",
+    resume: Annotated[
+        int | None, typer.Option(help="Go on with a comparison, by its number.")
+    ] = None,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Does pretraining help? Accuracy over labels from two or more starts, in the foreground."""
+    from engine.catalog import discover
+    from engine.device import devices
+    from engine.estimate import counted
+
+    with looked(home, database_url) as (place, history):
+        known = discover().model_copy(update={"devices": devices()})
+        if resume is None:
+            settings: dict[str, Any] = dict(part(text) for text in setting or [])
+            names: dict[Kind, str] = {
+                "task": task, "model": model, "data": dataset, "method": method,
+            }  # fmt: skip
+            own_data(history, names, settings)
+            chosen = [comparisons.start_of(one) for one in starts.split(",") if one.strip()]
+            for start in chosen:
+                if isinstance(start, int):
+                    own_model(history, start, names, settings)
+            plan = counted(
+                comparisons.drawn_up(
+                    known, names=names, settings=settings, starts=chosen,
+                    amounts=labels.split(","), seeds=seeds, adapt=adapt, steps=steps, device=device,
+                ),
+                place, known,
+            )  # fmt: skip
+            for cell in plan.cells():
+                plan.recipe(cell, known)  # that none of them is refused later
+            one = history.add_comparison(
+                plan.to_json(), name=name or f"{plan.model.name} · {plan.data.name}"
+            )
+        else:
+            one = history.comparison(resume)
+            plan = comparisons.ComparisonPlan.from_json(one.plan)
+        say({"comparison": one.id, "runs": len(plan.cells()), "steps": plan.steps})
+        comparisons.enqueue(history, one.id, plan, known, name=one.name)
+        go_on(place, history, one.id, plan)
+        results = history.runs_of(one.id)
+        state = comparisons.state_of(comparisons.placed(plan, results).values())
+        report(comparisons.findings(plan, results))
+        say({"comparison": one.id, "state": state, **found_in(plan, results)})
+        if state != "finished":
+            tell(f"Go on with: python app.py compare-starts --resume {one.id}")
+            raise typer.Exit(1)
+
+
+def go_on(home: Home, history: History, number: int, plan: comparisons.ComparisonPlan) -> None:
+    """Carry out a comparison's queued runs one by one; Ctrl-C leaves the rest for later."""
+    asked = False
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    for cell in plan.cells():
+        run = comparisons.placed(plan, history.runs_of(number))[cell]
+        if run is None or run.state in ("finished", *comparisons.RESUMABLE):
+            continue
+        try:
+            with contextlib.suppress(typer.Exit):  # of a run that failed: the others go on
+                foreground(home, history, history.run(run.id))
+            asked = history.run(run.id).state == "paused"
+        except KeyboardInterrupt:
+            asked = True
+        if asked:
+            break
+    for queued in history.queue() if asked else ():
+        if queued.comparison == number:
+            with contextlib.suppress(BadState):  # an open app took it meanwhile
+                history.dequeue(queued.id)
+
+
+def found_in(plan: comparisons.ComparisonPlan, results: Sequence[Run]) -> dict[str, Any]:
+    """What a comparison's runs say, as JSON values."""
+    found = comparisons.findings(plan, results)
+    return {
+        "measure": found.measure, "steps": plan.steps,
+        "places": [
+            {"start": comparisons.called(p.start), "labels": p.amount, "items": p.items,
+             "mean": p.score.mean, "half": p.score.half, "seeds": p.score.count,
+             "seconds": p.seconds, "runs": list(p.runs)}
+            for p in found.places
+        ],
+        "savings": [
+            {"start": comparisons.called(s.start), "labels": s.amount, "items": s.items,
+             "needed": s.needed, "most": s.most, "times": s.times} for s in found.savings
+        ],
+        "gaps": [
+            {"start": comparisons.called(g.start), "labels": g.amount, "better": g.better.mean,
+             "half": g.better.half, "sure": g.sure} for g in found.gaps
+        ],
+        "seconds": {comparisons.called(start): s for start, s in found.seconds.items()},
+    }  # fmt: skip
+
+
+def report(found: comparisons.Findings) -> None:
+    """A comparison's table, for people."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("start", "labels", found.measure or "score", "needs from the first start",
+                  "a run took")  # fmt: skip
+    saved = {(one.start, one.amount): one for one in found.savings}
+    for place in found.places:
+        error = "" if place.score.half is None else f" ± {place.score.half:.4f}"
+        saving, said = saved.get((place.start, place.amount)), ""
+        if saving is not None and saving.needed is None:
+            said = f"more than all {saving.most:,} (over {saving.times:.2g} times as many)"
+        elif saving is not None and saving.needed is not None:
+            fewer = "at most " if saving.fewest else ""
+            said = f"{fewer}{saving.needed:,.0f} ({saving.times:.2g} times as many)"
+        table.add_row(
+            comparisons.called(place.start), f"{place.amount} ({place.items:,})",
+            f"{place.score.mean:.4f}{error}", said, f"{place.seconds:.1f} s",
+        )  # fmt: skip
+    Console(stderr=True).print(table)
+
+
+def own_data(history: History, names: dict[Kind, str], settings: dict[str, Any]) -> None:
+    """A dataset of one's own, said by its number, as its card and settings."""
+    if not names["data"].isdigit():
+        return
+    row = history.dataset(int(names["data"]))
+    if row.state != "ready" or row.card is None:
+        raise BadInput(f"Dataset {row.id} isn't ready: {row.state}. {row.reason}")
+    names["data"], settings["data.id"] = row.card, row.id
+    settings.setdefault("data.version", row.meta.get("version", 1))
+
+
+def own_model(
+    history: History, start: int, names: dict[Kind, str], settings: dict[str, Any]
+) -> None:
+    """Weights go with the model that learned them, unless another is asked for."""
+    before = Recipe.from_json(history.run(start).recipe).model
+    names["model"] = names["model"] or before.name
+    if names["model"] == before.name:
+        for key, value in before.settings.items():
+            settings.setdefault(f"model.{key}", value)
 
 
 def part(text: str, example: str = "model.dropout=0.2") -> tuple[str, str]:

@@ -18,6 +18,7 @@ from typing import Any, TextIO
 from engine import look
 from engine.batchfile import texts_in
 from engine.catalog import BadInput, Card, Catalog, chosen, discover
+from engine.comparisons import ComparisonPlan
 from engine.data import doctor
 from engine.data.arrays import Stored
 from engine.data.batches import Data
@@ -25,7 +26,7 @@ from engine.data.inspection import inspect
 from engine.data.options import ImportOptions, Kind
 from engine.datasets.imported import Imported
 from engine.device import is_out_of_memory
-from engine.estimate import estimate
+from engine.estimate import counted, estimate, foretell
 from engine.home import Home
 from engine.intake import revise
 from engine.predict import Predictor, content
@@ -97,6 +98,18 @@ class Desk:
         with within(ESTIMATING, "It takes too long to try a few steps of this here, so its time "
                                 "isn't known; it can be trained all the same"):  # fmt: skip
             return estimate(checked, self.home)
+
+    def count(self, *, plan: str) -> dict[str, Any]:
+        """A comparison's plan, its labels counted."""
+        wanted = ComparisonPlan.from_json(plan)
+        return {"plan": counted(wanted, self.home, self.catalog).to_json()}
+
+    def foretell(self, *, plan: str) -> dict[str, Any]:
+        """A comparison's plan, its labels counted, and the time that it takes."""
+        wanted = ComparisonPlan.from_json(plan)
+        with within(PATIENCE, "It takes too long to try a few steps of this here, so its time "
+                              "isn't known; it can be started all the same"):  # fmt: skip
+            return foretell(wanted, self.home, self.catalog)
 
     def inspect(
         self, *, paths: list[str], kind: Kind | None, options: dict[str, Any]
@@ -193,6 +206,7 @@ def serve(home: Home) -> None:
     desk = Desk(home, discover())
     known: dict[str, Callable[..., Any]] = {
         "predict": desk.predict, "stream": desk.stream, "estimate": desk.estimate,
+        "count": desk.count, "foretell": desk.foretell,
         "inspect": desk.inspect, "details": desk.details, "items": desk.items,
         "sound": desk.sound, "given": desk.given, "change": desk.change,
     }  # fmt: skip

@@ -14,12 +14,14 @@ import torch
 
 from engine import device as devices
 from engine import loop, session
+from engine.catalog import Catalog, chosen
 from engine.checkpoint import Checkpoints
+from engine.comparisons import Cell, ComparisonPlan, called
 from engine.data.batches import Feed
 from engine.home import Home
 from engine.loop import Plan, Trainee
 from engine.methods import Bench
-from engine.recipe import Recipe
+from engine.recipe import Amount, Recipe
 from engine.starts import Start
 from engine.tasks import Task
 
@@ -74,7 +76,10 @@ def _estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
     checked = len(validation.rows) / max(items * plan.accumulate, 1) / 3
     each = min(math.ceil(len(feed) / plan.accumulate), steps)
     epochs = max(steps / max(each, 1), 1)
-    seconds = new * each + known * (steps - each + checked * epochs)
+    looks = epochs
+    if (plan.check_every or 0) > each:
+        looks = max(steps / (plan.check_every or 1), 1)
+    seconds = new * each + known * (steps - each + checked * looks)
     if not plan.epochs:  # nothing is learned: each item is looked at once
         seconds = new * len(feed)
     return {
@@ -82,6 +87,32 @@ def _estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
         "steps": steps, "seconds": seconds, "seconds_per_epoch": seconds / epochs,
         "items": len(feed.rows), "device": str(device), "device_name": devices.about(device).name,
         "precision": str(trainee.numerics),
+    }  # fmt: skip
+
+
+def counted(plan: ComparisonPlan, home: Home, catalog: Catalog) -> ComparisonPlan:
+    """The plan with what its amounts of labels come to, and with its budget."""
+    data = chosen("data", plan.data.name)(**plan.data.settings).open(home)
+    items = {
+        amount: len(data.few(Amount.of(amount), seed=0).splits["train"]) for amount in plan.amounts
+    }
+    return plan.counted(items, catalog)
+
+
+def foretell(plan: ComparisonPlan, home: Home, catalog: Catalog) -> dict[str, Any]:
+    """What a comparison will take: each start is timed with the most labels, and counts as long
+    with fewer, since all make as many steps."""
+    ready = counted(plan, home, catalog)
+    each = {
+        called(start): estimate(ready.recipe(Cell(start, ready.amounts[-1], 0), catalog), home)
+        for start in ready.starts
+    }
+    many = len(ready.amounts) * ready.seeds
+    return {
+        "plan": ready.to_json(), "runs": len(ready.cells()), "steps": ready.steps,
+        "items": ready.items, "seconds": sum(found["seconds"] for found in each.values()) * many,
+        "starts": {name: found["seconds"] for name, found in each.items()},
+        "device_name": next(iter(each.values()))["device_name"],
     }  # fmt: skip
 
 

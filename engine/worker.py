@@ -8,7 +8,8 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from typing import Any, cast
 
@@ -133,8 +134,8 @@ def work(
 ) -> Finished:
     """Carry out a run that this process has claimed, from its last checkpoint if it has one.
 
-    Every event also goes to `show`. A signal to terminate pauses the run. Raises LookupError when
-    the run was deleted or is another worker's.
+    Every event also goes to `show`. Until it is over, a signal to terminate pauses the run. Raises
+    LookupError when the run was deleted or is another worker's.
     """
     recipe = Recipe.from_json(run.recipe)
     saved = checkpoint.entries(home.checkpoints(run.id)).get("last")
@@ -142,14 +143,18 @@ def work(
     recorder = Recorder(ledger, run.id, me()[0])
     if saved is None and run.saved_step:
         recorder.add(Notice("Its checkpoint is gone: it starts anew", "warning"))
-    if threading.current_thread() is threading.main_thread():
-        for name in ("SIGTERM", "SIGINT", "SIGBREAK"):
-            if hasattr(signal, name):
-                signal.signal(getattr(signal, name), lambda *_: recorder.ask("pause"))
+    with heeding(lambda: recorder.ask("pause")):
+        return _carry_out(ledger, home, run, recipe, saved is not None, recorder, show)
+
+
+def _carry_out(
+    ledger: Ledger, home: Home, run: RunEntry, recipe: Recipe, resume: bool, recorder: Recorder,
+    show: Callable[[Event], None],
+) -> Finished:  # fmt: skip
     ended = Finished("failed", "The run ended without saying why")
     try:
         for event in session.run(
-            recipe, home, run.id, device=run.device, resume=saved is not None,
+            recipe, home, run.id, device=run.device, resume=resume,
             wishes=recorder.wish,
         ):  # fmt: skip
             recorder.add(event)
@@ -169,6 +174,22 @@ def work(
         pid=recorder.pid,
     ))  # fmt: skip
     return ended
+
+
+@contextmanager
+def heeding(ask: Callable[[], None]) -> Iterator[None]:
+    """A signal to terminate only asks, until the block ends; signals come to the main thread."""
+    heard = threading.current_thread() is threading.main_thread()
+    before = {
+        number: signal.signal(number, lambda *_: ask())
+        for name in ("SIGTERM", "SIGINT", "SIGBREAK")
+        if heard and (number := getattr(signal, name, None)) is not None
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def insist(write: Callable[[], None]) -> None:

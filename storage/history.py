@@ -16,13 +16,21 @@ from typing import Any, Protocol
 
 from sqlalchemy import URL, and_, bindparam, delete, func, insert, select, update
 
-from storage import curves, datasets, packing, runs
+from storage import comparisons, curves, datasets, packing, runs
 from storage.database import Database
-from storage.schema import DatasetTable, NoticeTable, RunTable, SampleTable, TagTable
+from storage.schema import (
+    ComparisonTable,
+    DatasetTable,
+    NoticeTable,
+    RunTable,
+    SampleTable,
+    TagTable,
+)
 from storage.values import (
     ACTIVE,
     RESUMABLE,
     BadState,
+    Comparison,
     Curve,
     DatasetRow,
     NoticeRow,
@@ -65,7 +73,7 @@ class Notice(Protocol):
 
 
 class History:
-    """Runs, the queue, curves, samples and notices, and the imported datasets.
+    """Runs, the queue, curves, samples and notices, comparisons, and the imported datasets.
 
     Any method raises Unavailable, an OSError, when the database can't be read or written.
     """
@@ -102,16 +110,19 @@ class History:
         method: str,
         parent: int | None = None,
         dataset: int | None = None,
+        comparison: int | None = None,
         state: State = "queued",
     ) -> Run:
         """A new run, last in the queue. `recipe` is JSON, the four others are names of cards.
 
-        NoSuchRun or NoSuchDataset when what it starts from is gone, BadState when its dataset
-        isn't ready.
+        NoSuchRun, NoSuchDataset or NoSuchComparison when what it starts from or is a part of is
+        gone, BadState when its dataset isn't ready.
         """
         with self._writing() as connection:
             if parent is not None:
                 runs.state_of(connection, parent)
+            if comparison is not None:
+                comparisons.get(connection, comparison)
             if (
                 dataset is not None
                 and (found := datasets.get(connection, dataset).state) != "ready"
@@ -121,9 +132,10 @@ class History:
             made = connection.execute(
                 insert(RunTable).values(
                     name=name, recipe=recipe, state=state, reason="", position=position,
-                    created=time.time(), parent=parent, dataset=dataset, task=task, model=model,
-                    data=data, method=method, notes="", step=0, steps=0, epoch=0.0, epochs=0,
-                    seconds=0.0, memory=0, metrics="{}", words="",
+                    created=time.time(), parent=parent, dataset=dataset,
+                    comparison=comparison, task=task, model=model, data=data, method=method,
+                    notes="", step=0, steps=0, epoch=0.0, epochs=0, seconds=0.0, memory=0,
+                    metrics="{}", words="",
                 )
             ).inserted_primary_key  # fmt: skip
             assert made is not None
@@ -141,6 +153,7 @@ class History:
         search: str = "",
         states: Sequence[State] = (),
         tags: Sequence[str] = (),
+        comparison: int | bool | None = None,
         sort: str = "created",
         descending: bool = True,
         offset: int = 0,
@@ -149,10 +162,11 @@ class History:
         """A page of runs, and how many there are in all that match.
 
         Every word of `search` occurs in the name, notes, tags, model, data or task, in any case.
-        A run has one of `states` and all of `tags`. `sort` is a column of a run or
+        A run has one of `states` and all of `tags`. `comparison` is the one that it is a part of,
+        False leaves out those of any, True all others. `sort` is a column of a run or
         ``metrics.test/accuracy``; a run without that value, or with NaN, comes last either way.
         """
-        wanted = runs.matching(search, states, tags)
+        wanted = runs.matching(search, states, tags, comparison)
         order = runs.sorted_ids(sort, descending=descending).where(*wanted)
         count = select(func.count()).select_from(RunTable).where(*wanted)
         with self._reading() as connection:
@@ -520,6 +534,63 @@ class History:
         with self._reading() as connection:
             runs.state_of(connection, id)
             return [NoticeRow(**row._asdict()) for row in connection.execute(query)]
+
+    # --- comparisons ------------------------------------------------------------------------------
+
+    def add_comparison(self, plan: str, *, name: str) -> Comparison:
+        """A plan of many runs, as JSON; the runs are added one by one."""
+        with self._writing() as connection:
+            made = connection.execute(
+                insert(ComparisonTable).values(name=name, plan=plan, created=time.time())
+            ).inserted_primary_key
+            assert made is not None
+            return comparisons.get(connection, made[0])
+
+    def comparison(self, id: int) -> Comparison:
+        """NoSuchComparison when there is none."""
+        with self._reading() as connection:
+            return comparisons.get(connection, id)
+
+    def comparisons(self) -> list[Comparison]:
+        """All of them, newest first."""
+        with self._reading() as connection:
+            return comparisons.where(connection)
+
+    def runs_of(self, comparison: int) -> list[Run]:
+        """The runs of a comparison, oldest first. NoSuchComparison when there is none."""
+        with self._reading() as connection:
+            comparisons.get(connection, comparison)
+            part = RunTable.comparison == comparison
+            return runs.where(connection, part, RunTable.__table__.c.id)
+
+    def states_of_comparisons(self) -> dict[int, dict[str, int]]:
+        """How many runs each comparison has in each state."""
+        part_of, state = RunTable.__table__.c.comparison, RunTable.__table__.c.state
+        query = select(part_of, state, func.count()).where(part_of.is_not(None))
+        found: dict[int, dict[str, int]] = {}
+        with self._reading() as connection:
+            for comparison, name, count in connection.execute(query.group_by(part_of, state)):
+                found.setdefault(comparison, {})[name] = count
+        return found
+
+    def rename_comparison(self, id: int, name: str) -> None:
+        with self._writing() as connection:
+            comparisons.get(connection, id)
+            connection.execute(
+                update(ComparisonTable).where(ComparisonTable.id == id).values(name=name)
+            )
+
+    def delete_comparison(self, id: int) -> list[int]:
+        """Forget a comparison with all its runs; their ids. BadState while one is active."""
+        with self._writing() as connection:
+            comparisons.get(connection, id)
+            part = RunTable.comparison == id
+            lines = connection.execute(select(RunTable.id, RunTable.state).where(part)).all()
+            if busy := [line.id for line in lines if line.state in ACTIVE]:
+                raise BadState(f"Run {busy[0]} of it is under way: stop the comparison first")
+            connection.execute(delete(RunTable).where(part))
+            connection.execute(delete(ComparisonTable).where(ComparisonTable.id == id))
+            return [line.id for line in lines]
 
     # --- imported datasets ------------------------------------------------------------------------
 

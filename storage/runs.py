@@ -59,12 +59,19 @@ def where(
     ]  # fmt: skip
 
 
-def matching(search: str, states: Sequence[str], tags: Sequence[str]) -> list[ColumnElement[bool]]:
+def matching(
+    search: str, states: Sequence[str], tags: Sequence[str], comparison: int | bool | None
+) -> list[ColumnElement[bool]]:
     """The conditions of `History.runs`."""
     wanted = [RunTable.words.contains(word, autoescape=True) for word in search.casefold().split()]
     if states:
         wanted.append(RunTable.state.in_(states))
     wanted += [RunTable.id.in_(select(TagTable.run).where(TagTable.tag == tag)) for tag in tags]
+    part_of = RunTable.__table__.c.comparison
+    if isinstance(comparison, bool):
+        wanted.append(part_of.is_not(None) if comparison else part_of.is_(None))
+    elif comparison is not None:
+        wanted.append(part_of == comparison)
     return wanted
 
 

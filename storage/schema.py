@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION = "0002"
+REVISION = "0003"
 """The migration that leads to these tables. Known here so that a database which is up to date
 opens without loading Alembic."""
 
@@ -47,6 +47,7 @@ class RunTable(Base):
     __table_args__ = (
         Index(None, "state", "position"),
         Index(None, "created"),
+        Index(None, "comparison"),
         NEVER_REUSE_IDS,
     )
 
@@ -66,6 +67,9 @@ class RunTable(Base):
     finished: Mapped[float | None]
     parent: Mapped[int | None] = mapped_column(ForeignKey("runs.id", ondelete="SET NULL"))
     dataset: Mapped[int | None] = mapped_column(ForeignKey("datasets.id", ondelete="SET NULL"))
+    comparison: Mapped[int | None] = mapped_column(
+        ForeignKey("comparisons.id", ondelete="SET NULL")
+    )
     task: Mapped[str]
     model: Mapped[str]
     data: Mapped[str]
@@ -86,6 +90,17 @@ class RunTable(Base):
     """JSON, in which a number that isn't finite is an object (`packing.to_json`)."""
     words: Mapped[str]
     """What a search looks through, case-folded: databases fold ASCII alone, or nothing."""
+
+
+class ComparisonTable(Base):
+    __tablename__ = "comparisons"
+    __table_args__ = (NEVER_REUSE_IDS,)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str]
+    plan: Mapped[str]
+    """JSON."""
+    created: Mapped[float]
 
 
 class TagTable(Base):

@@ -22,6 +22,10 @@ class NoSuchRun(LookupError):
     """No run has that id."""
 
 
+class NoSuchComparison(LookupError):
+    """No comparison has that id."""
+
+
 class NoSuchDataset(LookupError):
     """No imported dataset has that id."""
 
@@ -77,6 +81,8 @@ class Run:
     """The run whose weights this one started from."""
     dataset: int | None
     """The imported dataset; None for a built-in one."""
+    comparison: int | None
+    """The comparison that it is a part of."""
     task: str
     model: str
     data: str
@@ -102,6 +108,17 @@ class Run:
     """The step of the best checkpoint."""
     metrics: dict[str, Any] = field(default_factory=dict)
     """Flat numbers (``test/accuracy``) and small tables, known when the run has ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A plan of many runs; how far it is, its runs tell."""
+
+    id: int
+    name: str
+    plan: str
+    """JSON: all that is needed to make its runs."""
+    created: float
 
 
 @dataclass(frozen=True, slots=True)

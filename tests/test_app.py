@@ -7,6 +7,7 @@ import csv
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
 import zipfile
@@ -208,3 +209,64 @@ def test_the_catalogue_is_one_line_of_json() -> None:
     said = json.loads(done.stdout)
     assert {card["name"] for card in said["cards"]} >= {"ConvNet", "Autoencoder", "LSTM"}
     assert said["devices"][-1]["id"] == "cpu"
+
+
+def test_a_comparison_of_starts_goes_on_where_it_was_interrupted(
+    terminal: Terminal, trained: list[dict[str, Any]]
+) -> None:
+    words = [
+        "compare-starts", "--data", "Digits8x8", "--starts", "scratch,1", "--labels", "2,20",
+        "--seeds", "2", "--steps", "40", "--adapt", "HeadFirst", "--name", "proof",
+    ]  # fmt: skip
+    begun = subprocess.Popen(
+        [sys.executable, str(APP), "--home", str(terminal.home), *words],
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, encoding="utf-8",
+    )  # fmt: skip
+    assert begun.stdout is not None
+    first = json.loads(begun.stdout.readline())
+    assert (first["runs"], first["steps"]) == (8, 40)
+    number = first["comparison"]
+    for line in begun.stdout:
+        if json.loads(line).get("state") == "finished":
+            break
+    begun.send_signal(signal.SIGINT)
+    begun.communicate(timeout=60)
+    assert begun.returncode == 1
+
+    def kept() -> list[Any]:
+        with History(terminal.home / "anneal.db") as history:
+            return history.runs_of(number)
+
+    before = kept()
+    assert len(before) == 8
+    states = {run.state for run in before}
+    assert "finished" in states
+    assert states & {"paused", "stopped"}
+    assert not states & {"queued", "running", "preparing"}
+
+    ended = terminal("compare-starts", "--resume", number)[-1]
+    assert ended["state"] == "finished"
+    after = kept()
+    assert [run.id for run in after] == [run.id for run in before]
+    for run in after:
+        each, labels = run.metrics["training_items"], json.loads(run.recipe)["labels"]
+        assert (run.state, run.step, each) == ("finished", 40, {"2": 20, "20": 200}[labels])
+    whole = {run.id: run.finished for run in before if run.state == "finished"}
+    assert whole.items() <= {run.id: run.finished for run in after}.items()
+    places = {(p["start"], p["labels"]): p for p in ended["places"]}
+    assert places.keys() == {(s, n) for s in ("scratch", "run 1") for n in ("2", "20")}
+    assert all(p["seeds"] == 2 and p["half"] is not None for p in places.values())
+    # The start has learned these digits already.
+    few = places["run 1", "2"]
+    assert few["mean"] > places["scratch", "2"]["mean"] + 0.2
+    assert ended["savings"][0]["times"] > 1
+    assert "times as many" in terminal.err
+    again = terminal("compare-starts", "--resume", number)[-1]
+    assert again["places"] == ended["places"]
+
+
+def test_a_comparison_that_cannot_be_made_is_refused(terminal: Terminal) -> None:
+    terminal.here("compare-starts", "--data", "Digits8x8", "--starts", "scratch", code=1)
+    assert "two starts" in terminal.err
+    terminal.here("compare-starts", "--resume", 77, code=1)
+    assert "no comparison 77" in terminal.err

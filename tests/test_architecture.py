@@ -24,9 +24,9 @@ OPEN = {
     "storage": {"sqlalchemy", "alembic"},
     "engine": FIELD,
     "gui": {"gradio", "plotly", "numpy", "tsdownsample", "starlette", "orjson",
-            "engine.catalog", "engine.recipe", "engine.events"},
+            "engine.catalog", "engine.recipe", "engine.events", "engine.comparisons"},
 }  # fmt: skip
-BARE = {"catalog", "recipe", "events"}
+BARE = {"catalog", "recipe", "events", "comparisons"}
 """Modules of the engine that every room reads: only the standard library and pydantic."""
 
 

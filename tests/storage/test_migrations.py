@@ -52,7 +52,9 @@ def test_migrations_end_in_the_schema(start_from: Path | str, tmp_path: Path) ->
     assert differences(URL.create("sqlite", database=str(path))) == []
     # What a comparison doesn't see: numbers that are never given again, rules of deletion.
     made = dict(query(path, "SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
-    assert {name for name, sql in made.items() if "AUTOINCREMENT" in sql} == {"runs", "datasets"}
+    assert {name for name, sql in made.items() if "AUTOINCREMENT" in sql} == {
+        "runs", "datasets", "comparisons",
+    }  # fmt: skip
     rules = "SELECT DISTINCT m.name, f.'from', f.'table', on_delete FROM sqlite_master m, " \
             "pragma_foreign_key_list(m.name) f"  # fmt: skip
     assert set(query(path, rules)) == {
@@ -124,6 +126,21 @@ def test_what_was_upgraded_goes_on_as_if_new(upgraded: History) -> None:
     assert len(upgraded.curves(2)["train/loss"]) == 200
     upgraded.delete_run(1)
     assert start(upgraded, device="cuda:0").id > 5
+
+
+def test_an_upgrade_from_the_second_version_keeps_runs_and_takes_comparisons(
+    tmp_path: Path,
+) -> None:
+    with History(Path(shutil.copy(DATABASES / "0002.db", tmp_path / "anneal.db"))) as history:
+        first, child, waits = (history.run(id) for id in (1, 3, 4))
+        assert (first.tags, first.notes, first.metrics) == (
+            ("good",), "a note", {"test/accuracy": 0.97},
+        )  # fmt: skip
+        assert (child.parent, child.state, child.comparison) == (1, "paused", None)
+        assert history.queue() == [waits]
+        made = history.add_comparison("{}", name="proof")
+        assert start(history, comparison=made.id).id > 4
+        assert history.runs(comparison=False)[1] == 3
 
 
 def test_an_upgrade_leaves_a_copy_of_what_was(old: Path, upgraded: History) -> None:
