@@ -126,7 +126,7 @@ SPOKEN = {
     "rouge_l": "ROUGE-L", "wer": "WER", "cer": "CER", "mae": "MAE", "mse": "MSE", "rmse": "RMSE",
     "macro_f1": "macro F1", "contrastive_accuracy": "contrastive top-1",
     "knn_accuracy": "k-NN accuracy", "probe_accuracy": "linear probe accuracy",
-    "macro_f1": "macro F1", "negative_elbo": "negative ELBO", "kl": "KL divergence",
+    "negative_elbo": "negative ELBO", "kl": "KL divergence",
     "frechet": "Fréchet distance",
 }  # fmt: skip
 """Measures whose names are abbreviations."""
