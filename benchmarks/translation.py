@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks import Options, Result
 from benchmarks.training import run
-from engine.intake import MIRROR
+from engine.data.fetch import MIRROR
 from storage.history import History
 from storage.values import Curve
 

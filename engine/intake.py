@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import traceback
@@ -19,6 +18,7 @@ from engine.catalog import BadInput
 from engine.data import doctor, versions
 from engine.data.archive import shown
 from engine.data.arrays import Stored
+from engine.data.fetch import mirror
 from engine.data.imports import (
     Imported,
     ImportOptions,
@@ -33,7 +33,6 @@ from engine.home import Home
 from engine.ledger import DatasetEntry, Ledger
 from engine.processes import alive, me, start
 
-MIRROR = "ANNEAL_MIRROR"
 MENDABLE = {"skip_broken", "columns", "group", "split", "encoding", "delimiter", "size", "rate"}
 """Options by which an import that failed can go well: what it was to read is kept for that."""
 
@@ -81,9 +80,8 @@ class Order:
     def carried_out(self, into: Path, home: Home) -> Iterator[Step | Imported]:
         """The import's steps, and at last what it has made."""
         if self.origin:
-            mirror = os.environ.get(MIRROR)
-            return get(self.origin, into, home=home, mirror=Path(mirror) if mirror else None,
-                       kind=self.kind, options=self.options)  # fmt: skip
+            return get(self.origin, into, home=home, mirror=mirror(), kind=self.kind,
+                       options=self.options)  # fmt: skip
         return bring_in(self.paths, into, kind=self.kind, options=self.options)
 
 

@@ -50,7 +50,9 @@ class Predictor:
         recipe = Recipe.from_json((home.run(run) / "recipe.json").read_text("utf-8"))
         # By its outline: the run can be asked even when its dataset has been removed.
         outline = json.loads((home.run(run) / "data.json").read_text("utf-8"))
-        self.setup = session.make(recipe, home, data=without_items(outline))
+        self.setup = session.make(
+            recipe, home, data=without_items(outline), blueprint=outline.get("blueprint", "")
+        )
         self.entry: checkpoint.Entry | None = None
 
     def refresh(self) -> None:

@@ -38,6 +38,8 @@ class Setup:
     task: Task
     model: Model
     method: Method
+    blueprint: str = ""
+    """What the model was told besides its settings."""
 
 
 def open_choice(
@@ -67,11 +69,12 @@ def make(
     *,
     data: Data | None = None,
     tokenizer: Tokenizer | None = None,
+    blueprint: str | None = None,
 ) -> Setup:
     """The objects of a checked recipe, the model's weights decided by its seed alone.
 
     `data` is the outline of what a run has learned from, when it is only to be asked; `tokenizer`
-    that of the weights which will be put into the model.
+    that of the weights which will be put into the model; `blueprint` what a run has kept of it.
     """
     task: Task = chosen("task", recipe.task.name)(**recipe.task.settings)
     method: Method = chosen("method", recipe.method.name)(**recipe.method.settings)
@@ -81,13 +84,15 @@ def make(
             raise BadInput(f"{task.card.label} needs labels, and this dataset has none",
                            field="data")  # fmt: skip
         data = task.view(data)
+    kind, settings = chosen("model", recipe.model.name), recipe.model.settings
+    if blueprint is None:
+        blueprint = kind.blueprint(home, **settings)
+    told = (blueprint,) if blueprint else ()
     torch.manual_seed(recipe.seed)
-    model: Model = chosen("model", recipe.model.name)(
-        data.shape, task.outputs(data), **recipe.model.settings
-    )
+    model: Model = kind(data.shape, task.outputs(data), *told, **settings)
     task.equip(model)
     method.equip(model)
-    return Setup(recipe, data, task, model, method)
+    return Setup(recipe, data, task, model, method, blueprint)
 
 
 def begin(setup: Setup, start: Start) -> Taken:
@@ -164,13 +169,16 @@ def _run(
     last = checkpoint.entries(kept.folder).get("last") if resume else None
     begun = home.run(number) / "start.json"
     start = tokenizer = None
+    # A run that goes on needs nothing of others any more, who may be gone by now.
+    known = outline_of(number, home) if last is not None else {}
     if recipe.start is not None:
-        # A run that goes on needs nothing of the other any more, which may be gone by now.
         start = Start.of(recipe, home) if last is None else None
-        tokenizer = start.tokenizer if start else tokenizer_in(outline_of(number, home))
-    setup = make(recipe, home, tokenizer=tokenizer)
+        tokenizer = start.tokenizer if start else tokenizer_in(known)
+    setup = make(recipe, home, tokenizer=tokenizer, blueprint=known.get("blueprint"))
     with replacing(home.run(number) / "data.json") as beside:
-        outline = setup.data.outline() | {"outputs": list(setup.task.classes(setup.data))}
+        outline = setup.data.outline() | {
+            "outputs": list(setup.task.classes(setup.data)), "blueprint": setup.blueprint,
+        }  # fmt: skip
         beside.write_text(json.dumps(outline), encoding="utf-8")
     data, task, model = setup.data, setup.task, setup.model
     if len(data.splits["train"]):

@@ -93,14 +93,15 @@ class Start:
         layer, since dropout between them changes their names. BadInput when nothing else, or
         nothing at all, would be.
         """
+        weights = model.translated(self.weights)
         own = model.state_dict()
-        found = {name: self.weights[name] for name in own if name in self.weights}
+        found = {name: weights[name] for name in own if name in weights}
         reasons: dict[str, str] = {}
         there, here = (
             sorted((name for name in names if is_of(name, model.output)), key=natural)
-            for names in (self.weights, own)
+            for names in (weights, own)
         )
-        heads = {name: self.weights[other] for name, other in zip(here, there, strict=False)}
+        heads = {name: weights[other] for name, other in zip(here, there, strict=False)}
         same = len(here) == len(there) and all(
             own[name].shape == tensor.shape for name, tensor in heads.items()
         )
@@ -124,7 +125,7 @@ class Start:
                 field="start",
             )
         model.load_state_dict(loaded, strict=False)
-        left = [name for name in self.weights if name not in own and name not in there]
+        left = [name for name in weights if name not in own and name not in there]
         left += [name for name in there if not same and name not in own]
         return Taken(
             self.source, tuple(loaded), tuple((n, reasons[n]) for n in own if n in reasons),

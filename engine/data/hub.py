@@ -75,8 +75,8 @@ def ready(
 ) -> Generator[Step, None, Ready]:
     """Get a dataset's Parquet files. BadInput when it has several configurations lists those."""
     wanted = parse(name)
-    endpoint = (os.environ.get("HF_ENDPOINT") or USUAL).rstrip("/")
-    page = f"{endpoint}/datasets/{wanted.id}"
+    host = endpoint()
+    page = f"{host}/datasets/{wanted.id}"
     lying = mirror / "hub" / Path(*wanted.id.split("/")) if mirror is not None else None
     if lying is not None and lying.is_dir():
         listing = _lying(lying)
@@ -84,11 +84,11 @@ def ready(
         kept, others = _used(listing[config], wanted.id, page)
         found = [(split, Path(path)) for split, files in kept.items() for path in files]
     else:
-        come = _listing(wanted, endpoint, page, scratch)
+        come = _listing(wanted, host, page, scratch)
         listing = yield from scaled(come, 0, 0.05)
         config = choose(wanted, listing)
         kept, others = _used(listing[config], wanted.id, page)
-        got = _files(wanted, config, kept, endpoint, page, home)
+        got = _files(wanted, config, kept, host, page, home)
         found = yield from scaled(got, 0.05, 1)
     if not found:
         raise BadInput(f"{wanted.id} has no files in {config}: choose another dataset")
@@ -198,9 +198,9 @@ def _listing(
     """https://huggingface.co/docs/dataset-viewer/parquet: {config: {split: [address]}}"""
     to = scratch / wanted.id.rpartition("/")[2]
     yield from fetch(
-        f"{endpoint}/api/datasets/{wanted.id}/parquet", to, token=_token(),
+        f"{endpoint}/api/datasets/{wanted.id}/parquet", to, token=token(),
         remedy=f"put its files into hub/{wanted.id}/CONFIG/SPLIT/0.parquet in the folder named by "
-        "ANNEAL_MIRROR", refused=_refused(page), most=LONGEST_LISTING,
+        "ANNEAL_MIRROR", refused=refused(page), most=LONGEST_LISTING,
     )  # fmt: skip
     try:
         said = json.loads(to.read_text("utf-8"))
@@ -234,8 +234,8 @@ def _files(
             file = Pinned(f"hub/{wanted.id}/{config}/{split}/{number}.parquet", url)
             # The token is for the hub alone, whatever addresses its list holds.
             ours = _host(url) == _host(endpoint)
-            come = provide([file], home=home, mirror=None, token=_token() if ours else "",
-                           refused=_refused(page), listed=endpoint)  # fmt: skip
+            come = provide([file], home=home, mirror=None, token=token() if ours else "",
+                           refused=refused(page), listed=endpoint)  # fmt: skip
             (path,) = yield from scaled(come, len(found) / count, (len(found) + 1) / count)
             if not _parquet(path):
                 discard(path)
@@ -265,12 +265,19 @@ def _parquet(path: Path) -> bool:
         return begin == file.read() == MARK
 
 
-def _token() -> str:
+def endpoint() -> str:
+    """The address of the hub."""
+    return (os.environ.get("HF_ENDPOINT") or USUAL).rstrip("/")
+
+
+def token() -> str:
+    """What shows the hub who asks; nothing where nobody has said."""
     return os.environ.get("HF_TOKEN", "").strip()
 
 
-def _refused(page: str) -> str:
-    if _token():
+def refused(page: str) -> str:
+    """What to do where the hub gives something of that page not to everyone."""
+    if token():
         return (
             f"it is gated, private or doesn't exist: accept its terms at {page} with the account "
             "that HF_TOKEN belongs to"

@@ -89,6 +89,17 @@ class Model(nn.Module, Choosable, kind="model"):
         raise BadInput(f"There are no published weights for {cls.card.label}: start from scratch, "
                        "or from an earlier run", field="start")  # fmt: skip
 
+    @classmethod
+    def blueprint(cls, home: Home, **settings: Any) -> str:
+        """What a model of these settings must be told besides them, as ``cls(shape, outputs,
+        blueprint, **settings)``: a description that others have published, say. It is kept with a
+        run, whose model can be built again from it alone. BadInput when it can't be had."""
+        return ""
+
+    def translated(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Weights in a form of their makers under this model's names; others as they are."""
+        return weights
+
     def levels(self) -> list[tuple[str, ...]]:
         """The parts that hold weights, from the input to the output: each level by the names of
         its modules and parameters. Every parameter is in exactly one; the last gives the output."""

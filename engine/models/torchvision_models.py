@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import pickle
+import re
+import zipfile
 from collections.abc import Callable, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import BadInput, Help, Range
-from engine.models import Headed, Standardize, learned, levels
+from engine.data.fetch import Pinned
+from engine.layers.pictures import colours, prepared
+from engine.models import HEAD, Headed, Published, Standardize, is_of, learned, levels
+from engine.published import got
+
+if TYPE_CHECKING:
+    from engine.home import Home
 
 Network = Literal[
     "alexnet", "convnext_base", "convnext_large", "convnext_small", "convnext_tiny", "densenet121",
@@ -39,19 +48,28 @@ FAMILIES: Mapping[str, Settings] = {
     "maxvit": lambda side: {"input_size": (side, side)},
 }
 """What some families must be told, for pictures of that side."""
+HALVES = ((0.5,) * 3, (0.5,) * 3)
+SCALES: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
+    "googlenet": HALVES, "inception": HALVES,
+}  # fmt: skip
+"""Means and deviations of the families whose published weights scale the pictures once more within
+the network, which was trained elsewhere."""
+NUMBERED = re.compile(r"(denselayer\d+\.(?:norm|conv))\.(?=\d\.)")
+"""How the DenseNets' layers are called in their files: norm.1 for norm1."""
 
 
 class TorchvisionModel(
     Headed, label="torchvision network", fits={"image"}, provides={"logits"}, rank=15,
+    published=True,
     suggests={"method.epochs": 6},
     thorough={"model.side": 224, "method.epochs": 90, "method.batch_size": 256,
               "method.optimizer": "SGD", "method.learning_rate": 0.1,
               "method.weight_decay": 1e-4, "task.label_smoothing": 0.1},
 ):  # fmt: skip
-    """Any classifier of the torchvision library, by its name, with random weights to begin with.
+    """Any classifier of the torchvision library, by its name, also with its ImageNet weights.
 
-    Its first convolution takes as many channels as the pictures have, its last layer gives as
-    many classes as there are.
+    Grey pictures are fed to it in three colours, which are alike, so that these weights see what
+    they know; its last layer gives as many classes as there are.
     """
 
     def __init__(
@@ -63,20 +81,23 @@ class TorchvisionModel(
         side: Annotated[
             int | None, Range(16, 1024),
             Help("Pictures are scaled to squares of this side: these networks were made for about "
-                 "224, most take 64", unit="pixels", empty="as they are"),
+                 "224, most take 64. Published weights know most at 224", unit="pixels",
+                 empty="as they are"),
         ] = 64,
     ) -> None:  # fmt: skip
         super().__init__(shape, outputs)
         height, width, depth = shape
         self.size = (side, side) if side else (height, width)
-        self.standardize = Standardize(depth, dim=1)
+        self.standardize = Standardize(colours(depth), dim=1)
+        self.name = network
         try:
             self.network = made(network, self.size[0], outputs)
-            take(self.network, depth)
-            tried(self.network, (1, depth, *self.size))
+            take(self.network, colours(depth))
+            tried(self.network, (1, colours(depth), *self.size))
+            self.last = last(self.network)
             self.head = cut(self.network)
             if not learned(self.head):
-                self.output = f"network.{last(self.network)}"
+                self.output = f"network.{self.last}"
         except (RuntimeError, ValueError, AssertionError) as problem:
             rows, columns = self.size
             raise BadInput(f"{network} can't take pictures of {rows}×{columns} pixels: set the "
@@ -89,10 +110,48 @@ class TorchvisionModel(
 
     def embed(self, images: Tensor) -> Tensor:
         """What the network makes of images (B, C, H, W) in 0…1 before its last layer: (B, F)."""
-        pictures = self.standardize(images)
-        if pictures.shape[2:] != self.size:
-            pictures = F.interpolate(pictures, self.size, mode="bilinear", antialias=True)
-        return self.network(pictures)  # type: ignore[no-any-return]
+        return self.network(prepared(images, self.standardize, self.size))  # type: ignore[no-any-return]
+
+    @classmethod
+    def published(cls, home: Home, **settings: Any) -> Published:
+        """torchvision's latest weights of that network, under torchvision's names."""
+        name = settings["network"]
+        theirs = best(name)
+        file = theirs.url.rpartition("/")[2]
+        begin = re.search(r"-([0-9a-f]{8,})\.pth$", file)
+        assert begin is not None, file
+        pinned = Pinned(f"torchvision/weights/{file}", theirs.url, sha256=begin[1])
+        (path,) = got([pinned], home)
+        return Published(f"torchvision's {name}", read(path), tuple(theirs.meta["categories"]))
+
+    def translated(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        if any(is_of(name, "network") for name in weights):
+            return weights
+        scale = SCALES.get(self.name.split("_")[0]) or (
+            (told := best(self.name).transforms()).mean,
+            told.std,
+        )
+        found = dict(zip(("standardize.mean", "standardize.std"), map(torch.tensor, scale),
+                         strict=True))  # fmt: skip
+        for name, tensor in weights.items():
+            name = NUMBERED.sub(r"\1", name)
+            inside = f"network.{name}"
+            if is_of(name, self.last) and self.output == HEAD:
+                inside = HEAD + name.removeprefix(self.last)
+            found[inside] = tensor
+        own = self.state_dict()
+        if strange := [
+            name for name, tensor in own.items()
+            if name in found and not is_of(name, self.output) and found[name].shape != tensor.shape
+        ]:  # fmt: skip
+            side = best(self.name).transforms().crop_size[0]
+            raise BadInput(
+                f"The published weights of {self.name} are for grey or coloured pictures of "
+                f"{side}×{side} pixels ({strange[0]} differs): set the side to {side}, or start "
+                "from scratch",
+                field="model.side",
+            )
+        return found
 
 
 def made(name: str, side: int, outputs: int) -> nn.Module:
@@ -101,6 +160,26 @@ def made(name: str, side: int, outputs: int) -> nn.Module:
 
     settings = FAMILIES.get(name.split("_")[0], lambda side: {})
     return models.get_model(name, weights=None, num_classes=outputs, **settings(side))  # type: ignore[no-any-return, no-untyped-call]
+
+
+def best(name: str) -> Any:
+    """What torchvision says of its latest weights of that network."""
+    from torchvision import models
+
+    return models.get_model_weights(name).DEFAULT
+
+
+def read(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file of torchvision's; nothing in it is run."""
+    try:
+        # Old ones are no archives, of which parts could be read as they are needed.
+        found: dict[str, Tensor] = torch.load(
+            path, weights_only=True, mmap=zipfile.is_zipfile(path), map_location="cpu"
+        )
+    except (RuntimeError, EOFError, pickle.UnpicklingError) as problem:
+        raise BadInput(f"{path} doesn't hold weights alone, and isn't read: {problem}",
+                       field="start") from None  # fmt: skip
+    return found
 
 
 def take(network: nn.Module, depth: int) -> None:
