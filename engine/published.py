@@ -133,6 +133,12 @@ class Repository(NamedTuple):
                                field="model.name") from None  # fmt: skip
         return found
 
+    def whole(self, home: Home) -> Path:
+        """A folder that holds its weights and its config.json."""
+        for name in self.parts(home):
+            self.file(name, home)
+        return self.file("config.json", home).parent
+
     def parts(self, home: Home) -> list[str]:
         """The names of its files of weights."""
         try:

@@ -20,6 +20,7 @@ from engine.home import Home
 from engine.look import item, sound
 from engine.predict import Predictor
 from engine.recipe import compose
+from tests.engine.tiny_hub import defaults
 
 FEW = 16
 """What a size is brought down to, where its range allows."""
@@ -105,6 +106,16 @@ def given(data: Data) -> dict[str, Any]:
         case Waves():
             return {"sound": sound(items, row)["wav"]}
     raise AssertionError(f"{type(items).__name__} can't be given")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Models that are named by their place on the hub lie in a folder, and are tiny."""
+    mirror = tmp_path_factory.mktemp("mirror")
+    defaults(mirror)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ANNEAL_MIRROR", str(mirror))
+        yield
 
 
 @pytest.mark.parametrize("chosen", pairings(), ids=name)

@@ -1,0 +1,214 @@
+"""Networks of the Hugging Face hub: their answers are those that transformers itself gives."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+
+from engine.catalog import BadInput
+from engine.data.foreign import adopted
+from engine.data.tokens import PAD, Tokenizer
+from engine.events import Event, Finished, Notice, Point
+from engine.home import Home
+from engine.models import Headed, Model
+from engine.models.hub_text import HubText
+from engine.predict import Predictor
+from engine.recipe import PUBLISHED, compose
+from engine.starts import Start
+from tests.engine.data.folders import made
+from tests.engine.data.test_foreign import bare, like_bert, like_gpt2, like_roberta, like_t5
+from tests.engine.tiny_hub import SMALL, reload, save
+
+TEXTS = ["the quick brown fox", "a lazy dog, a quick fox jumps over the lazy dog!", "fox"]
+ENCODERS: dict[str, tuple[Any, Callable[[int], Any]]] = {
+    "BERT": (like_bert, lambda size: transformers.BertConfig(
+        vocab_size=size, max_position_embeddings=40, **SMALL)),
+    # Its places begin after that of its padding.
+    "RoBERTa": (like_roberta, lambda size: transformers.RobertaConfig(
+        vocab_size=size, max_position_embeddings=60, pad_token_id=1, **SMALL)),
+    "MPNet": (like_roberta, lambda size: transformers.MPNetConfig(
+        vocab_size=size, max_position_embeddings=60, pad_token_id=1, **SMALL)),
+    "GPT-2": (like_gpt2, lambda size: transformers.GPT2Config(
+        vocab_size=size, n_embd=16, n_layer=2, n_head=2, n_positions=40)),
+    # Only its encoder is wanted; its table has more rows than there are tokens.
+    "T5": (like_t5, lambda size: transformers.T5Config(
+        vocab_size=size + 8, d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2)),
+}  # fmt: skip
+
+
+def tokens_of(tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
+    """The texts as a batch, padded."""
+    ids = tokenizer.encode(TEXTS)
+    lengths = torch.tensor([len(one) for one in ids])
+    rows = [[*one, *[PAD] * (int(lengths.max()) - len(one))] for one in ids]
+    return torch.tensor(rows), lengths
+
+
+def started(card: type[Model], folder: Path, home: Home, outputs: int, **how: Any) -> Any:
+    """A model of the card with what is published in the folder."""
+    settings = {"name": str(folder), "revision": "main", **how}
+    theirs = card.published(home, **settings)
+    assert theirs.tokenizer is not None
+    shape = (len(theirs.tokenizer),)
+    model = card(shape, outputs, card.blueprint(home, **settings), **settings).eval()  # type: ignore[call-arg]
+    taken = Start(theirs.name, theirs.weights, theirs.classes).into(model, ["a", "b"])
+    assert all(name.startswith("head.") for name, _ in taken.new)
+    assert taken.left == ()
+    return model, theirs.tokenizer
+
+
+@pytest.mark.parametrize("kind", ENCODERS)
+@pytest.mark.parametrize("read", ["all states", "first state"])
+def test_texts_have_the_states_that_transformers_gives_them(
+    kind: str, read: str, home: Home, tmp_path: Path
+) -> None:
+    cut, config = ENCODERS[kind]
+    backend = cut()
+    save(tmp_path, "AutoModel", config(backend.get_vocab_size()), backend)
+    model, tokenizer = started(HubText, tmp_path, home, 2, read=read)
+    original = reload(tmp_path, "AutoModel")
+    if kind == "T5":
+        original = original.get_encoder()
+    bare(backend)
+    with torch.no_grad():
+        found = model.embed(*tokens_of(tokenizer))
+        for text, features in zip(TEXTS, found, strict=True):
+            ids = torch.tensor([backend.encode(text).ids])
+            states = original(input_ids=ids).last_hidden_state[0]
+            wanted = states.mean(0) if read == "all states" else states[0]
+            assert torch.allclose(features, wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "longest"), [("BERT", 38), ("RoBERTa", 56), ("GPT-2", 40)])
+def test_of_a_long_text_as_much_is_read_as_there_are_places_for(
+    kind: str, longest: int, home: Home, tmp_path: Path
+) -> None:
+    cut, config = ENCODERS[kind]
+    backend = cut()
+    save(tmp_path, "AutoModel", config(backend.get_vocab_size()), backend)
+    model, _ = started(HubText, tmp_path, home, 2)
+    tokens = torch.randint(5, 50, (2, 100))
+    with torch.no_grad():
+        whole = model.embed(tokens, torch.tensor([100, 7]))
+        first = model.embed(tokens[:, :longest], torch.tensor([longest, 7]))
+        assert torch.allclose(whole, first, atol=1e-6)
+        less = model.embed(tokens[:1, : longest - 1], torch.tensor([longest - 1]))
+        assert not torch.allclose(whole[0], less[0])
+
+
+def test_its_levels_are_the_blocks(home: Home, tmp_path: Path) -> None:
+    backend = like_bert()
+    save(tmp_path, "AutoModel", ENCODERS["BERT"][1](backend.get_vocab_size()), backend)
+    model, _ = started(HubText, tmp_path, home, 2)
+    assert isinstance(model, Headed)
+    names = [name for level in model.levels() for name in level]
+    assert names == ["network.embeddings", "network.encoder.layer.0", "network.encoder.layer.1",
+                     "head"]  # fmt: skip
+    model.freeze(model.levels()[:-1])
+    assert {n for n, p in model.named_parameters() if p.requires_grad} == {
+        "head.weight", "head.bias"
+    }  # fmt: skip
+
+
+def films(home: Home) -> Home:
+    """A home with a dataset of texts and their labels."""
+    texts = [f"{word} fox number {n}" for n in range(20) for word in ("quick", "lazy")]
+    made(home.dataset(1), "text", texts, labels=["good", "bad"] * 20, splits="tttttttvve" * 4)
+    return home
+
+
+def test_a_run_reads_texts_as_the_weights_do_and_can_be_asked_without_them(
+    home: Home, tmp_path: Path, catalog: Any, events: Callable[..., list[Event]]
+) -> None:
+    folder = tmp_path / "mine"
+    backend = like_bert()
+    save(folder, "AutoModel", ENCODERS["BERT"][1](backend.get_vocab_size()), backend)
+    recipe = compose(
+        catalog, names={"data": "ImportedText", "model": "HubText", "task": "Classification"},
+        settings={"data.id": 1, "model.name": str(folder), "method.max_steps": 2,
+                  "method.batch_size": 4, "method.threads": 1, "method.precision": "fp32"},
+        start=PUBLISHED,
+    )  # fmt: skip
+    said = events(recipe, number=1) if films(home) else []
+    assert isinstance(said[-1], Finished)
+    assert said[-1].state == "finished", said[-1].reason
+    assert sum(isinstance(event, Point) and event.series == "train/loss" for event in said) == 2
+    assert any("tokenizer" in event.text for event in said if isinstance(event, Notice))
+    shutil.rmtree(folder)
+    (answer,) = Predictor(home, 1).answer([{"text": "Quick fox"}])["results"]
+    # Small letters are the only ones that this tokenizer knows.
+    assert (
+        answer["tokens"] == adopted(backend.to_str()).tokenizer.backend.encode("quick fox").tokens
+    )
+
+
+def test_without_its_weights_it_learns_from_scratch_with_the_datas_own_tokens(
+    home: Home, tmp_path: Path
+) -> None:
+    backend = like_roberta()
+    save(tmp_path, "AutoModel", ENCODERS["RoBERTa"][1](backend.get_vocab_size()), backend)
+    told = HubText.blueprint(home, name=str(tmp_path), revision="main")
+    model = HubText((9,), 3, told, name=str(tmp_path))
+    tokens = torch.randint(1, 9, (2, 5))
+    loss = model(tokens=tokens, lengths=torch.tensor([5, 3])).sum()
+    loss.backward()
+    assert model.network.get_input_embeddings().weight.shape[0] == 9
+    # Also the row that is padding's in the original learns: here it is a token like any other.
+    seen = torch.cat([tokens[0], tokens[1, :3]]).unique()
+    grown = model.network.get_input_embeddings().weight.grad.abs().sum(1) > 0
+    assert grown[seen].all()
+
+
+@pytest.mark.parametrize(
+    ("changed", "mend"),
+    [
+        ({"model_type": "no such"}, "knows no network of the kind 'no such'"),
+        ({"quantization_config": {"bits": 4}}, "its weights are quantized"),
+        ({"hidden_size": 15}, "can't be used here"),
+    ],
+)
+def test_descriptions_that_nothing_can_be_made_of_are_told(
+    changed: dict[str, Any], mend: str, home: Home, tmp_path: Path
+) -> None:
+    backend = like_bert()
+    save(tmp_path, "AutoModel", ENCODERS["BERT"][1](backend.get_vocab_size()), backend)
+    said = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    (tmp_path / "config.json").write_text(json.dumps(said | changed), encoding="utf-8")
+    told = HubText.blueprint(home, name=str(tmp_path), revision="main")
+    with pytest.raises(BadInput, match=mend) as caught:
+        HubText((70,), 2, told, name=str(tmp_path))
+    assert caught.value.field == "model.name"
+
+
+def test_code_that_comes_with_a_model_is_never_run(home: Home, tmp_path: Path) -> None:
+    backend = like_bert()
+    save(tmp_path, "AutoModel", ENCODERS["BERT"][1](backend.get_vocab_size()), backend)
+    said = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    said |= {
+        "auto_map": {"AutoModel": "evil.Evil", "AutoConfig": "evil.Config"},
+        "attn_implementation": "someone/kernels", "_attn_implementation": "someone/kernels",
+    }  # fmt: skip
+    (tmp_path / "config.json").write_text(json.dumps(said), encoding="utf-8")
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')", encoding="utf-8")
+    model, _ = started(HubText, tmp_path, home, 2)
+    assert model.network.config._attn_implementation in ("sdpa", "eager")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_weights_that_are_not_all_there_are_refused(home: Home, tmp_path: Path) -> None:
+    backend = like_bert()
+    save(tmp_path, "AutoModel", ENCODERS["BERT"][1](backend.get_vocab_size()), backend)
+    said = json.loads((tmp_path / "config.json").read_text("utf-8"))
+    (tmp_path / "config.json").write_text(
+        json.dumps(said | {"num_hidden_layers": 3}), encoding="utf-8"
+    )
+    with pytest.raises(BadInput, match=r"its weights lack encoder\.layer\.2"):
+        HubText.published(home, name=str(tmp_path), revision="main")

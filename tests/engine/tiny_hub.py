@@ -1,0 +1,54 @@
+"""Models as the Hugging Face hub has them, but tiny and of random weights."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer as Backend
+
+from tests.engine.data.test_foreign import like_bert
+
+SMALL: dict[str, Any] = {
+    "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 24,
+}  # fmt: skip
+SHORT: dict[str, Any] = {
+    "d_model": 16, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 2,
+    "decoder_attention_heads": 2, "encoder_ffn_dim": 24, "decoder_ffn_dim": 24,
+}  # fmt: skip
+
+
+def save(
+    folder: Path, kind: str, config: Any, tokenizer: Backend | None = None, **said: str
+) -> Any:
+    """Write such a model into the folder; the model, in eval mode."""
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    torch.manual_seed(1)
+    model = getattr(transformers, kind).from_config(config).eval()
+    for parameter in model.parameters():  # nothing is zero or one by chance
+        parameter.data += 0.1 * torch.randn_like(parameter)
+    model.save_pretrained(folder)
+    if tokenizer is not None:
+        (folder / "tokenizer.json").write_text(tokenizer.to_str(), encoding="utf-8")
+        (folder / "tokenizer_config.json").write_text(json.dumps(said), encoding="utf-8")
+    return model
+
+
+def defaults(mirror: Path) -> None:
+    """What the cards for models of the hub name where nobody has chosen one, as a mirror has it."""
+    backend = like_bert()
+    save(
+        mirror / "models" / "distilbert" / "distilbert-base-uncased", "AutoModel",
+        transformers.DistilBertConfig(
+            vocab_size=backend.get_vocab_size(), dim=16, hidden_dim=24, n_layers=2, n_heads=2
+        ), backend,
+    )  # fmt: skip
+
+
+def reload(folder: Path, kind: str) -> Any:
+    """The model of the folder as transformers itself loads it."""
+    return getattr(transformers, kind).from_pretrained(folder, use_safetensors=True).eval()
