@@ -36,6 +36,16 @@ def home(tmp_path: Path, kept_cache: Path) -> Home:
     return Home.find(root)
 
 
+@pytest.fixture(scope="session")
+def tiny_hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A mirror with tiny models in the place of those of the hub that cards name by default."""
+    from tests.engine.tiny_hub import defaults  # seconds: only where it is wanted
+
+    mirror = tmp_path_factory.mktemp("mirror")
+    defaults(mirror)
+    return mirror
+
+
 @pytest.fixture
 def history(home: Home) -> Iterator[History]:
     with History(home.database) as opened:

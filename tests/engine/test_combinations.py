@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,6 @@ from engine.home import Home
 from engine.look import item, sound
 from engine.predict import Predictor
 from engine.recipe import compose
-from tests.engine.tiny_hub import defaults
 
 FEW = 16
 """What a size is brought down to, where its range allows."""
@@ -108,14 +108,9 @@ def given(data: Data) -> dict[str, Any]:
     raise AssertionError(f"{type(items).__name__} can't be given")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _hub(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Models that are named by their place on the hub lie in a folder, and are tiny."""
-    mirror = tmp_path_factory.mktemp("mirror")
-    defaults(mirror)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ANNEAL_MIRROR", str(mirror))
-        yield
+@pytest.fixture(autouse=True)
+def _hub(tiny_hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ANNEAL_MIRROR", str(tiny_hub))
 
 
 @pytest.mark.parametrize("chosen", pairings(), ids=name)

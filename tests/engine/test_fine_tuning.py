@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -66,8 +67,13 @@ SHAPES = {"image": (32, 32, 3), "text": (50,), "pair": (50,), "sequence": (3,), 
 
 
 @pytest.mark.parametrize("card", discover().of("model"), ids=lambda card: card.name)
-def test_every_parameter_is_in_one_level_and_every_level_holds_some(card: Card) -> None:
-    model: Model = chosen("model", card.name)(SHAPES[min(card.fits)], 5)
+def test_every_parameter_is_in_one_level_and_every_level_holds_some(
+    card: Card, home: Home, tiny_hub: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANNEAL_MIRROR", str(tiny_hub))
+    kind = chosen("model", card.name)
+    told = kind.blueprint(home, **{field.name: field.default for field in card.fields})
+    model: Model = kind(SHAPES[min(card.fits)], 5, *([told] if told else []))
     parts = [name for level in model.levels() for name in level]
     for name, _ in model.named_parameters():
         assert sum(is_of(name, part) for part in parts) == 1, name

@@ -20,6 +20,7 @@ from engine.events import Event, Finished, Notice, Point
 from engine.home import Home
 from engine.models import Headed, Model
 from engine.models.hub_text import HubText
+from engine.models.hub_vision import HubVision
 from engine.predict import Predictor
 from engine.recipe import PUBLISHED, compose
 from engine.starts import Start
@@ -165,6 +166,66 @@ def test_without_its_weights_it_learns_from_scratch_with_the_datas_own_tokens(
     seen = torch.cat([tokens[0], tokens[1, :3]]).unique()
     grown = model.network.get_input_embeddings().weight.grad.abs().sum(1) > 0
     assert grown[seen].all()
+
+
+MEAN, STD = [0.1, 0.2, 0.3], [0.5, 0.25, 0.2]
+SEEING: dict[str, tuple[Callable[..., Any], bool]] = {
+    # By its configuration, and whether its classes are told by one layer over the features.
+    "ViT": (lambda **how: transformers.ViTConfig(image_size=32, patch_size=8, **SMALL, **how),
+            True),
+    "ConvNeXt": (lambda **how: transformers.ConvNextConfig(
+        hidden_sizes=[8, 8, 8, 16], depths=[1, 1, 1, 1], image_size=32, **how), True),
+    "ResNet": (lambda **how: transformers.ResNetConfig(
+        embedding_size=8, hidden_sizes=[8, 8, 8, 16], depths=[1, 1, 1, 1], **how), True),
+    # It reads the first token and the mean of the others.
+    "DINOv2": (lambda **how: transformers.Dinov2Config(
+        hidden_size=16, num_hidden_layers=2, num_attention_heads=2, image_size=28, patch_size=14,
+        **how), False),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("depth", [1, 3])
+@pytest.mark.parametrize("kind", SEEING)
+def test_pictures_are_told_apart_as_transformers_does(
+    kind: str, depth: int, home: Home, tmp_path: Path
+) -> None:
+    config, one_layer = SEEING[kind]
+    names = {0: "oak", 1: "elm", 2: "ash"}
+    save(tmp_path, "AutoModelForImageClassification", config(id2label=names))
+    (tmp_path / "preprocessor_config.json").write_text(
+        json.dumps({"image_mean": MEAN, "image_std": STD}), encoding="utf-8"
+    )
+    original = reload(tmp_path, "AutoModelForImageClassification")
+    settings = {"name": str(tmp_path), "revision": "main", "side": None}
+    theirs = HubVision.published(home, **settings)
+    assert theirs.classes == (tuple(names.values()) if one_layer else ())
+    told = HubVision.blueprint(home, **settings)
+    model = HubVision((20, 24, depth), 3, told, **settings).eval()
+    taken = Start(theirs.name, theirs.weights, theirs.classes).into(model, ["oak", "elm", "ash"])
+    assert {name for name, _ in taken.new} == set() if one_layer else {"head.weight", "head.bias"}
+    pictures = torch.rand(2, depth, *model.size)
+    seen = (pictures.expand(-1, 3, -1, -1) - torch.tensor(MEAN).view(-1, 1, 1)) / torch.tensor(
+        STD
+    ).view(-1, 1, 1)
+    with torch.no_grad():
+        if one_layer:
+            wanted = original(pixel_values=seen).logits
+            assert torch.allclose(model(pictures), wanted, atol=1e-4)
+        else:
+            states = original.base_model(pixel_values=seen).last_hidden_state
+            assert torch.allclose(model.embed(pictures), states[:, 0], atol=1e-4)
+
+
+def test_pictures_of_another_side_keep_all_but_their_places(home: Home, tmp_path: Path) -> None:
+    save(tmp_path, "AutoModel", SEEING["ViT"][0]())
+    settings = {"name": str(tmp_path), "revision": "main", "side": 16}
+    theirs = HubVision.published(home, **settings)
+    model = HubVision((28, 28, 1), 2, HubVision.blueprint(home, **settings), **settings)
+    assert model(torch.rand(2, 1, 28, 28)).shape == (2, 2)
+    taken = Start(theirs.name, theirs.weights).into(model, ["a", "b"])
+    assert {name for name, _ in taken.new} == {
+        "network.embeddings.position_embeddings", "head.weight", "head.bias"
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -47,6 +47,10 @@ def defaults(mirror: Path) -> None:
             vocab_size=backend.get_vocab_size(), dim=16, hidden_dim=24, n_layers=2, n_heads=2
         ), backend,
     )  # fmt: skip
+    save(
+        mirror / "models" / "facebook" / "deit-tiny-patch16-224", "AutoModelForImageClassification",
+        transformers.ViTConfig(image_size=16, patch_size=8, **SMALL),
+    )  # fmt: skip
 
 
 def reload(folder: Path, kind: str) -> Any:
