@@ -14,19 +14,20 @@ import transformers
 from torch import Tensor
 
 from engine.catalog import BadInput
-from engine.data.foreign import adopted
-from engine.data.tokens import PAD, Tokenizer
+from engine.data.foreign import ABSENT, adopted
+from engine.data.tokens import BOS, EOS, PAD, Tokenizer
 from engine.events import Event, Finished, Notice, Point
 from engine.home import Home
 from engine.models import Headed, Model
 from engine.models.hub_text import HubText
+from engine.models.hub_translator import HubTranslator
 from engine.models.hub_vision import HubVision
 from engine.predict import Predictor
 from engine.recipe import PUBLISHED, compose
 from engine.starts import Start
 from tests.engine.data.folders import made
 from tests.engine.data.test_foreign import bare, like_bert, like_gpt2, like_roberta, like_t5
-from tests.engine.tiny_hub import SMALL, reload, save
+from tests.engine.tiny_hub import SHORT, SMALL, reload, save
 
 TEXTS = ["the quick brown fox", "a lazy dog, a quick fox jumps over the lazy dog!", "fox"]
 ENCODERS: dict[str, tuple[Any, Callable[[int], Any]]] = {
@@ -53,14 +54,17 @@ def tokens_of(tokenizer: Tokenizer) -> tuple[Tensor, Tensor]:
     return torch.tensor(rows), lengths
 
 
-def started(card: type[Model], folder: Path, home: Home, outputs: int, **how: Any) -> Any:
-    """A model of the card with what is published in the folder."""
+def started(card: type[Model], folder: Path, home: Home, outputs: int | None, **how: Any) -> Any:
+    """A model of the card with what is published in the folder; with no `outputs`, as many as
+    there are tokens."""
     settings = {"name": str(folder), "revision": "main", **how}
     theirs = card.published(home, **settings)
     assert theirs.tokenizer is not None
     shape = (len(theirs.tokenizer),)
-    model = card(shape, outputs, card.blueprint(home, **settings), **settings).eval()  # type: ignore[call-arg]
-    taken = Start(theirs.name, theirs.weights, theirs.classes).into(model, ["a", "b"])
+    model = card(shape, outputs or shape[0], card.blueprint(home, **settings), **settings).eval()  # type: ignore[call-arg]
+    taken = Start(theirs.name, theirs.weights, theirs.classes).into(
+        model, ["a", "b"] if outputs else []
+    )
     assert all(name.startswith("head.") for name, _ in taken.new)
     assert taken.left == ()
     return model, theirs.tokenizer
@@ -166,6 +170,61 @@ def test_without_its_weights_it_learns_from_scratch_with_the_datas_own_tokens(
     seen = torch.cat([tokens[0], tokens[1, :3]]).unique()
     grown = model.network.get_input_embeddings().weight.grad.abs().sum(1) > 0
     assert grown[seen].all()
+
+
+WRITERS: dict[str, tuple[Any, Callable[[int], Any], list[int]]] = {
+    # By its tokenizer, its configuration, and with what a target begins there.
+    "T5": (like_t5, lambda size: transformers.T5Config(
+        vocab_size=size + 8, d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2,
+        decoder_start_token_id=0), [0]),
+    "T5 with an output of its own": (like_t5, lambda size: transformers.T5Config(
+        vocab_size=size, d_model=16, d_kv=8, d_ff=24, num_layers=2, num_heads=2,
+        decoder_start_token_id=0, tie_word_embeddings=False), [0]),
+    "Marian": (like_t5, lambda size: transformers.MarianConfig(
+        vocab_size=size, max_position_embeddings=60, pad_token_id=0, eos_token_id=1,
+        decoder_start_token_id=0, **SHORT), [0]),
+    "BART": (like_roberta, lambda size: transformers.BartConfig(
+        vocab_size=size, max_position_embeddings=60, pad_token_id=1, bos_token_id=0,
+        eos_token_id=2, decoder_start_token_id=2, **SHORT), [2, 0]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_texts_are_written_as_transformers_writes_them(
+    kind: str, home: Home, tmp_path: Path
+) -> None:
+    cut, config, first = WRITERS[kind]
+    backend = cut()
+    network = save(tmp_path, "AutoModelForSeq2SeqLM", config(backend.get_vocab_size()), backend)
+    if hasattr(network, "final_logits_bias"):  # which is nothing at first
+        network.final_logits_bias.normal_()
+        network.save_pretrained(tmp_path)
+    model, tokenizer = started(HubTranslator, tmp_path, home, None)
+    original = reload(tmp_path, "AutoModelForSeq2SeqLM")
+    bare(backend)
+    found = adopted(backend.to_str())
+    tokens, lengths = tokens_of(tokenizer)
+    tokens = torch.cat([tokens, torch.zeros(3, 1, dtype=torch.long)], 1)
+    tokens[range(3), lengths] = EOS  # as every source ends
+    target = torch.tensor([[BOS, *tokenizer.encode(["lazy dog"])[0]]] * 3)
+    real = (found.rows != ABSENT).nonzero().flatten()
+    with torch.no_grad():
+        logits = model(tokens, lengths + 1, target)
+        assert logits.shape == (*target.shape, len(tokenizer))
+        for text, given in zip(TEXTS, logits, strict=True):
+            wanted = original(
+                input_ids=torch.tensor([backend.encode(text).ids]),
+                decoder_input_ids=torch.tensor([[*first, *found.rows[target[0, 1:]]]]),
+            ).logits[0, len(first) - 1 :]  # fmt: skip
+            assert torch.allclose(given[:, real], wanted[:, found.rows[real]], atol=1e-4)
+        # Token by token, with rows that fork and die on the way.
+        state = model.begin(tokens, lengths + 1)
+        step, state = model.next(target[:, :1], state)
+        assert torch.allclose(step, logits[:, 0], atol=1e-5)
+        state = state.select(torch.tensor([2, 0, 0]))
+        for place in range(1, target.shape[1]):
+            step, state = model.next(target[:, place : place + 1], state)
+            assert torch.allclose(step, logits[[2, 0, 0], place], atol=1e-5)
 
 
 MEAN, STD = [0.1, 0.2, 0.3], [0.5, 0.25, 0.2]

@@ -10,7 +10,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer as Backend
 
-from tests.engine.data.test_foreign import like_bert
+from tests.engine.data.test_foreign import like_bert, like_t5
 
 SMALL: dict[str, Any] = {
     "num_hidden_layers": 2, "num_attention_heads": 2, "hidden_size": 16, "intermediate_size": 24,
@@ -46,6 +46,14 @@ def defaults(mirror: Path) -> None:
         transformers.DistilBertConfig(
             vocab_size=backend.get_vocab_size(), dim=16, hidden_dim=24, n_layers=2, n_heads=2
         ), backend,
+    )  # fmt: skip
+    unigrams = like_t5()
+    save(
+        mirror / "models" / "google-t5" / "t5-small", "AutoModelForSeq2SeqLM",
+        transformers.T5Config(
+            vocab_size=unigrams.get_vocab_size(), d_model=16, d_kv=8, d_ff=24, num_layers=2,
+            num_heads=2, decoder_start_token_id=0,
+        ), unigrams,
     )  # fmt: skip
     save(
         mirror / "models" / "facebook" / "deit-tiny-patch16-224", "AutoModelForImageClassification",
