@@ -33,6 +33,7 @@ from benchmarks import (
     transfer,
     translation,
     vision,
+    zero_shot,
 )
 from engine.catalog import BadInput
 
@@ -60,6 +61,8 @@ BENCHMARKS: dict[str, Callable[[Options], Result]] = {
     "probe-cache": transfer.probe_cache,
     "omniglot-runs": few_shot.omniglot_runs,
     "omniglot-5way": few_shot.omniglot_5way,
+    "polarity-zero-shot": zero_shot.polarity_zero_shot,
+    "cifar10-conse": zero_shot.cifar10_conse,
     "import-cifar10": import_cifar10.import_cifar10,
     "import-all": import_all.import_all,
     "feed-images": feeds.feed_images,

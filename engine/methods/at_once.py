@@ -47,10 +47,14 @@ class AtOnce(Method):
         return Feed(data, split, batch_size=self.batch_size, device=device)
 
     def trainee(self, model: Model, task: Task, feed: Feed, bench: Bench) -> Trainee:
-        model.to(bench.device)
+        # Float32, since it is done once; pictures pass in the order that convolutions like best.
+        numerics = Numerics(
+            threads=torch.get_num_threads(), channels_last=model.convolutional,
+        )  # fmt: skip
+        numerics.place(model, bench.device)
         model.freeze(with_head(model).levels()[:-1])
         trainee = Trainee(
-            model=model, device=bench.device, numerics=Numerics(threads=torch.get_num_threads()),
+            model=model, device=bench.device, numerics=numerics,
             # Neither takes a step: a checkpoint has them.
             optimizer=optimizer(model, "SGD", learning_rate=1.0, weight_decay=0.0, momentum=0.0),
             schedule=Schedule("constant", total=1, warmup=0.0, steps_per_epoch=1),
