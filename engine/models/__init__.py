@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -186,7 +186,7 @@ class Namer(Headed):
     """
 
     head: nn.Linear
-    scale: ClassVar[float]
+    scale: float
     """Turns cosines into logits: the larger, the surer of the nearest class."""
     works_with: str
     """What tells the classes apart, by its makers' names."""

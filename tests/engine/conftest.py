@@ -39,10 +39,12 @@ def home(tmp_path: Path, kept_cache: Path) -> Home:
 @pytest.fixture(scope="session")
 def tiny_hub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A mirror with tiny models in the place of those of the hub that cards name by default."""
-    from tests.engine.tiny_hub import defaults  # seconds: only where it is wanted
+    from tests.engine import tiny_clip  # seconds: only where they are wanted
+    from tests.engine.tiny_hub import defaults
 
     mirror = tmp_path_factory.mktemp("mirror")
     defaults(mirror)
+    tiny_clip.save(mirror / "models" / "openai" / "clip-vit-base-patch32")
     return mirror
 
 
