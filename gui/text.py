@@ -583,6 +583,7 @@ STRINGS: dict[str, str] = {
     "predict.corrupted": "Corrupted",
     "predict.drawn": "New pictures",
     "predict.drawn.one": "New picture {number}",
+    "predict.masked": "Covered",
     "predict.reconstruction": "Reconstruction",
     "predict.difference": "Difference",
     "predict.view.1": "First view",

@@ -288,6 +288,20 @@ class Filler(Protocol):
         with `places` (B, K) only at those of each text, (B, K, vocabulary)."""
 
 
+class Completer(Protocol):
+    """A model that draws whole pictures, patch by patch, from some of the patches."""
+
+    patch: int
+    """The side of a patch."""
+
+    def complete(self, images: Tensor, seen: Tensor) -> Tensor:
+        """Every patch (B, N, pixels) of images (B, C, H, W), row by row, from those `seen` (B, K)
+        alone, which are numbered so."""
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Features (B, F) of whole images."""
+
+
 class Translator(Protocol):
     """A model that writes a text from another; logits may be log-probabilities."""
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import BadInput, Help, Range
+from engine.layers.patches import missing
 from engine.layers.transformer import Block
-from engine.models import Dropout, Headed, Standardize
+from engine.models import Dropout, Headed, Model, Standardize
 
 
 class LearnedPlaces(nn.Module):
@@ -81,21 +82,10 @@ PLACES: dict[str, Callable[[int, int, int], nn.Module]] = {
 READ: dict[str, type[ClassToken] | type[Average]] = {"mean": Average, "class token": ClassToken}
 
 
-class VisionTransformer(
-    Headed, label="Vision Transformer", fits={"image"}, provides={"logits"}, rank=12,
-    suggests={"method.epochs": 30, "method.learning_rate": 1e-3, "method.weight_decay": 0.05,
-              "method.clip": 1.0},
-    thorough={"model.width": 192, "model.layers": 12, "model.heads": 3, "model.dropout": 0.1,
-              "method.epochs": 300, "method.batch_size": 512, "method.learning_rate": 1e-3,
-              "method.schedule": "cosine", "method.warmup": 0.05, "method.average": 0.9998,
-              "task.label_smoothing": 0.1},
-):  # fmt: skip
-    """Cuts a picture into patches and lets each look at all others: wants much data.
+class PatchReader(Model):
+    """What Transformers that read pictures share: everything but what they answer with.
 
-    Dosovitskiy et al. 2021; the mean and sine places are from Beyer et al. 2022. 86,567,656
-    parameters as ViT-B/16: 224×224×3, patches of 16, 12 layers of 12 heads and 768 units, learned
-    places and a class token, 1,000 classes. A picture that isn't a whole number of patches is
-    filled up at its right and lower edges.
+    A picture that isn't a whole number of patches is filled up at its right and lower edges.
     """
 
     def __init__(
@@ -130,7 +120,8 @@ class VisionTransformer(
             raise BadInput(f"Patches of {patch} pixels leave one place of {height}×{across} pixels "
                            "or less: take smaller patches", field="model.patch")  # fmt: skip
         rows, columns = math.ceil(height / patch), math.ceil(across / patch)
-        self.missing = (0, columns * patch - across, 0, rows * patch - height)
+        self.missing = missing(height, across, patch)
+        self.patch, self.grid = patch, (rows, columns)
         self.standardize = Standardize(depth, dim=1)
         self.patches = nn.Conv2d(depth, width, patch, patch)
         self.places = PLACES[places](rows, columns, width)
@@ -140,18 +131,52 @@ class VisionTransformer(
             Block(width, heads, dropout=dropout, rotary=False) for _ in range(layers)
         )
         self.norm = nn.LayerNorm(width)
-        self.head = nn.Linear(width, outputs)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):  # Glorot & Bengio 2010, as in the paper
-                nn.init.xavier_uniform_(module.weight)
-                nn.init.zeros_(module.bias)
+
+    def read(self, images: Tensor, seen: Tensor | None = None) -> Tensor:
+        """States (B, N, width) of the patches, row by row, after those of tokens before them.
+
+        With `seen` (B, K), only those patches of each picture are read, in that order: (B, K, …).
+        """
+        # Behind the mean is nothing: zeros after the standardization.
+        whole = F.pad(self.standardize(images), self.missing)
+        patches = self.places(self.patches(whole).flatten(2).transpose(1, 2))
+        if seen is not None:
+            patches = patches.gather(1, seen[:, :, None].expand(-1, -1, patches.shape[2]))
+        states = self.dropout(self.reading.begin(patches))
+        for block in self.blocks:
+            states, _ = block(states)
+        return self.norm(states)  # type: ignore[no-any-return]
 
     def embed(self, images: Tensor) -> Tensor:
         """What is read from all patches of images (B, C, H, W) in 0…1: (B, width)."""
-        # Behind the mean is nothing: zeros after the standardization.
-        whole = F.pad(self.standardize(images), self.missing)
-        patches = self.patches(whole).flatten(2).transpose(1, 2)
-        states = self.dropout(self.reading.begin(self.places(patches)))
-        for block in self.blocks:
-            states, _ = block(states)
-        return self.reading.end(self.norm(states))
+        return self.reading.end(self.read(images))
+
+
+def glorot(model: nn.Module) -> None:
+    """Linear layers as Glorot & Bengio 2010, as in the paper."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            nn.init.xavier_uniform_(module.weight)
+            nn.init.zeros_(module.bias)
+
+
+class VisionTransformer(
+    PatchReader, Headed, label="Vision Transformer", fits={"image"}, provides={"logits"}, rank=12,
+    suggests={"method.epochs": 30, "method.learning_rate": 1e-3, "method.weight_decay": 0.05,
+              "method.clip": 1.0},
+    thorough={"model.width": 192, "model.layers": 12, "model.heads": 3, "model.dropout": 0.1,
+              "method.epochs": 300, "method.batch_size": 512, "method.learning_rate": 1e-3,
+              "method.schedule": "cosine", "method.warmup": 0.05, "method.average": 0.9998,
+              "task.label_smoothing": 0.1},
+):  # fmt: skip
+    """Cuts a picture into patches and lets each look at all others: wants much data.
+
+    Dosovitskiy et al. 2021; the mean and sine places are from Beyer et al. 2022. 86,567,656
+    parameters as ViT-B/16: 224×224×3, patches of 16, 12 layers of 12 heads and 768 units, learned
+    places and a class token, 1,000 classes.
+    """
+
+    def __init__(self, shape: Sequence[int], outputs: int, **settings: Any) -> None:
+        super().__init__(shape, outputs, **settings)
+        self.head = nn.Linear(self.norm.normalized_shape[0], outputs)
+        glorot(self)

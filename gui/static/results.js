@@ -144,6 +144,7 @@ function rebuilt(result) {
       { class: "an-side-by-side" },
       picture(result.input, "original"),
       result.corrupted ? picture(result.corrupted, "corrupted") : null,
+      result.masked ? picture(result.masked, "masked") : null,
       picture(result.reconstruction, "reconstruction"),
       el(
         "figure",

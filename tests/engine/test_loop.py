@@ -97,11 +97,15 @@ def test_resume_equals_never_stopping(
     [
         ({"model": "Autoencoder", "task": "Reconstruction"}, {"model__dropout": 0.1}),
         ({"model": "LSTM", "data": "MnistRows"}, {"model__dropout": 0.1}),
-        ({"model": "ConvNet", "task": "Contrastive"}, {}),
+        ({"model": "ConvNet", "task": "Contrastive"}, {"method__threads": 1}),
+        (
+            {"model": "MaskedAutoencoder", "task": "MaskedImages"},
+            {"model__patch": 2, "model__width": 16, "model__layers": 1},
+        ),
         ({}, {"method__optimizer": "SGD", "method__schedule": "cosine"}),
         ({}, {"method__precision": "bf16"}),
     ],
-    ids=["autoencoder", "lstm", "contrastive", "sgd", "bf16"],
+    ids=["autoencoder", "lstm", "contrastive", "masked", "sgd", "bf16"],
 )
 def test_resume_is_exact_for_every_model_and_optimizer(
     recipe: Make, events: CarryOut, home: Home, names: dict[str, str], settings: dict[str, Any]
