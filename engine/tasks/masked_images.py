@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -112,8 +113,9 @@ class MaskedImages(
     def samples(
         self, model: Completer, batch: Batch, data: Data, scores: Mapping[str, Any]
     ) -> Iterator[tuple[str, str, Any]]:
-        few = Batch({name: tensor[:SHOWN] for name, tensor in batch.inputs.items()},
-                    rows=None if batch.rows is None else batch.rows[:SHOWN])  # fmt: skip
+        places = np.linspace(0, len(batch) - 1, min(SHOWN, len(batch))).astype(int)
+        few = Batch({name: tensor[places] for name, tensor in batch.inputs.items()},
+                    rows=None if batch.rows is None else batch.rows[places])  # fmt: skip
         covered, filled = self.filled(model, few)
         yield "masked pictures", "images", {
             "shape": list(data.shape),
