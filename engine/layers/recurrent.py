@@ -50,10 +50,18 @@ class Recurrent(Headed):
 
     def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
         """The state (B, width) after the last real step of values (B, longest, D)."""
-        states = self.standardize(values)
+        return last(self.states(values), lengths)
+
+    def steps(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """What is said after each step: (B, longest, outputs)."""
+        return self.answer(self.states(values))
+
+    def states(self, values: Tensor) -> Tensor:
+        """The state (B, longest, width) after each step."""
+        states: Tensor = self.standardize(values)
         for layer in self.layers:
             states, _ = layer(self.dropout(states) if layer is not self.layers[0] else states)
-        return last(states, lengths)
+        return states
 
 
 def remember(layer: nn.RNNBase) -> None:

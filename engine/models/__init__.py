@@ -68,6 +68,7 @@ class Model(nn.Module, Choosable, kind="model"):
     target text     `Translator`
     frames          `Transcriber`
     forecast        `Forecaster`
+    steps           `Stepper`
     ==============  ========================================================================
     """
 
@@ -331,6 +332,18 @@ class Forecaster(Protocol):
     standardize: Standardize
 
     def __call__(self, values: Tensor, lengths: Tensor) -> Tensor: ...
+
+
+class Stepper(Protocol):
+    """A model that says something at each step of a sequence, in units of its `standardize`."""
+
+    standardize: Standardize
+
+    def steps(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """(B, L, outputs) of values (B, L, D); a place depends on itself and what is before."""
+
+    def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """What the whole sequence is: (B, F)."""
 
 
 class Standardize(nn.Module):

@@ -8,7 +8,8 @@ from engine.layers.recurrent import Recurrent
 
 
 class GRU(
-    Recurrent, label="GRU", fits={"sequence", "audio"}, provides={"logits", "forecast"}, rank=52,
+    Recurrent, label="GRU", fits={"sequence", "audio"}, rank=52,
+    provides={"logits", "forecast", "steps"},
     suggests={"method.epochs": 30, "method.learning_rate": 2e-3, "method.clip": 1.0,
               "model.dropout": 0.2},
     thorough={"model.widths": [256, 256, 128], "model.dropout": 0.3, "method.epochs": 100},

@@ -8,7 +8,7 @@ from engine.layers.recurrent import Recurrent
 
 
 class LSTM(
-    Recurrent, label="LSTM", fits={"sequence", "audio"}, provides={"logits", "forecast"},
+    Recurrent, label="LSTM", fits={"sequence", "audio"}, provides={"logits", "forecast", "steps"},
     suggests={"method.epochs": 30, "method.learning_rate": 2e-3, "method.clip": 1.0,
               "model.dropout": 0.2},
     thorough={"model.widths": [256, 256, 128], "model.dropout": 0.3, "method.epochs": 100},

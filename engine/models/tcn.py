@@ -16,9 +16,10 @@ from engine.models import ACTIVATIONS, Activation, Dropout, Headed, Standardize
 
 
 class TCN(
-    Headed, label="Temporal CNN", fits={"sequence", "audio"}, provides={"logits", "forecast"},
-    rank=54, suggests={"method.epochs": 30, "method.learning_rate": 2e-3, "method.clip": 1.0,
-                       "model.dropout": 0.1},
+    Headed, label="Temporal CNN", fits={"sequence", "audio"}, rank=54,
+    provides={"logits", "forecast", "steps"},
+    suggests={"method.epochs": 30, "method.learning_rate": 2e-3, "method.clip": 1.0,
+              "model.dropout": 0.1},
     thorough={"method.epochs": 100, "model.channels": [128, 128, 128, 128, 128, 128]},
 ):  # fmt: skip
     """Convolutions that look back twice as far with each block: all steps at once, so it is fast.
@@ -53,8 +54,16 @@ class TCN(
 
     def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
         """The last real step's channels of values (B, longest, D): (B, channels)."""
-        states = self.blocks(self.standardize(values).transpose(1, 2))
-        return last(states.transpose(1, 2), lengths)
+        return last(self.states(values), lengths)
+
+    def steps(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """What is said after each step: (B, longest, outputs)."""
+        return self.answer(self.states(values))
+
+    def states(self, values: Tensor) -> Tensor:
+        """The channels (B, longest, channels) after each step."""
+        states: Tensor = self.blocks(self.standardize(values).transpose(1, 2))
+        return states.transpose(1, 2)
 
 
 class Block(nn.Module):
