@@ -13,7 +13,7 @@ from engine.models import Headed, Standardize
 
 class EmbeddingConvNet(
     Headed, label="Conv-4", fits={"image"}, provides={"logits"}, rank=15,
-    suggests={"method.epochs": 15},
+    suggests={"method.epochs": 15, "method.learning_rate": 5e-3},
 ):  # fmt: skip
     """Equal blocks of convolution, norm, ReLU and pooling: small, and made for comparing pictures.
 

@@ -83,11 +83,13 @@ class FewShot(Task):
         ] = 0.0,
         test_way: Annotated[
             int, Range(2, 1000), Advanced(),
-            Help("Classes of the episodes that are measured", label="Ways", unit="classes"),
+            Help("Classes of the episodes that are measured", label="Measured ways",
+                 unit="classes"),
         ] = 5,
         test_shots: Annotated[
             int, Range(1, 50), Advanced(),
-            Help("Examples of each class in the episodes that are measured", label="Shots"),
+            Help("Examples of each class in the episodes that are measured",
+                 label="Measured shots"),
         ] = 1,
         validation: Annotated[
             float, Range(0.02, 0.4, step=0.01), Advanced(),

@@ -68,6 +68,17 @@ def test_given_splits_are_kept_and_a_missing_validation_is_carved_from_train(pac
     assert all(name.startswith("Train/") for name in names["train"] + names["validation"])
 
 
+def test_one_example_a_class_is_all_for_training(pack, take):
+    """Beside a test split, too: there is nothing of which some could be held back."""
+    files = class_folders("a", "b", each=1, top="train/") | class_folders(
+        "a", "b", each=3, top="test/"
+    )
+    data, _ = take(pack(files))
+    assert data.version.counts == {"train": (1, 1), "validation": (0, 0), "test": (3, 3)}
+    data, _ = take(pack(class_folders("a", "b", each=1), "alone.zip"))
+    assert data.version.counts == {"train": (1, 1), "validation": (0, 0), "test": (0, 0)}
+
+
 def test_all_three_splits_are_taken_as_they_are(pack, take):
     files = {}
     for top, each in (("training", 4), ("val", 2), ("testing", 1)):
