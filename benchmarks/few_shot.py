@@ -31,8 +31,8 @@ SEEDS = (0, 1, 2)
 LEARN: dict[str, Any] = {
     "data.shift": 0, "data.flip": False, "task.turns": True, "task.distortion": 1.0,
     "task.together": False, "task.validation": 0.07, "task.way": 40,
-    "task.shots": 1, "task.queries": 4, "task.test_way": 20, "method.epochs": 15,
-    "task.episodes": 100,
+    "task.shots": 1, "task.queries": 4, "task.test_way": 20, "method.epochs": 25,
+    "task.episodes": 100, "method.learning_rate": 6e-3,
 }  # fmt: skip
 """What differs from the defaults. Chosen with alphabets of the background kept aside, never with
 the runs."""

@@ -6,6 +6,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,8 @@ MOST = 64
 """Letters of an alphabet, so that none outweighs the others."""
 ALIKE = 0.9
 """Two letters whose pictures have at least this cosine are one."""
+SAME = 0.84
+"""So are the capital and the small form of a letter."""
 FACES = ("Sans", "Serif", "SansMono", "Sans-Bold", "Serif-Bold", "SansMono-Bold", "Sans-Oblique")
 """No italics: in those a Cyrillic т is a Latin m."""
 ALPHABETS = {
@@ -45,7 +48,7 @@ class Glyphs(
     SplitAtRandom, label="Letters of 17 alphabets", provides={"image", "label"}, rank=40,
     suggests={"task.turns": True, "task.distortion": 0.5},
 ):  # fmt: skip
-    """Some 560 letters of 17 alphabets, printed in several faces: 20 pictures of 28×28 each.
+    """Some 550 letters of 17 alphabets, printed in several faces: 20 pictures of 28×28 each.
 
     For learning to tell letters apart that were never seen: a task with few shots keeps whole
     alphabets for validation and test. Letters that look alike are one class: Latin A stands for
@@ -92,58 +95,55 @@ class Letter:
     def __init__(self, name: str, character: str, faces: list[Path]) -> None:
         self.name, self.character, self.faces = name, character, faces
 
-    def drawn(self, face: Path, fill: float) -> Image.Image:
-        """White on black, its longer side filling that share of the canvas, in the middle."""
-        size = _CANVAS // 2
-        left, top, right, bottom = self._box(face, size)
-        size = round(size * fill * _CANVAS / max(right - left, bottom - top, 1))
-        left, top, right, bottom = self._box(face, size)
-        canvas = Image.new("L", (_CANVAS, _CANVAS))
-        middle = (_CANVAS - left - right) / 2, (_CANVAS - top - bottom) / 2
-        font = ImageFont.truetype(str(face), size, layout_engine=ImageFont.Layout.BASIC)
-        ImageDraw.Draw(canvas).text(middle, self.character, fill=255, font=font)
-        return canvas
-
-    def _box(self, face: Path, size: int) -> tuple[float, float, float, float]:
-        font = ImageFont.truetype(str(face), size, layout_engine=ImageFont.Layout.BASIC)
-        return font.getbbox(self.character)
-
-    def plain(self) -> npt.NDArray[np.uint8]:
-        """As it is compared with others: (28, 28)."""
-        return scaled_down(self.drawn(self.faces[0], 0.85))
+    def drawn(
+        self, face: Path, fill: float, *, turn: float = 0.0, slant: float = 0.0,
+        stretch: float = 1.0, move: tuple[float, float] = (0.0, 0.0),
+    ) -> npt.NDArray[np.uint8]:  # fmt: skip
+        """White on black, (28, 28): its longer side fills that share of the picture, in the middle
+        but for a `move` in shares of the side; turned by radians, then slanted and stretched."""
+        left, top, right, bottom = font(face).getbbox(self.character)
+        size = np.array([right - left, bottom - top])
+        source = Image.new("L", tuple((size + 2).astype(int).tolist()))
+        ImageDraw.Draw(source).text((1 - left, 1 - top), self.character, 255, font(face))
+        # Where each place of the picture comes from, about the middle.
+        cos, sin = np.cos(turn), np.sin(turn)
+        matrix = np.array([[cos, -sin], [sin, cos]]) @ [[stretch, slant], [0, 1 / stretch]]
+        matrix *= size.max() / (fill * _CANVAS)
+        offset = (size + 2) / 2 - matrix @ ((np.array(move) + 0.5) * _CANVAS)
+        numbers = [*matrix[0], offset[0], *matrix[1], offset[1]]
+        canvas = source.transform(
+            (_CANVAS, _CANVAS), Image.Transform.AFFINE, list(map(float, numbers)),
+            Image.Resampling.BILINEAR,
+        )  # fmt: skip
+        return np.asarray(canvas.resize((SIDE, SIDE), Image.Resampling.BOX), np.uint8)
 
     def pictures(self) -> Iterator[npt.NDArray[np.uint8]]:
         """EACH of (28, 28): every face in turn, each turned, slanted, stretched and moved a bit."""
         rng = np.random.default_rng([ord(self.character), 1])
         for number in range(EACH):
+            turn, slant, dx, dy = (rng.uniform(-1, 1, 4) * (0.12, 0.15, 0.05, 0.05)).tolist()
+            fill, stretch = rng.uniform((0.55, 0.85), (0.8, 1.15)).tolist()
             face = self.faces[number % len(self.faces)]
-            turn, slant, dx, dy = rng.uniform(-1, 1, 4) * (0.12, 0.15, 0.05, 0.05)
-            fill, stretch = rng.uniform(0.55, 0.8), rng.uniform(0.85, 1.15)
-            canvas = self.drawn(face, float(fill))
-            # Where each pixel comes from, about the middle.
-            cos, sin = np.cos(turn), np.sin(turn)
-            matrix = np.array([[cos, -sin], [sin, cos]]) @ [[stretch, slant], [0, 1 / stretch]]
-            middle = np.full(2, _CANVAS / 2)
-            offset = middle - matrix @ (middle + np.array([dx, dy]) * _CANVAS)
-            numbers = [*matrix[0], offset[0], *matrix[1], offset[1]]
-            yield scaled_down(canvas.transform(
-                canvas.size, Image.Transform.AFFINE, list(map(float, numbers)),
-                Image.Resampling.BILINEAR,
-            ))  # fmt: skip
+            yield self.drawn(face, fill, turn=turn, slant=slant, stretch=stretch, move=(dx, dy))
 
 
-def scaled_down(canvas: Image.Image) -> npt.NDArray[np.uint8]:
-    return np.asarray(canvas.resize((SIDE, SIDE), Image.Resampling.BOX), np.uint8)
+@lru_cache
+def font(face: Path) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(face), _CANVAS, layout_engine=ImageFont.Layout.BASIC)
 
 
 def distinct() -> Iterator[Letter]:
     """The letters, the first of those that look alike."""
     seen = np.zeros((0, SIDE * SIDE))
+    kept: list[str] = []
     for letter in letters():
-        picture = letter.plain().reshape(-1).astype(float)
+        name = re.sub("(capital|small) ", "", letter.name[:-1])
+        picture = letter.drawn(letter.faces[0], 0.85).reshape(-1).astype(float)
         picture /= max(float(np.linalg.norm(picture)), 1e-12)
-        if (seen @ picture).max(initial=0) < ALIKE:
+        bars = [SAME if other == name else ALIKE for other in kept]
+        if (seen @ picture < bars).all():
             seen = np.concatenate([seen, picture[None]])
+            kept.append(name)
             yield letter
 
 

@@ -40,8 +40,8 @@ def small(catalog: Catalog) -> Make:
 
     def make(*, task: str = "PrototypicalNetwork", seed: int = 0, **settings: Any) -> Recipe:
         given = {
-            "model.channels": 8, "task.way": 4, "task.episodes": 6, "method.epochs": 2,
-            "method.precision": "fp32", "method.threads": 1,
+            "model.channels": 8, "model.blocks": 2, "task.way": 4, "task.episodes": 6,
+            "method.epochs": 2, "method.precision": "fp32", "method.threads": 1,
         } | {name.replace("__", "."): value for name, value in settings.items()}  # fmt: skip
         names = {"task": task, "data": "Digits8x8", "model": "EmbeddingConvNet"}
         return compose(catalog, names=names, settings=given, seed=seed)  # type: ignore[arg-type]
@@ -308,7 +308,7 @@ def test_conv_4_has_the_size_of_the_papers() -> None:
 def test_a_run_says_what_was_measured_and_shows_an_episode(
     home: Home, small: Make, events: CarryOut
 ) -> None:
-    *said, _ = seen = events(small(), number=1)
+    *said, _ = seen = events(small(method__epochs=5), number=1)
     metrics = finished(seen)
     # The digits leave three classes for the test: there is neither a 5-way nor a 20-way.
     assert [(row["way"], row["shots"]) for row in metrics["episodes"]] == [(3, 1)]
@@ -341,10 +341,9 @@ def test_a_paused_run_is_the_same_run(home: Home, small: Make, events: CarryOut,
 def test_what_has_learned_to_compare_learns_new_classes_from_one_example(
     home: Home, small: Make, events: CarryOut, catalog: Catalog
 ) -> None:
-    size: dict[str, Any] = {"model.channels": 16, "model.blocks": 2}
-    finished(events(small(method__epochs=10, **size), number=1))
+    finished(events(small(method__epochs=10), number=1))
     names = {"task": "Classification", "data": "Digits8x8", "model": "EmbeddingConvNet",
              "method": "Prototypes"}  # fmt: skip
-    recipe = compose(catalog, names=names, start=1,  # type: ignore[arg-type]
-                     settings={"method.shots": 1, **size})  # fmt: skip
+    settings = {"method.shots": 1, "model.channels": 8, "model.blocks": 2}
+    recipe = compose(catalog, names=names, settings=settings, start=1)  # type: ignore[arg-type]
     assert finished(events(recipe, number=2))["test/accuracy"] > 0.5
