@@ -737,6 +737,10 @@ def predict(
     lines: Annotated[
         Path | None, typer.Option("--lines", help="A file with a text on each line.")
     ] = None,
+    seed: Annotated[
+        list[int] | None,
+        typer.Option(min=0, help="For a model that is given nothing: decides what it draws."),
+    ] = None,
     setting: Annotated[
         list[str] | None, typer.Option("--set", help="A setting of the trial: beam=4")
     ] = None,
@@ -755,7 +759,9 @@ def predict(
         predictor = Predictor(place, run)
         options = dict(part(one, "beam=4") for one in setting or [])
         predictor.setup.task.card.try_with(options)
-        for name, given in asked(inputs or [], text or [], lines):
+        invents = predictor.setup.task.card.invents
+        seeds = [(f"seed {one}", {"seed": str(one)}) for one in seed or [0]]
+        for name, given in seeds if invents else asked(inputs or [], text or [], lines):
             try:
                 if "path" in given and not Path(given["path"]).is_file():
                     raise BadInput(f"There is no file {name}")

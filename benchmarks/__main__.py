@@ -47,6 +47,7 @@ BENCHMARKS: dict[str, Callable[[Options], Result]] = {
     "autoencoder-digits": training.autoencoder_digits,
     "denoising-mnist": denoising.denoising_mnist,
     "variational-mnist": generation.variational_mnist,
+    "dcgan-mnist": generation.dcgan_mnist,
     "cifar10-resnet": vision.cifar10_resnet,
     "ssl-one-percent": pretraining.ssl_one_percent,
     "polarity-textcnn": text.polarity_textcnn,

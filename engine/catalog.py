@@ -183,6 +183,8 @@ class Card(Frozen):
     """What can be set when a trained model is tried: beam width, temperature (tasks only)."""
     streams: bool = False
     """Its answers come piece by piece (tasks only)."""
+    invents: bool = False
+    """A trained model answers to nothing but a seed (tasks only)."""
     adapts: bool = False
     """It works on weights that have learned something already, and needs a start (methods only)."""
     published: bool = False
@@ -340,6 +342,7 @@ class Choosable:
         suggests: Mapping[str, Value] | None = None,
         thorough: Mapping[str, Value] | None = None,
         streams: bool = False,
+        invents: bool = False,
         adapts: bool = False,
         published: bool = False,
         hidden: bool = False,
@@ -358,7 +361,7 @@ class Choosable:
             provides=frozenset(provides or ()), suggests=dict(suggests or {}),
             thorough=dict(thorough or {}), hidden=hidden, rank=rank, fields=tuple(fields_of(cls)),
             tries=tuple(_keywords(cls.show).values()) if hasattr(cls, "show") else (),
-            streams=streams, adapts=adapts, published=published,
+            streams=streams, invents=invents, adapts=adapts, published=published,
         )  # fmt: skip
         key = (cls.kind, cls.__name__)
         other = cls.registry.get(key)

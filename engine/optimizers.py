@@ -14,8 +14,12 @@ ScheduleName = Literal["one-cycle", "cosine", "step", "constant", "plateau"]
 
 # Fused: one pass over each parameter instead of a dozen; on a CPU 1.1–1.3 times as fast a step.
 OPTIMIZERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "AdamW": lambda groups, *, lr, momentum: torch.optim.AdamW(groups, lr=lr, fused=True),
-    "Adam": lambda groups, *, lr, momentum: torch.optim.Adam(groups, lr=lr, fused=True),
+    "AdamW": lambda groups, *, lr, momentum: torch.optim.AdamW(
+        groups, lr=lr, betas=(momentum, 0.999), fused=True
+    ),
+    "Adam": lambda groups, *, lr, momentum: torch.optim.Adam(
+        groups, lr=lr, betas=(momentum, 0.999), fused=True
+    ),
     "SGD": lambda groups, *, lr, momentum: torch.optim.SGD(
         groups, lr=lr, momentum=momentum, nesterov=momentum > 0, fused=True
     ),

@@ -81,7 +81,7 @@ class Predictor:
         checked = task.card.try_with(options or {})
         for number, given in enumerate(inputs, 1):
             try:
-                batch, seen = read(given, data)
+                batch, seen = (seed if task.card.invents else read)(given, data)
                 (shown,) = task.show(self.setup.model, batch, data, **checked)
             except BadInput as problem:
                 where = f"Input {number}: " if len(inputs) > 1 else ""
@@ -121,6 +121,14 @@ def read(given: Mapping[str, Any], data: Data) -> tuple[Batch, dict[str, Any]]:
     """
     inputs, seen = READERS[data.items.kind](given, data)
     return Batch(inputs), seen
+
+
+def seed(given: Mapping[str, Any], data: Data) -> tuple[Batch, dict[str, Any]]:
+    """A batch of one seed, for a task that takes nothing else: {"seed": its digits}, else 0."""
+    said = str(given.get("seed", 0))
+    if not (said.isascii() and said.isdecimal() and int(said) < 2**63):
+        raise BadInput("A seed is a whole number below 9,223,372,036,854,775,808")
+    return Batch({"seeds": torch.tensor([int(said)])}), {}
 
 
 def read_picture(given: Mapping[str, Any], data: Data) -> Read:

@@ -537,6 +537,9 @@ STRINGS: dict[str, str] = {
     "predict.go": "Predict",
     "predict.own.help": "Some of what it was trained on: it should know these.",
     "predict.result": "Result",
+    "predict.invent": "New ones",
+    "predict.invent.go": "Draw new ones",
+    "predict.waiting.seed": "Have new ones drawn, and they are here.",
     "predict.waiting.image": "Draw, upload or take a picture, and the answer is here.",
     "predict.waiting.sequence": "Paste or upload a sequence, and the answer is here.",
     "predict.waiting.text": "Write something, and the answer is here.",
@@ -612,6 +615,8 @@ STRINGS: dict[str, str] = {
     "metric.kl": "KL divergence",
     "metric.bits_per_pixel": "bits per pixel",
     "metric.frechet": "Fréchet distance",
+    "metric.real_accuracy": "real ones told",
+    "metric.fake_accuracy": "drawn ones told",
     # Run, Runs and Compare
     "charts.failed": "The charts did not load",
     "ago.now": "just now",

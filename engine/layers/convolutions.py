@@ -57,19 +57,26 @@ def halved(height: int, width: int, times: int) -> list[tuple[int, int]]:
     return sides
 
 
-def halving(depth: int, channels: Sequence[int], *, activation: str) -> Iterator[nn.Module]:
-    """Convolutions of these channels that halve a picture (`halved`), each with its activation."""
-    for wider in channels:
+def halving(
+    depth: int, channels: Sequence[int], *, activation: str, normed: bool = False
+) -> Iterator[nn.Module]:
+    """Convolutions of these channels that halve a picture (`halved`), each with its activation, all
+    but the first with batch normalization before that where they are to be `normed`."""
+    for number, wider in enumerate(channels):
         yield nn.Conv2d(depth, wider, 3, stride=2, padding=1)
+        if normed and number:
+            yield nn.BatchNorm2d(wider)
         yield ACTIVATIONS[activation]()
         depth = wider
 
 
 def doubling(
     code: int, channels: Sequence[int], sides: Sequence[tuple[int, int]], *, activation: str,
+    normed: bool = False,
 ) -> nn.Sequential:  # fmt: skip
     """The way back from codes (B, code): maps of the first channels and sides (`halved`, turned
-    round), then transposed convolutions of the others, an activation between."""
+    round), then transposed convolutions of the others, an activation between, and batch
+    normalization before that where they are to be `normed`."""
     height, width = sides[0]
     layers: list[nn.Module] = [
         nn.Linear(code, channels[0] * height * width),
@@ -78,6 +85,8 @@ def doubling(
     for (before, after), (high, wide) in zip(pairwise(channels), sides[1:], strict=True):
         # A row or column more than twice the last place, where the side is even.
         more = (1 - high % 2, 1 - wide % 2)
+        if normed:
+            layers.append(nn.BatchNorm2d(before))
         layers += [
             ACTIVATIONS[activation](),
             nn.ConvTranspose2d(before, after, 3, 2, padding=1, output_padding=more),

@@ -75,8 +75,9 @@ class Training(
             Help("Pulls weights towards zero, against overfitting; biases and norms are left out"),
         ] = 0.01,
         momentum: Annotated[
-            float, Range(0, 0.999), Advanced(), Only("optimizer", "SGD"),
-            Help("How much of the last steps' direction is kept (Nesterov)"),
+            float, Range(0, 0.999), Advanced(),
+            Help("How much of the last steps' direction is kept: Nesterov's with SGD, β₁ of Adam "
+                 "and AdamW"),
         ] = 0.9,
         clip: Annotated[
             float | None, Range(1e-3, 1e3), Advanced(),

@@ -62,6 +62,7 @@ class Model(nn.Module, Choosable, kind="model"):
     names           `Namer`: logits, of classes that it knows by name
     reconstruction  `Coder`
     latent code     `Variational`, and a `Generator`
+    adversary       `Adversary`, and a `Generator`
     next token      `LanguageModel`
     masked token    `Filler`
     masked image    `Completer`
@@ -258,6 +259,25 @@ class Variational(Coder, Generator, Protocol):
 
     def distribution(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and logarithm of the variance (B, code) of each number by itself."""
+
+
+class Adversary(Generator, Protocol):
+    """A model of which one part draws and the other, which shares no weight with it, tells drawn
+    pictures from real ones."""
+
+    code: int
+    """Numbers of which a picture is made."""
+    named_parameters: Callable[[], Iterator[tuple[str, nn.Parameter]]]
+    named_buffers: Callable[[], Iterator[tuple[str, Tensor]]]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Verdicts (B, 1) on images (B, C, H, W) in 0…1, above 0 for real ones."""
+
+    def draw(self, codes: Tensor) -> Tensor:
+        """Images (B, C, H, W) in 0…1 of codes (B, code)."""
+
+    def embed(self, images: Tensor) -> Tensor:
+        """What its critic sees in images: (B, F)."""
 
 
 class State(Protocol):

@@ -17,7 +17,8 @@ from engine.data.batches import Batch, Data
 from engine.frechet import Frechet
 from engine.models import Variational
 from engine.pictures import png
-from engine.tasks import Mean, Task
+from engine.tasks import Mean, Meter
+from engine.tasks.probing import Probed
 
 SHOWN = 10
 SEED = 0
@@ -25,7 +26,7 @@ SEED = 0
 
 
 class VariationalInference(
-    Task, label="Variational inference", fits={"latent code"}, needs={"image"}, rank=62,
+    Probed, label="Variational inference", fits={"latent code"}, needs={"image"}, rank=62,
     suggests={"data.shift": 0},
 ):  # fmt: skip
     """Learns to draw pictures that never were, and the few numbers that stand for a given one.
@@ -38,6 +39,7 @@ class VariationalInference(
     headline = "negative_elbo"
     larger_is_better = False
     augments = False
+    points = "codes"
 
     def __init__(
         self,
@@ -59,7 +61,9 @@ class VariationalInference(
                  "be compared with published ones, and bits per pixel mean something",
                  label="Black and white"),
         ] = False,
+        **how: Any,
     ) -> None:  # fmt: skip
+        super().__init__(**how)
         self.beta, self.free, self.binary = beta, free, binary
 
     def outputs(self, data: Data) -> int:
@@ -94,12 +98,17 @@ class VariationalInference(
         chances = lots(batch, images[0].numel(), fixed=fixed, salt=2).view_as(images)
         return (chances < images).to(images.dtype)
 
-    def meter(self, model: Variational, data: Data, *, final: bool = False) -> EvidenceMeter:
+    def meter(self, model: Variational, data: Data, *, final: bool = False) -> Meter:
         pixels = math.prod(data.shape) if self.binary else None
-        return EvidenceMeter(model, data.shape[-1], pixels)
+        meter = EvidenceMeter(model, data.shape[-1], pixels)
+        return self.probed(meter, model, data, final=final)
+
+    def features(self, model: Variational, batch: Batch) -> Tensor:
+        return model.encode(batch.inputs["images"])
 
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:
-        """Each pixel as bright as on average, and what the drawn pictures are compared with."""
+        """Each pixel as bright as on average, what drawn pictures are compared with, and those of
+        the probe."""
         mean = torch.zeros(data.shape[2], *data.shape[:2])
         rows = data.splits["train"]
         for at in range(0, len(rows), 1024):
@@ -110,7 +119,7 @@ class VariationalInference(
             images = self._pictures(data, rows[at : at + 1024])
             nats -= float((images * shares.log() + (1 - images) * (1 - shares).log()).sum())
         found = {"each pixel as on average": {"negative_elbo": nats / max(len(rows), 1)}}
-        return found | frechet.baselines(data)
+        return found | frechet.baselines(data) | super().baselines(data)
 
     def _pictures(self, data: Data, rows: Any) -> Tensor:
         inputs = data.fed.gather(rows, torch.device("cpu"), None)
@@ -138,6 +147,7 @@ class VariationalInference(
             {"label": label, "images": [png(image) for image in those]}
             for label, those in rows.items()
         ]}  # fmt: skip
+        yield from super().samples(model, batch, data, scores)
 
     def show(
         self, model: Variational, batch: Batch, data: Data, *,

@@ -38,7 +38,7 @@ OFFERED = 500
 """Runs looked through for checkpoints: the newest ones."""
 ASKED = {"name": str, "file": str, "column": str | None, "header": bool | None}
 """What is said of a file of many texts."""
-GIVEN = ("png", "text", "file", "sound")
+GIVEN = ("png", "text", "file", "sound", "seed")
 """What a page may send. Nothing else reaches the predictor, which could also open files."""
 MOST_INPUTS = 1000
 LONGEST_TEXT = 5_000_000
@@ -166,7 +166,8 @@ def described(run: Run, catalog: Catalog) -> dict[str, Any]:
         "id": run.id, "name": run.name, "state": run.state,
         "model": model.label if model else run.model,
         "task": task.label if task else run.task,
-        "takes": next((item for item in ITEMS if item in provides), "image"),
+        "takes": "seed" if task and task.invents
+        else next((item for item in ITEMS if item in provides), "image"),
         "gives": sorted(task.fits) if task else [],
         "tries": [drawn(f, "try", task, f.default, {}) for f in task.tries] if task else [],
         "streams": bool(task and task.streams),

@@ -372,7 +372,15 @@ export function ways({ give, complain, run, stale, leaving }) {
     return [words, samples];
   }
 
+  // --- nothing but chance ----------------------------------------------------------------------
+
+  function invent() {
+    const roll = () => give({ seed: String(Math.floor(Math.random() * 2 ** 31)) });
+    return [button(text("predict.invent.go"), roll)];
+  }
+
   return {
+    seed: { invent },
     image: { draw, upload: uploadPicture, camera, own },
     text: { type, own },
     pair: { type, own },

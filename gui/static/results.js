@@ -444,6 +444,7 @@ const SHAPES = {
   blanks: filled,
   heard: transcribed,
   forecast: foretold,
+  drawn: invented,
 };
 
 /** What is new, as it is: better than nothing. */

@@ -113,7 +113,7 @@ def test_the_clean_picture_is_what_is_asked_for() -> None:
         def decode(self, codes: torch.Tensor) -> torch.Tensor:
             return codes.logit(1e-6)
 
-    task = Reconstruction(corruption="masking", strength=0.5)
+    task = Reconstruction(corruption="masking", strength=0.5, probe="none")
     images = torch.rand(4, 1, 8, 8)
     batch = Batch({"images": images}, rows=np.array([3, 1, 8, 5]))
     echo = Echo().eval()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -64,11 +65,12 @@ def test_bits_are_told_where_pixels_are_black_or_white() -> None:
     assert set(seen.unique().tolist()) == {0.0, 1.0}
     chances = torch.stack([task.seen(batch, fixed=False) for _ in range(2000)]).mean(0)
     torch.testing.assert_close(chances, batch.inputs["images"], atol=0.06, rtol=0)
-    meter = task.meter(model, type("Data", (), {"shape": (8, 8, 1)}))  # type: ignore[arg-type]
+    data: Any = SimpleNamespace(shape=(8, 8, 1), labels=None)
+    meter = task.meter(model, data)
     meter.update(task.step(model, batch), batch)
     scores = meter.compute()
     assert scores["bits_per_pixel"] == pytest.approx(scores["negative_elbo"] / 64 / math.log(2))
-    plain = VariationalInference().meter(model, type("Data", (), {"shape": (8, 8, 1)}))  # type: ignore[arg-type]
+    plain = VariationalInference().meter(model, data)
     plain.update(task.step(model, batch), batch)
     assert "bits_per_pixel" not in plain.compute()
 

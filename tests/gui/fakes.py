@@ -46,6 +46,8 @@ def catalog() -> Catalog:
                            type="float", default=0.0, range=Range(0, 0.5, 0.01), advanced=True),)),
         Card(kind="task", name="Reconstruction", label="Reconstruction", help="Draws it again.",
              fits={"reconstruction"}),
+        Card(kind="task", name="Invention", label="Invention", help="Draws what never was.",
+             needs={"image"}, fits={"reconstruction"}, invents=True, rank=90),
         Card(kind="task", name="Writing", label="Language modelling", help="Writes on.",
              needs={"text"}, fits={"next token"}, streams=True, rank=60, tries=(
                  Field(name="temperature", label="Temperature", help="Higher is bolder.",

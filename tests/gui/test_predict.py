@@ -36,6 +36,7 @@ def test_only_runs_with_a_checkpoint_can_be_asked(ask: httpx.Client, anneal: Ann
         ("Writing", "Reviews", "text", ["next token"], True, ["temperature", "top_k"]),
         ("Translation", "Sentences", "pair", ["target text"], False, ["beam"]),
         ("Transcription", "Words", "audio", ["frames"], False, []),
+        ("Invention", "Digits", "seed", ["reconstruction"], False, []),
     ],
 )
 def test_a_run_says_what_it_takes_and_what_it_is_tried_with(
