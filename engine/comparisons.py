@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -333,6 +333,9 @@ class RunOf(Protocol):
     def metrics(self) -> dict[str, Any]: ...
 
 
+AnyRun = TypeVar("AnyRun", bound=RunOf)
+
+
 class Keeper(Protocol):
     """What is asked of a history."""
 
@@ -348,9 +351,9 @@ RESUMABLE = ("paused", "interrupted", "failed", "stopped")
 UNDER_WAY = ("preparing", "running")
 
 
-def placed(plan: ComparisonPlan, runs: Iterable[RunOf]) -> dict[Cell, RunOf | None]:
+def placed(plan: ComparisonPlan, runs: Iterable[AnyRun]) -> dict[Cell, AnyRun | None]:
     """The run of each cell: of several a finished one, else the newest; None if there is none."""
-    found: dict[Cell, RunOf | None] = dict.fromkeys(plan.cells())
+    found: dict[Cell, AnyRun | None] = dict.fromkeys(plan.cells())
     for run in runs:
         said = json.loads(run.recipe)
         cell = Cell(said["start"], said["labels"], said["seed"])
@@ -363,13 +366,14 @@ def placed(plan: ComparisonPlan, runs: Iterable[RunOf]) -> dict[Cell, RunOf | No
 def state_of(runs: Iterable[RunOf | None]) -> str:
     """Of a comparison, by its cells' runs: ``running``, ``queued``, ``finished`` or ``stopped``.
 
-    It is stopped where something is missing that nobody works on.
+    It is queued while nothing of it has begun, and stopped where something is missing that nobody
+    works on.
     """
-    states = ["missing" if run is None else run.state for run in runs]
-    if any(state in UNDER_WAY for state in states):
+    states = {"missing" if run is None else run.state for run in runs}
+    if states & {*UNDER_WAY}:
         return "running"
     if "queued" in states:
-        return "queued"
+        return "running" if "finished" in states else "queued"
     return "finished" if all(state == "finished" for state in states) else "stopped"
 
 

@@ -327,13 +327,19 @@ def chosen_options(catalog: Catalog, wanted: Wanted, imported: Sequence[DatasetR
     return settle(offered, wanted.names, catalog)
 
 
-def _recipe(catalog: Catalog, wanted: Wanted, held: Mapping[Kind, Option]) -> Recipe:
+def settings_of(wanted: Wanted, held: Mapping[Kind, Option]) -> dict[str, Value]:
+    """What is set on the form for the options on it, by dotted names."""
     settings: dict[str, Value] = {}
     for kind, option in held.items():
         touched = wanted.touched.get(f"{kind}.{option.card.name}", {})
         on_form = {field.name for field in option.card.fields if not field.hidden}
         settings |= {f"{kind}.{name}": value for name, value in touched.items() if name in on_form}
         settings |= {f"{kind}.{name}": value for name, value in option.settings.items()}
+    return settings
+
+
+def _recipe(catalog: Catalog, wanted: Wanted, held: Mapping[Kind, Option]) -> Recipe:
+    settings = settings_of(wanted, held)
     return compose(
         catalog, names={kind: option.card.name for kind, option in held.items()},
         settings=settings, start=wanted.start, labels=wanted.labels.strip() or None,

@@ -108,6 +108,8 @@ class RunRoutes:
             "queue": [self._row(run, labels) for run in queue],
             "active": [self._row(run, labels) for run in active],
             "tags": self.history.tags(),
+            "comparisons": [{"id": one.id, "name": one.name}
+                            for one in self.history.comparisons()],
             "readonly": self.anneal.readonly,
         })  # fmt: skip
 
@@ -339,6 +341,7 @@ class RunRoutes:
                 search=asked.get("search", "")[:200],
                 states=cast("list[State]", _list(asked.get("states", ""))),
                 tags=_list(asked.get("tags", "")),
+                comparison=_comparison(asked.get("comparison", "")),
                 sort=asked.get("sort", "created"),
                 descending=asked.get("order", "desc") != "asc",
                 offset=offset,
@@ -351,7 +354,7 @@ class RunRoutes:
         return progress(run) | {
             "id": run.id, "name": run.name, "tags": list(run.tags), "notes": run.notes,
             "created": run.created, "started": run.started, "finished": run.finished,
-            "reason": run.reason, "position": run.position,
+            "reason": run.reason, "position": run.position, "comparison": run.comparison,
             "validation": headline(measured, "validation"), "test": headline(measured, "test"),
             "task": labels.of("task", run), "data": labels.of("data", run),
             "model": labels.of("model", run), "method": labels.of("method", run),
@@ -425,6 +428,11 @@ class RunRoutes:
              "values": {str(id_): plain(value) for id_, value in rows[name].items()}}
             for name in order
         ]  # fmt: skip
+
+
+def _comparison(said: str) -> int | bool | None:
+    """``3`` is one, ``none`` leaves out the runs of any; else it doesn't matter."""
+    return False if said == "none" else int(said) if said.isdecimal() else None
 
 
 class Labels:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from storage.history import History
 
 PORTS_TRIED = 100
-CHARTS = ("/run", "/compare")
+CHARTS = ("/run", "/compare", "/starts")
 """Pages that open with a chart."""
 LOCAL = ("127.0.0.1", "localhost", "::1")
 MARK = (assets.STATIC / "mark.svg").read_text().strip()
@@ -120,6 +120,7 @@ PAGES = (
     Page("run", "/run", navigation=False),
     Page("runs", "/runs"),
     Page("compare", "/compare"),
+    Page("starts", "/starts"),
     Page("datasets", "/datasets"),
     Page("predict", "/predict"),
 )

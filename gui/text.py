@@ -30,6 +30,7 @@ STRINGS: dict[str, str] = {
     "nav.run": "Run",
     "nav.runs": "Runs",
     "nav.compare": "Compare",
+    "nav.starts": "Pretraining",
     "nav.datasets": "Datasets",
     "nav.predict": "Predict",
     "nav.local": "local · nothing leaves this machine",
@@ -120,6 +121,129 @@ STRINGS: dict[str, str] = {
     "train.cloned": "Everything is set as it was in run {run}.",
     "train.findings": "See the check-up",
     "train.fix": "Something on the form needs a change first.",
+    # Does pretraining help?
+    "starts.title": "Does pretraining help?",
+    "starts.lead": (
+        "The same model from two or more starts, each with few and with many labels: what does it "
+        "save to begin from weights that have learned something?"
+    ),
+    "starts.all": "All comparisons",
+    "starts.gone": "This comparison is no longer here.",
+    "starts.kept": "Comparisons",
+    "starts.kept.none": "None yet: the first one appears here.",
+    "starts.kept.progress": "{done} of {total} runs",
+    "starts.what": "What to learn",
+    "starts.settings": "Settings",
+    "starts.starts": "Starts",
+    "starts.starts.help": (
+        "Two or more. The first in this order is what the others are compared with."
+    ),
+    "starts.scratch": "From scratch",
+    "starts.run": "Run {run} · {name}",
+    "starts.run.short": "run {run}",
+    "starts.published": "Published weights",
+    "starts.file": "A file on this computer",
+    "starts.file.help": "A safetensors file, or a folder of them.",
+    "starts.none": (
+        "No run of this model has kept weights yet: pretrain one first, or name a file."
+    ),
+    "starts.how": "Labels and budget",
+    "starts.amounts": "Labels",
+    "starts.amounts.help": "Shares of the training labels like 3%, or items a class like 5.",
+    "starts.seeds": "Seeds",
+    "starts.seeds.help": (
+        "Each is trained so often, with other labels each time: the error bands come from it."
+    ),
+    "starts.adapt": "From weights, train by",
+    "starts.adapt.help": "Scratch always trains all weights.",
+    "starts.adapt.same": "The same way as scratch",
+    "starts.steps": "Budget",
+    "starts.steps.help": "Steps of the optimizer in each run, however few its labels.",
+    "starts.steps.auto": "what all labels take",
+    "starts.name": "Name",
+    "starts.plan": "The plan",
+    "starts.plan.runs": "Runs",
+    "starts.plan.grid": "{starts} starts × {amounts} amounts × {seeds} seeds",
+    "starts.plan.steps": "Steps each",
+    "starts.plan.labels": "Training items",
+    "starts.plan.time": "Time, about",
+    "starts.go": "Compare",
+    "starts.going": "Counting the labels …",
+    "starts.fair": (
+        "Every run has the same budget of steps and about {looks} looks at the validation split; "
+        "the best of them is tested. All of the validation split chooses it, however few labels "
+        "are trained on, for every start alike. The same seed has the same labels from every start."
+    ),
+    "starts.knows": (
+        "Run {run} was trained for this task on this very data: what it knows came from these "
+        "labels, so it can't show that fewer are needed."
+    ),
+    "starts.figure": "{measure} over labels",
+    "starts.figure.axis": "training items (logarithmic)",
+    "starts.figure.help": "Bands: 95 % interval of the mean over seeds, by Student's t.",
+    "starts.figure.wait": "The first point appears when the first run has finished.",
+    "starts.figure.save": "Save as SVG",
+    "starts.csv": "CSV",
+    "starts.found": "What it says",
+    "starts.saved": "Labels saved at equal {measure}",
+    "starts.saved.start": "Start",
+    "starts.saved.with": "With",
+    "starts.saved.reaches": "Reaches",
+    "starts.saved.better": "Better by",
+    "starts.saved.needs": "{first} needs",
+    "starts.saved.times": "Labels saved",
+    "starts.saved.more": "more than all {most}",
+    "starts.saved.fewest": "at most {needed}",
+    "starts.saved.over": "over {times}×",
+    "starts.saved.about": "{times}×",
+    "starts.saved.upto": "at most {times}×",
+    "starts.saved.sure": "more than the error",
+    "starts.saved.unsure": "within the error",
+    "starts.saved.worse": "worse by more than the error",
+    "starts.saved.help": (
+        "Read off {first}'s curve over the logarithm of the labels, where it first gets there."
+    ),
+    "starts.time": "Time",
+    "starts.time.run": "A run, on the mean",
+    "starts.time.all": "All its runs",
+    "starts.time.before": "Its own training, once",
+    "starts.runs": "Runs",
+    "starts.runs.done": "{done} of {total} have finished",
+    "starts.runs.seed": "seed {seed}",
+    "starts.runs.missing": "not queued",
+    "starts.runs.list": "Open as a list",
+    "starts.command": "The command that repeats it",
+    "starts.resume": "Go on",
+    "starts.stop": "Stop",
+    "starts.delete": "Delete",
+    "starts.delete.title": "Delete this comparison?",
+    "starts.delete.words": "Its {count} runs go with it, their curves and weights too.",
+    "starts.state.queued": "queued",
+    "starts.state.running": "running",
+    "starts.state.finished": "finished",
+    "starts.state.stopped": "not finished",
+    "starts.stopped.help": "It isn't complete. “Go on” queues what is missing or failed.",
+    "starts.failed": "Run {run} failed: {reason}",
+    "starts.said.labels": "{items} labels ({amount})",
+    "starts.said.each": "{amount} labels a class ({items} in all)",
+    "starts.said.each_one": "1 label a class ({items} in all)",
+    "starts.said.score": "{mean} ± {half}",
+    "starts.said.with": "With {labels}, {start} reaches {score}, {first} {base}.",
+    "starts.said.needs": "For the same, {first} needs about {times} times as many labels.",
+    "starts.said.never": "{first} doesn't get there with all {most}.",
+    "starts.said.until": (
+        "From {labels} on, the difference is within the error of {seeds} seeds: there it doesn't "
+        "pay."
+    ),
+    "starts.said.still": "It is still better with the most labels tried, {labels}.",
+    "starts.said.nowhere": (
+        "At no amount of labels is {start} better than {first} by more than the error of {seeds} "
+        "seeds: here it doesn't pay."
+    ),
+    "starts.said.worse": "With {labels} it is worse: {score} against {base}.",
+    "starts.said.one_seed": "One seed can't tell a difference from chance: take two or more.",
+    "starts.said.more": "The seeds that are still to come may change this.",
+    "starts.bad_number": "This is a whole number above zero",
     # Datasets
     "datasets.title": "Datasets",
     "datasets.lead": "What there is to learn from: your own, ready samples, and built in.",
@@ -780,6 +904,10 @@ STRINGS: dict[str, str] = {
     "runs.unfinished": "Not over yet",
     "runs.search.hint": "Search names, notes, tags…",
     "runs.search": "Search runs",
+    "runs.comparison": "Comparison",
+    "runs.comparison.none": "Without comparisons",
+    "runs.comparison.any": "Every run",
+    "runs.comparison.one": "Comparison {id} · {name}",
     "runs.tag": "Tag",
     "runs.every_tag": "Every tag",
     "runs.by": "By {column}",

@@ -63,13 +63,23 @@ function asked() {
     search: all.get("search") ?? "",
     states: all.get("states") ?? "",
     tags: all.get("tags") ?? "",
+    comparison: all.get("comparison") ?? USUAL.comparison,
     sort: all.get("sort") ?? "created",
     order: all.get("order") === "asc" ? "asc" : "desc",
     offset: Math.max(0, Number.parseInt(all.get("offset") ?? "0", 10) || 0),
   };
 }
 
-const USUAL = { search: "", states: "", tags: "", sort: "created", order: "desc", offset: 0 };
+/** Comparisons have many runs each, and a page of their own: their runs are shown when asked for. */
+const USUAL = {
+  search: "",
+  states: "",
+  tags: "",
+  comparison: "none",
+  sort: "created",
+  order: "desc",
+  offset: 0,
+};
 
 class RunsPage {
   constructor(page) {
@@ -108,6 +118,9 @@ class RunsPage {
       this.change({ states }),
     );
     if (this.state.selectedIndex < 0) this.state.selectedIndex = 0;
+    this.comparison = select(text("runs.comparison"), [], "", (comparison) =>
+      this.change({ comparison }),
+    );
     this.tag = select(text("runs.tag"), [["", text("runs.every_tag")]], "", (tags) =>
       this.change({ tags }),
     );
@@ -150,6 +163,7 @@ class RunsPage {
       this.search,
       this.state,
       this.tag,
+      this.comparison,
       this.sorter,
       this.csv,
     );
@@ -266,6 +280,7 @@ class RunsPage {
     const { runs, total, offset } = reply;
     this.queue.update(reply);
     this.fillTags(reply.tags);
+    this.fillComparisons(reply.comparisons);
     const rows = runs.map((data) => {
       const row = this.rows.get(data.id) ?? new Row(this, data.id);
       row.update(data);
@@ -273,14 +288,16 @@ class RunsPage {
     });
     this.rows = new Map(rows.map((row) => [row.id, row]));
     this.place(rows.map((row) => row.element));
-    const filtered = ["search", "states", "tags"].some((name) => this.asked[name]);
+    const filtered = ["search", "states", "tags", "comparison"].some(
+      (name) => this.asked[name] !== USUAL[name],
+    );
     const many = `runs.${filtered ? "found" : "count"}${total === 1 ? "_one" : ""}`;
     say(this.total, total || filtered ? text(many, { count: count(total) }) : text("runs.nothing"));
     show(this.scroll, total > 0);
     show(this.tools, total > 0 || filtered);
     show(this.csv, total > 0);
-    const { sort, order, search, states, tags } = this.asked;
-    this.csv.href = `/api/runs.csv?${new URLSearchParams({ search, states, tags, sort, order })}`;
+    const { offset: _, ...same } = this.asked;
+    this.csv.href = `/api/runs.csv?${new URLSearchParams(same)}`;
     this.fillEmpty(total, filtered);
     this.fillPager(total, offset);
     this.showSelection();
@@ -310,6 +327,23 @@ class RunsPage {
     show(this.tag, all.length > 0);
   }
 
+  fillComparisons(comparisons) {
+    const known = JSON.stringify(comparisons);
+    if (known !== this.knownComparisons) {
+      this.knownComparisons = known;
+      const choices = [
+        ["none", text("runs.comparison.none")],
+        ["", text("runs.comparison.any")],
+        ...comparisons.map(({ id, name }) => [id, text("runs.comparison.one", { id, name })]),
+      ];
+      this.comparison.replaceChildren(
+        ...choices.map(([value, words]) => el("option", { value }, words)),
+      );
+    }
+    if (document.activeElement !== this.comparison) this.comparison.value = this.asked.comparison;
+    show(this.comparison, comparisons.length > 0);
+  }
+
   fillEmpty(total, filtered) {
     const kind = total ? "" : filtered ? "filtered" : "none";
     show(this.empty, !total);
@@ -322,7 +356,7 @@ class RunsPage {
         button(text("runs.show_all"), () => {
           this.search.value = "";
           this.state.value = "";
-          this.change({ search: "", states: "", tags: "" });
+          this.change({ search: "", states: "", tags: "", comparison: "" });
         }),
       );
     } else {

@@ -1,0 +1,853 @@
+// Does pretraining help? A form for a comparison of starts, and what one says so far.
+
+import { fieldOf, isUsual, matters } from "./fields.js";
+import {
+  ago,
+  ask,
+  attempt,
+  button,
+  confirmed,
+  copy,
+  count,
+  cssValue,
+  debounce,
+  duration,
+  el,
+  loadPlotly,
+  metricLabel,
+  number,
+  onTheme,
+  parameters,
+  poll,
+  say,
+  select,
+  show,
+  text,
+  unique,
+} from "./page.js";
+
+const COLOURS = 6;
+const HEIGHT = 380;
+/** Where the form keeps what was set when the browser goes back. */
+const KEPT = "starts";
+
+/** Fills the page's frame. */
+export function mount(element) {
+  const page = element.querySelector(".an-starts");
+  const id = Number(parameters().get("id"));
+  if (Number.isInteger(id) && id > 0) new Result(page, id);
+  else new Form(page);
+}
+
+const colour = (index) => `--an-series-${(index % COLOURS) + 1}`;
+const card = (title, ...parts) => {
+  const head = unique("starts");
+  return el(
+    "section",
+    { class: "an-card", "aria-labelledby": head },
+    el("div", { class: "an-card-head" }, el("h2", { id: head }, title)),
+    ...parts,
+  );
+};
+const pill = (state) =>
+  el(
+    "span",
+    { class: "an-state", "data-state": state === "stopped" ? "paused" : state },
+    text(`starts.state.${state}`),
+  );
+
+// --- the form ------------------------------------------------------------------------------------
+
+class Form {
+  constructor(page) {
+    this.page = page;
+    this.turn = 0;
+    this.lay();
+    this.open();
+    poll(page, () => this.list());
+  }
+
+  lay() {
+    this.notices = el("div", { "aria-live": "polite" });
+    this.form = el("form", { class: "an-form", novalidate: true });
+    this.form.addEventListener("submit", (event) => event.preventDefault());
+    this.failure = el("p", { class: "an-problem", role: "alert", hidden: true });
+    this.go = button(text("starts.go"), () => this.begin(), { kind: "primary" });
+    this.go.classList.add("large", "wide");
+    this.go.id = "compare";
+    this.go.disabled = true;
+    this.numbers = el("dl", { class: "an-estimate" });
+    this.note = el("p", { class: "an-estimate-note", "aria-live": "polite" });
+    this.kept = el("ul", { class: "starts-kept" });
+    this.page.replaceChildren(
+      el(
+        "header",
+        { class: "an-head" },
+        el("div", {}, el("h1", {}, text("starts.title")), el("p", {}, text("starts.lead"))),
+      ),
+      this.notices,
+      el(
+        "div",
+        { class: "an-train-grid" },
+        this.form,
+        el(
+          "aside",
+          { class: "an-aside", "aria-label": text("starts.plan") },
+          card(
+            text("starts.plan"),
+            this.numbers,
+            this.note,
+            el("div", { class: "an-go" }, this.failure, this.go),
+          ),
+          card(text("starts.kept"), this.kept),
+        ),
+      ),
+    );
+    this.foretell({});
+  }
+
+  async list() {
+    const { comparisons } = await ask("/api/starts");
+    const known = JSON.stringify(comparisons);
+    if (known === this.known) return 2500;
+    this.known = known;
+    this.kept.replaceChildren(
+      ...(comparisons.length
+        ? comparisons.map((one) =>
+            el(
+              "li",
+              {},
+              el("a", { href: `/starts?id=${one.id}` }, one.name),
+              pill(one.state),
+              el(
+                "span",
+                { class: "an-muted an-small" },
+                `${text("starts.kept.progress", one)} · ${ago(one.created)}`,
+              ),
+            ),
+          )
+        : [el("li", { class: "an-muted" }, text("starts.kept.none"))]),
+    );
+    return 2500;
+  }
+
+  async open() {
+    const before = window.history.state?.[KEPT];
+    try {
+      this.plan = before
+        ? await ask("/api/starts/form", { body: before })
+        : await ask(`/api/starts/form${window.location.search}`);
+    } catch (problem) {
+      this.notices.replaceChildren(el("p", { class: "an-notice bad" }, problem.message));
+      if (this.page.isConnected && problem.offline) setTimeout(() => this.open(), 2000);
+      return;
+    }
+    this.draw();
+  }
+
+  /** Asks for the plan of what is set now, and draws it anew where other things can be chosen. */
+  async settle(redraw = false) {
+    this.turn += 1;
+    const mine = this.turn;
+    this.numbers.classList.add("stale");
+    window.history.replaceState({ ...window.history.state, [KEPT]: this.asked }, "");
+    const fresh = await attempt(() => ask("/api/starts/form", { body: this.asked }));
+    if (!fresh || mine !== this.turn) return;
+    this.plan = fresh;
+    if (redraw) this.draw();
+    else this.outcome();
+  }
+
+  draw() {
+    this.asked = this.plan.asked;
+    const focused = this.form.contains(document.activeElement) ? document.activeElement.id : null;
+    const opened = this.form.querySelector(".an-advanced")?.open ?? false;
+    this.form.replaceChildren(
+      card(text("starts.what"), this.what(), this.settings(opened)),
+      card(
+        text("starts.starts"),
+        el("p", { class: "an-help" }, text("starts.starts.help")),
+        this.starts(),
+        this.choice("adapt", this.plan.adapt),
+      ),
+      card(
+        text("starts.how"),
+        el(
+          "div",
+          { class: "an-fields" },
+          this.typed("amounts"),
+          this.typed("seeds"),
+          this.typed("steps", text("starts.steps.auto")),
+          this.typed("name", this.plan.automatic_name),
+        ),
+      ),
+    );
+    if (focused) this.form.querySelector(`#${CSS.escape(focused)}`)?.focus({ preventScroll: true });
+    this.outcome();
+  }
+
+  what() {
+    const boxes = ["task", "data", "model"].map((kind) => {
+      const { title, options } = this.plan.sections.find((section) => section.kind === kind);
+      const node = el("select", { class: "an-input", id: `starts-${kind}` });
+      for (const one of options)
+        node.append(
+          el(
+            "option",
+            { value: one.key, disabled: one.reason !== null && !one.switches },
+            one.label,
+          ),
+        );
+      node.value = this.asked.wanted.names[kind];
+      node.addEventListener("change", () => {
+        const option = options.find((one) => one.key === node.value);
+        const kept = option.switches ? {} : this.asked.wanted.names;
+        this.asked.wanted = { ...this.asked.wanted, names: { ...kept, [kind]: node.value } };
+        if (kind === "model") this.asked.starts = null; // another model has other weights
+        this.settle(true);
+      });
+      return el(
+        "div",
+        { class: "an-field", "data-field": kind },
+        el("label", { for: node.id }, title),
+        el("div", { class: "an-control" }, node),
+        el("p", { class: "an-problem", hidden: true }),
+      );
+    });
+    return el("div", { class: "an-fields" }, boxes);
+  }
+
+  settings(opened) {
+    const fields = this.plan.sections
+      .filter(({ kind }) => kind !== "task")
+      .flatMap((section) => section.fields)
+      .filter((field) => !field.advanced && !["epochs", "max_steps"].includes(field.key));
+    const later = debounce(() => this.settle(), 250);
+    const boxes = fields.map((field) =>
+      fieldOf(field, {
+        id: `starts-${field.name.replace(".", "-")}`,
+        changed: (value) => {
+          field.value = value;
+          const own = { ...this.asked.wanted.touched[field.card] };
+          if (isUsual(field, value)) delete own[field.key];
+          else own[field.key] = value;
+          this.asked.wanted = {
+            ...this.asked.wanted,
+            touched: { ...this.asked.wanted.touched, [field.card]: own },
+          };
+          for (const box of boxes)
+            box.hidden = !matters(
+              fields.find(({ name }) => name === box.dataset.field),
+              fields,
+            );
+          later();
+        },
+      }),
+    );
+    return el(
+      "details",
+      { class: "an-advanced", open: opened },
+      el("summary", {}, text("starts.settings")),
+      el("div", { class: "an-fields" }, boxes),
+    );
+  }
+
+  starts() {
+    const chosen = new Set(this.asked.starts);
+    const write = () => {
+      const path = file.value.trim();
+      const named = this.plan.starts.map(({ id }) => id).filter((id) => chosen.has(id));
+      this.asked.starts = path ? [...named, path] : named;
+      this.settle();
+    };
+    const boxes = this.plan.starts.map(({ id, label }) => {
+      const box = el("input", { type: "checkbox", checked: chosen.has(id) });
+      box.addEventListener("change", () => {
+        if (box.checked) chosen.add(id);
+        else chosen.delete(id);
+        write();
+      });
+      return el("label", { class: "starts-choice" }, box, label);
+    });
+    const paths = this.asked.starts.filter(
+      (start) => typeof start === "string" && !this.plan.starts.some(({ id }) => id === start),
+    );
+    const file = el("input", {
+      class: "an-input an-mono",
+      id: "starts-file",
+      value: paths[0] ?? "",
+      autocomplete: "off",
+      spellcheck: "false",
+      "aria-describedby": "starts-file-help",
+    });
+    file.addEventListener("change", write);
+    const bare = this.plan.starts.length < 2;
+    return el(
+      "div",
+      { class: "an-field starts-field", "data-field": "starts" },
+      el("div", { class: "starts-choices" }, boxes),
+      bare ? el("p", { class: "an-muted" }, text("starts.none")) : null,
+      el("label", { for: file.id }, text("starts.file")),
+      el("p", { class: "an-help", id: "starts-file-help" }, text("starts.file.help")),
+      el("div", { class: "an-control" }, file),
+      el("p", { class: "an-problem", hidden: true }),
+    );
+  }
+
+  choice(name, choices) {
+    const node = select(
+      text(`starts.${name}`),
+      choices.map(({ id, label }) => [id, label]),
+      this.asked[name],
+      (value) => {
+        this.asked[name] = value;
+        this.settle();
+      },
+    );
+    node.id = `starts-${name}`;
+    return this.boxed(name, node);
+  }
+
+  typed(name, placeholder = null) {
+    const node = el("input", {
+      class: "an-input",
+      id: `starts-${name}`,
+      value: this.asked[name] ?? "",
+      placeholder,
+      autocomplete: "off",
+      "aria-describedby": `starts-${name}-help`,
+    });
+    const later = debounce(() => this.settle(), 250);
+    node.addEventListener("input", () => {
+      this.asked[name] = node.value;
+      later();
+    });
+    return this.boxed(name, node);
+  }
+
+  boxed(name, node) {
+    const help = text(`starts.${name}.help`);
+    return el(
+      "div",
+      { class: "an-field", "data-field": name },
+      el("label", { for: node.id }, text(`starts.${name}`)),
+      help === `starts.${name}.help`
+        ? null
+        : el("p", { class: "an-help", id: `${node.id}-help` }, help),
+      el("div", { class: "an-control" }, node),
+      el("p", { class: "an-problem", hidden: true }),
+    );
+  }
+
+  outcome() {
+    const said = [this.plan.readonly, ...this.plan.notices].filter(Boolean);
+    this.notices.replaceChildren(...said.map((words) => el("p", { class: "an-notice" }, words)));
+    this.go.disabled = Boolean(this.plan.readonly);
+    this.problem(this.plan.problem);
+    this.foretell({});
+    if (!this.plan.problem) this.estimate();
+  }
+
+  problem(found) {
+    for (const one of this.form.querySelectorAll(".an-field .an-problem")) one.hidden = true;
+    for (const bad of this.form.querySelectorAll("[aria-invalid]"))
+      bad.removeAttribute("aria-invalid");
+    this.failure.hidden = true;
+    if (!found) return;
+    const field = found.field === "start" ? "starts" : found.field;
+    const box = this.form.querySelector(`[data-field="${CSS.escape(field ?? "")}"]`);
+    const place = box?.querySelector(".an-problem") ?? this.failure;
+    place.textContent = found.text;
+    place.hidden = false;
+    box?.closest("details")?.setAttribute("open", "");
+    box?.querySelector(".an-input")?.setAttribute("aria-invalid", "true");
+  }
+
+  estimate() {
+    clearTimeout(this.pause);
+    this.asking?.abort();
+    this.pause = setTimeout(async () => {
+      this.asking = new AbortController();
+      say(this.note, text("train.estimate.busy"));
+      try {
+        const { signal } = this.asking;
+        const found = await ask("/api/starts/estimate", { body: this.asked, signal });
+        say(this.note, found.problem?.text ?? "");
+        this.note.classList.toggle("bad", Boolean(found.problem));
+        if (!found.problem) this.foretell(found);
+      } catch (problem) {
+        if (problem.name !== "AbortError") say(this.note, problem.message);
+      }
+    }, 400);
+  }
+
+  foretell(found) {
+    const row = (key, value, small) =>
+      el(
+        "div",
+        {},
+        el("dt", {}, text(`starts.plan.${key}`)),
+        el("dd", {}, value, small ? el("small", {}, small) : null),
+      );
+    const items = Object.values(found.items ?? {}).map(count).join(" · ");
+    this.numbers.replaceChildren(
+      row("runs", this.plan?.runs ? count(this.plan.runs) : "–", this.plan?.grid),
+      row("steps", found.steps ? count(found.steps) : "–"),
+      row("labels", items || "–"),
+      row("time", found.seconds ? duration(found.seconds) : "–", found.device_name),
+    );
+    this.numbers.classList.toggle("stale", !found.steps);
+  }
+
+  async begin() {
+    this.go.disabled = true;
+    say(this.go, text("starts.going"));
+    clearTimeout(this.pause);
+    this.asking?.abort();
+    const begun = await attempt(() => ask("/api/starts", { body: this.asked }));
+    if (begun?.comparison) {
+      window.location.assign(`/starts?id=${begun.comparison}`);
+      return;
+    }
+    this.go.disabled = false;
+    say(this.go, text("starts.go"));
+    if (begun?.problem) {
+      this.problem(begun.problem);
+      this.form.querySelector("[aria-invalid]")?.focus();
+    }
+  }
+}
+
+// --- what a comparison says ------------------------------------------------------------------------
+
+class Result {
+  constructor(page, id) {
+    this.page = page;
+    this.id = id;
+    this.page.classList.add("waiting");
+    this.lay();
+    this.polled = poll(
+      page,
+      () => this.look(),
+      (problem) => {
+        show(this.lost, Boolean(problem));
+        if (problem?.status === 404) this.gone();
+      },
+    );
+    onTheme(page, () => this.figure());
+  }
+
+  lay() {
+    this.lost = el(
+      "span",
+      { class: "an-state", "data-state": "paused", hidden: true, role: "status" },
+      text("reconnecting"),
+    );
+    this.title = el("h1", {});
+    this.state = el("span", {});
+    this.actions = el("div", { class: "starts-actions" });
+    this.notices = el("div", { "aria-live": "polite" });
+    this.said = el("div", { class: "starts-said", "aria-live": "polite" });
+    this.heading = el("h2", { id: "starts-figure" }, "");
+    this.plot = el("div", { class: "starts-plot", role: "img" });
+    this.wait = el("p", { class: "an-muted starts-wait" }, text("starts.figure.wait"));
+    this.save = button(text("starts.figure.save"), () => this.download(), { kind: "quiet" });
+    this.saved = el("div", {});
+    this.times = el("div", { class: "an-scroll" });
+    this.cells = el("div", {});
+    this.command = el("pre", { tabindex: 0, "aria-label": text("starts.command") });
+    this.fair = el("p", { class: "an-help" });
+    const copier = button(text("train.copy"), () => copy(this.command.textContent, copier));
+    const csv = `/api/starts/${this.id}.csv`;
+    this.page.replaceChildren(
+      el(
+        "header",
+        { class: "an-head" },
+        el(
+          "div",
+          {},
+          el(
+            "p",
+            { class: "an-crumb an-small" },
+            el("a", { href: "/starts" }, text("starts.title")),
+          ),
+          el("div", { class: "starts-title" }, this.title, this.state, this.lost),
+        ),
+        this.actions,
+      ),
+      this.notices,
+      el(
+        "div",
+        { class: "run-stack" },
+        this.said,
+        el(
+          "section",
+          { class: "an-card", "aria-labelledby": "starts-figure" },
+          el(
+            "div",
+            { class: "an-card-head" },
+            this.heading,
+            el(
+              "div",
+              { class: "starts-actions" },
+              this.save,
+              el(
+                "a",
+                { class: "an-button quiet", href: csv, download: "" },
+                text("starts.csv"),
+              ),
+            ),
+          ),
+          this.wait,
+          this.plot,
+          el("p", { class: "an-help" }, text("starts.figure.help")),
+          this.fair,
+        ),
+        this.saved,
+        card(text("starts.time"), this.times),
+        card(text("starts.runs"), this.cells),
+        card(text("starts.command"), el("div", { class: "starts-command" }, this.command, copier)),
+      ),
+    );
+  }
+
+  gone() {
+    this.polled.stop();
+    this.page.classList.remove("waiting");
+    this.page.replaceChildren(
+      el(
+        "div",
+        { class: "an-empty" },
+        el("h2", {}, text("starts.gone")),
+        el("a", { class: "an-button", href: "/starts" }, text("starts.all")),
+      ),
+    );
+  }
+
+  async look() {
+    const found = await ask(`/api/starts/${this.id}`);
+    const known = JSON.stringify(found);
+    if (known !== this.known) {
+      this.known = known;
+      this.found = found;
+      this.fill();
+    }
+    this.page.classList.remove("waiting");
+    return ["running", "queued"].includes(found.state) ? 1000 : 3000;
+  }
+
+  fill() {
+    const { found } = this;
+    say(this.title, found.name);
+    document.title = `${found.name} · ${text("app")}`;
+    this.state.replaceChildren(pill(found.state));
+    this.fillActions();
+    const stopped = found.state === "stopped" ? [text("starts.stopped.help")] : [];
+    this.notices.replaceChildren(
+      ...stopped.map((words) => el("p", { class: "an-notice" }, words)),
+      ...found.notices.map((words) => el("p", { class: "an-notice bad" }, words)),
+    );
+    const going = ["running", "queued"].includes(found.state) && found.said.length > 0;
+    this.said.replaceChildren(
+      ...found.said.map((one) => {
+        const index = found.starts.findIndex(({ label }) => label === one.start);
+        return el("p", { style: `--line: var(${colour(index)})` }, one.text);
+      }),
+      ...(going ? [el("p", { class: "an-muted an-small" }, text("starts.said.more"))] : []),
+    );
+    show(this.said, found.said.length > 0);
+    const measure = metricLabel(found.measure || "accuracy");
+    say(this.heading, text("starts.figure", { measure }));
+    say(this.fair, found.fair);
+    say(this.command, found.command);
+    this.fillSaved(measure);
+    this.fillTimes();
+    this.fillCells();
+    this.figure();
+  }
+
+  fillActions() {
+    const { state, readonly, total } = this.found;
+    const kind = `${state} ${readonly}`;
+    if (kind === this.shown) return;
+    this.shown = kind;
+    const act = async (what) => {
+      await attempt(() => ask(`/api/starts/${this.id}/${what}`, { body: {} }));
+      this.polled.now();
+    };
+    const remove = async () => {
+      const sure = await confirmed({
+        title: text("starts.delete.title"),
+        words: text("starts.delete.words", { count: total }),
+        action: text("starts.delete"),
+        danger: true,
+      });
+      if (!sure) return;
+      const done = await attempt(() => ask(`/api/starts/${this.id}/delete`, { body: {} }));
+      if (done) window.location.assign("/starts");
+    };
+    const busy = ["running", "queued"].includes(state);
+    const all = [];
+    if (busy) all.push(button(text("starts.stop"), () => act("stop")));
+    if (state === "stopped")
+      all.push(button(text("starts.resume"), () => act("resume"), { kind: "primary" }));
+    if (!busy) all.push(button(text("starts.delete"), remove, { kind: "danger" }));
+    for (const one of all) one.disabled = readonly;
+    this.actions.replaceChildren(...all);
+  }
+
+  // --- the figure ----------------------------------------------------------------------------------
+
+  async figure() {
+    const { found } = this;
+    show(this.wait, !found?.places.length);
+    show(this.plot, Boolean(found?.places.length));
+    show(this.save, Boolean(found?.places.length));
+    if (!found?.places.length) return;
+    const plotly = await loadPlotly();
+    if (!this.plot.isConnected) return;
+    const scale = found.share ? 100 : 1;
+    const traces = found.starts.flatMap((start, index) => {
+      const places = found.places.filter((place) => place.start === index);
+      if (!places.length) return [];
+      const stroke = cssValue(colour(index));
+      const x = places.map(({ items }) => items);
+      const ends = (sign) => places.map(({ mean, half }) => scale * (mean + sign * (half ?? 0)));
+      const own = places.map(({ labels, score, values, seconds }) =>
+        [
+          `${labels}: ${score}`,
+          ...values.map(
+            ({ seed, value }) =>
+              `${text("starts.runs.seed", { seed })}: ${number(scale * value)}`,
+          ),
+          duration(seconds),
+        ].join("<br>"),
+      );
+      return [
+        {
+          x: [...x, ...x.toReversed()],
+          y: [...ends(1), ...ends(-1).toReversed()],
+          fill: "toself",
+          fillcolor: `${stroke}26`,
+          line: { width: 0 },
+          mode: "lines",
+          hoverinfo: "skip",
+          showlegend: false,
+          legendgroup: String(index),
+        },
+        {
+          x,
+          y: places.map(({ mean }) => scale * mean),
+          name: start.label,
+          mode: "lines+markers",
+          line: { color: stroke, width: 2 },
+          marker: {
+            color: stroke,
+            size: 8,
+            symbol: ["circle", "square", "diamond", "cross", "triangle-up"][index % 5],
+          },
+          text: own,
+          hovertemplate: `<b>${escaped(start.label)}</b><br>%{text}<extra></extra>`,
+          legendgroup: String(index),
+        },
+      ];
+    });
+    const ink = cssValue("--an-ink");
+    const axis = {
+      gridcolor: cssValue("--an-line"),
+      linecolor: cssValue("--an-line-strong"),
+      zeroline: false,
+      automargin: true,
+    };
+    const measure = metricLabel(found.measure);
+    await plotly.react(
+      this.plot,
+      traces,
+      {
+        height: HEIGHT,
+        margin: { l: 8, r: 12, t: 8, b: 8 },
+        paper_bgcolor: "rgba(0,0,0,0)",
+        plot_bgcolor: "rgba(0,0,0,0)",
+        font: { family: getComputedStyle(this.page).fontFamily, size: 12, color: ink },
+        hovermode: "closest",
+        hoverlabel: { align: "left" },
+        legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
+        xaxis: {
+          ...axis,
+          type: "log",
+          title: { text: text("starts.figure.axis") },
+          tickvals: found.ticks.map(({ items }) => items),
+          ticktext: found.ticks.map(({ items, amount }) => `${count(items)}<br>${amount}`),
+          range: span(found.ticks.map(({ items }) => Math.log10(items))),
+        },
+        yaxis: { ...axis, title: { text: found.share ? `${measure} (%)` : measure } },
+      },
+      { displaylogo: false, displayModeBar: false, responsive: true },
+    );
+    const told = found.places.map(
+      ({ start, labels, score }) => `${found.starts[start].label}, ${labels}: ${score}`,
+    );
+    this.plot.setAttribute(
+      "aria-label",
+      `${text("starts.figure", { measure })}. ${told.join("; ")}`,
+    );
+  }
+
+  async download() {
+    const plotly = await loadPlotly();
+    const filename = `comparison-${this.id}`;
+    await plotly.downloadImage(this.plot, { format: "svg", filename, width: 900, height: 480 });
+  }
+
+  // --- tables --------------------------------------------------------------------------------------
+
+  fillSaved(measure) {
+    const { saved, starts } = this.found;
+    show(this.saved, saved.length > 0);
+    if (!saved.length) return;
+    const first = starts[0].label;
+    const heads = ["start", "with", "reaches", "better", "needs", "times"];
+    this.saved.replaceChildren(
+      card(
+        text("starts.saved", { measure: measure.toLowerCase() }),
+        table(
+          heads.map((head) => text(`starts.saved.${head}`, { first })),
+          saved.map((row) => [
+            named(starts, row.start),
+            row.labels,
+            row.score,
+            el(
+              "span",
+              {},
+              `${row.better} `,
+              el("span", { class: "starts-sure", "data-sure": String(row.sure) }, row.word),
+            ),
+            row.needs,
+            el("b", {}, row.saved),
+          ]),
+        ),
+        el("p", { class: "an-help" }, text("starts.saved.help", { first })),
+      ),
+    );
+  }
+
+  fillTimes() {
+    const { starts } = this.found;
+    const spent = (seconds) => (seconds ? duration(seconds) : "–");
+    this.times.replaceChildren(
+      table(
+        ["saved.start", "adapt", "time.run", "time.all", "time.before"].map((head) =>
+          text(head === "adapt" ? "form.method" : `starts.${head}`),
+        ),
+        starts.map((start, index) => [
+          named(starts, index),
+          start.method,
+          spent(start.each),
+          spent(start.all),
+          spent(start.before),
+        ]),
+      ),
+    );
+  }
+
+  fillCells() {
+    const { cells, starts, ticks, done, total, steps } = this.found;
+    const link = (cell) => {
+      const state = cell.state ?? "missing";
+      const part = steps ? Math.round((100 * cell.step) / steps) : 0;
+      const words = state === "running" ? `${part} %` : text(`state.${state}`);
+      const name = `${starts[cell.start].label}, ${cell.amount}, ${text("starts.runs.seed", cell)}`;
+      if (!cell.run)
+        return el(
+          "span",
+          { class: "an-state", "data-state": "queued" },
+          text("starts.runs.missing"),
+        );
+      return el(
+        "a",
+        {
+          class: "an-state",
+          "data-state": state,
+          href: `/run?id=${cell.run}`,
+          title: name,
+          "aria-label": `${name}: ${words}`,
+        },
+        state === "finished" ? `${cell.run}` : words,
+      );
+    };
+    this.cells.replaceChildren(
+      el(
+        "p",
+        { class: "an-muted" },
+        `${text("starts.runs.done", { done, total })} · `,
+        el("a", { href: `/runs?comparison=${this.id}` }, text("starts.runs.list")),
+      ),
+      table(
+        [text("starts.saved.start"), ...ticks.map(({ amount }) => amount)],
+        starts.map((start, index) => [
+          named(starts, index),
+          ...ticks.map(({ amount }) =>
+            el(
+              "span",
+              { class: "starts-cells" },
+              cells
+                .filter((cell) => cell.start === index && cell.amount === amount)
+                .map((cell) => link(cell)),
+            ),
+          ),
+        ]),
+      ),
+    );
+  }
+}
+
+/** What a label of a person's own may not be in Plotly's small HTML. */
+const escaped = (words) =>
+  words.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
+function span(places) {
+  const [low, high] = [Math.min(...places), Math.max(...places)];
+  const air = (high - low || 1) * 0.06;
+  return [low - air, high + air];
+}
+
+function named(starts, index) {
+  const { label, run } = starts[index];
+  return el(
+    "span",
+    { class: "starts-name", style: `--line: var(${colour(index)})` },
+    run ? el("a", { href: `/run?id=${run}` }, label) : label,
+  );
+}
+
+function table(heads, rows) {
+  return el(
+    "div",
+    { class: "an-scroll", tabindex: 0 },
+    el(
+      "table",
+      { class: "an-table starts-table" },
+      el(
+        "thead",
+        {},
+        el(
+          "tr",
+          {},
+          heads.map((head) => el("th", { scope: "col" }, head)),
+        ),
+      ),
+      el(
+        "tbody",
+        {},
+        rows.map(([first, ...rest]) =>
+          el(
+            "tr",
+            {},
+            el("th", { scope: "row" }, first),
+            rest.map((cell) => el("td", {}, cell)),
+          ),
+        ),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,111 @@
+"""What a comparison of starts says, in plain sentences with figures."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from engine.comparisons import ComparisonPlan, Estimate, Findings, Gap, Place, Start
+from engine.recipe import PUBLISHED, Amount
+from gui.text import text
+
+SHARES = ("accuracy", "f1", "precision", "recall")
+"""Parts of the names of measures that are shares of one, told in percent."""
+
+
+def is_share(measure: str) -> bool:
+    """Whether a measure is told in percent."""
+    return any(part in measure for part in SHARES)
+
+
+def score(measure: str, found: Estimate) -> str:
+    """``71.2 ± 1.4 %``; without an error where one seed can't tell it."""
+    percent = is_share(measure)
+    mean, half = (
+        None if value is None else f"{100 * value:.1f}" if percent else f"{value:.4g}"
+        for value in (found.mean, found.half)
+    )
+    said = mean if half is None else text("starts.said.score", mean=mean, half=half)
+    return f"{said} %" if percent else str(said)
+
+
+def start_name(start: Start) -> str:
+    """A start as a sentence or a legend has it."""
+    if start is None:
+        return text("starts.scratch").lower()
+    if isinstance(start, int):
+        return text("starts.run.short", run=start)
+    return text("starts.published").lower() if start == PUBLISHED else start.rpartition("/")[2]
+
+
+def labels(amount: str, items: int) -> str:
+    """``144 labels (10%)``."""
+    each = Amount.of(amount).each
+    key = "labels" if each is None else "each_one" if each == 1 else "each"
+    return text(f"starts.said.{key}", amount=amount, items=f"{items:,}")
+
+
+def times(number: float) -> str:
+    """``6.3``, ``24``."""
+    return f"{number:.1f}" if number < 10 else f"{number:,.0f}"
+
+
+def sentences(plan: ComparisonPlan, found: Findings) -> list[dict[str, str]]:
+    """For each start but the first, when it pays and when it doesn't: ``{"start", "text"}``."""
+    told = []
+    for start in plan.starts[1:]:
+        said = " ".join(_about(start, plan, found))
+        if said:
+            told.append({"start": start_name(start), "text": said[0].upper() + said[1:]})
+    return told
+
+
+def _about(start: Start, plan: ComparisonPlan, found: Findings) -> Iterator[str]:
+    places = {(place.start, place.amount): place for place in found.places}
+    gaps = [gap for gap in found.gaps if gap.start == start]
+    if not gaps:
+        return
+    first = plan.starts[0]
+    names = {"start": start_name(start), "first": start_name(first)}
+    if all(gap.better.half is None for gap in gaps):
+        yield _with(names, gaps[0], places, first, found)
+        yield text("starts.said.one_seed")
+        return
+    better = [gap for gap in gaps if gap.sure > 0]
+    seeds = min(gap.better.count for gap in gaps)
+    if not better:
+        yield _with(names, gaps[0], places, first, found)
+        yield text("starts.said.nowhere", **names, seeds=seeds)
+    else:
+        yield _with(names, better[0], places, first, found)
+        saving = next(
+            (one for one in found.savings if (one.start, one.amount) == (start, better[0].amount)),
+            None,
+        )
+        if saving is not None and saving.needed is None:
+            yield text("starts.said.never", **names, most=f"{saving.most:,}")
+        elif saving is not None and not saving.fewest:
+            yield text("starts.said.needs", **names, times=times(saving.times))
+        after = gaps[gaps.index(better[-1]) + 1 :]
+        if after:
+            yield text("starts.said.until", labels=labels(after[0].amount, after[0].items),
+                       seeds=seeds)  # fmt: skip
+        elif len(gaps) == len(plan.amounts):
+            yield text("starts.said.still", labels=labels(gaps[-1].amount, gaps[-1].items))
+    for gap in gaps:
+        if gap.sure < 0:
+            yield text(
+                "starts.said.worse", labels=labels(gap.amount, gap.items),
+                score=score(found.measure, places[start, gap.amount].score),
+                base=score(found.measure, places[first, gap.amount].score),
+            )  # fmt: skip
+
+
+def _with(
+    names: dict[str, str], gap: Gap, places: dict[tuple[Start, str], Place], first: Start,
+    found: Findings,
+) -> str:  # fmt: skip
+    return text(
+        "starts.said.with", **names, labels=labels(gap.amount, gap.items),
+        score=score(found.measure, places[gap.start, gap.amount].score),
+        base=score(found.measure, places[first, gap.amount].score),
+    )  # fmt: skip
