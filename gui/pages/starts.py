@@ -243,10 +243,9 @@ class Starts:
                 plan.recipe(cell, self.catalog)  # that none is refused once some are queued
         except BadInput as problem:
             return {"problem": {"field": problem.field, "text": str(problem)}}
+        name = " ".join(asked.name[:200].split()) or usual
         with asking():
-            return await run_in_threadpool(
-                self.queue, plan, " ".join(asked.name[:200].split()) or usual
-            )
+            return await run_in_threadpool(self.queue, plan, name)
 
     def queue(self, plan: ComparisonPlan, name: str) -> dict[str, Any]:
         one = self.history.add_comparison(plan.to_json(), name=name)

@@ -18,6 +18,8 @@ from typing import Any
 
 from engine.batchfile import texts_in
 from engine.catalog import BadInput, Card, Catalog, Device, Field, Only, Range
+from engine.comparisons import ComparisonPlan
+from engine.recipe import Amount
 from gui.shell import Anneal, Served, serve
 from storage.history import History
 
@@ -159,6 +161,18 @@ class FakeAnswers:
         return {"parameters": 1234567, "trainable": 1234567, "memory": self.memory, "seconds": 95.0,
                 "seconds_per_epoch": 9.5, "steps": 320, "device": "cpu",
                 "device_name": "A processor", "precision": "fp32", "note": ""}  # fmt: skip
+
+    def count(self, plan: str) -> dict[str, Any]:
+        """A plan over a hundred training items of two classes, counted."""
+        made = ComparisonPlan.from_json(plan)
+        items = {amount: 2 * Amount.of(amount).count(50) for amount in made.amounts}
+        return {"plan": made.counted(items, catalog()).to_json()}
+
+    def foretell(self, plan: str) -> dict[str, Any]:
+        ready = ComparisonPlan.from_json(self.count(plan)["plan"])
+        return {"plan": ready.to_json(), "runs": len(ready.cells()), "steps": ready.steps,
+                "items": ready.items, "seconds": 95.0, "starts": {},
+                "device_name": "A processor"}  # fmt: skip
 
     def tell(self, heard: Callable[[str], None], future: Future[dict[str, Any]]) -> None:
         """The pieces one after the other; the end only when `held` lets it."""
@@ -472,6 +486,8 @@ def renew(anneal: Anneal) -> None:
         history.delete_run(run.id)
     for row in history.datasets():
         history.delete_dataset(row.id)
+    for one in history.comparisons():
+        history.delete_comparison(one.id)
     assert isinstance(anneal.answers, FakeAnswers)
     assert isinstance(anneal.importer, FakeImporter)
     for folder in ("runs", "tmp/uploads"):
