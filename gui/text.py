@@ -139,6 +139,7 @@ STRINGS: dict[str, str] = {
         "Two or more. The first in this order is what the others are compared with."
     ),
     "starts.scratch": "From scratch",
+    "starts.scratch.short": "scratch",
     "starts.run": "Run {run} · {name}",
     "starts.run.short": "run {run}",
     "starts.published": "Published weights",
@@ -199,6 +200,7 @@ STRINGS: dict[str, str] = {
     "starts.saved.upto": "at most {times}×",
     "starts.saved.sure": "more than the error",
     "starts.saved.unsure": "within the error",
+    "starts.saved.unknown": "one seed",
     "starts.saved.worse": "worse by more than the error",
     "starts.saved.help": (
         "Read off {first}'s curve over the logarithm of the labels, where it first gets there."

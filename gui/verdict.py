@@ -31,7 +31,7 @@ def score(measure: str, found: Estimate) -> str:
 def start_name(start: Start) -> str:
     """A start as a sentence or a legend has it."""
     if start is None:
-        return text("starts.scratch").lower()
+        return text("starts.scratch.short")
     if isinstance(start, int):
         return text("starts.run.short", run=start)
     return text("starts.published").lower() if start == PUBLISHED else start.rpartition("/")[2]
@@ -53,9 +53,9 @@ def sentences(plan: ComparisonPlan, found: Findings) -> list[dict[str, str]]:
     """For each start but the first, when it pays and when it doesn't: ``{"start", "text"}``."""
     told = []
     for start in plan.starts[1:]:
-        said = " ".join(_about(start, plan, found))
+        said = " ".join(one[0].upper() + one[1:] for one in _about(start, plan, found))
         if said:
-            told.append({"start": start_name(start), "text": said[0].upper() + said[1:]})
+            told.append({"start": start_name(start), "text": said})
     return told
 
 
@@ -66,8 +66,9 @@ def _about(start: Start, plan: ComparisonPlan, found: Findings) -> Iterator[str]
         return
     first = plan.starts[0]
     names = {"start": start_name(start), "first": start_name(first)}
-    if all(gap.better.half is None for gap in gaps):
-        yield _with(names, gaps[0], places, first, found)
+    one_seed, gaps = gaps[0], [gap for gap in gaps if gap.better.half is not None]
+    if not gaps:  # a single seed can't tell what is chance
+        yield _with(names, one_seed, places, first, found)
         yield text("starts.said.one_seed")
         return
     better = [gap for gap in gaps if gap.sure > 0]

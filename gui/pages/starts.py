@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
 OFFERED = 200
 """Runs looked through for weights to start from: the newest ones."""
+WORDS = {1: "sure", 0: "unsure", -1: "worse"}
 WAITING = ("queued", "preparing", "running")
 
 
@@ -149,7 +150,7 @@ class Starts:
             "runs": len(made.cells()) if made else None,
             "grid": text("starts.plan.grid", starts=len(made.starts), amounts=len(made.amounts),
                          seeds=made.seeds) if made else None,
-            "notices": self.known(made, runs) if made else [],
+            "notices": self.known(made) if made else [],
             "readonly": text("readonly") if self.anneal.readonly else None,
         }  # fmt: skip
 
@@ -203,17 +204,19 @@ class Starts:
             steps=number(asked.steps, "steps"), device=asked.wanted.device,
         )  # fmt: skip
 
-    def known(self, plan: ComparisonPlan, runs: Sequence[Run]) -> list[str]:
+    def known(self, plan: ComparisonPlan) -> list[str]:
         """A sentence for each start that has seen the labels that it is to save."""
         said = []
-        for run in runs:
-            if run.id not in plan.starts:
+        for start in plan.starts:
+            if not isinstance(start, int):
                 continue
-            recipe = Recipe.from_json(run.recipe)
-            same = recipe.data.name == plan.data.name and \
-                recipe.data.settings.get("id") == plan.data.settings.get("id")  # fmt: skip
-            if same and recipe.task.name == plan.task.name:
-                said.append(text("starts.knows", run=run.id))
+            try:
+                recipe = Recipe.from_json(self.history.run(start).recipe)
+            except (LookupError, BadInput):  # deleted, or of another version
+                continue
+            own = recipe.data.name, recipe.data.settings.get("id"), recipe.task.name
+            if own == (plan.data.name, plan.data.settings.get("id"), plan.task.name):
+                said.append(text("starts.knows", run=start))
         return said
 
     async def estimate(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
@@ -301,7 +304,7 @@ class Starts:
                  "step": run.step if run else 0, "steps": plan.steps}
                 for cell, run in placed.items()
             ],
-            "notices": list(dict.fromkeys(notices))[:6],
+            "notices": list(dict.fromkeys(notices))[:6], "knows": self.known(plan),
             "command": comparisons.command(self.catalog, plan, name=one.name, home=home),
             "readonly": self.anneal.readonly,
         }))  # fmt: skip
@@ -351,14 +354,14 @@ class Starts:
                 saved = text("starts.saved.upto" if one.fewest else "starts.saved.about",
                              times=verdict.times(one.times))  # fmt: skip
             sure = 0 if gap is None else gap.sure
+            unsure = gap is None or gap.better.half is None
             rows.append({
                 "start": plan.starts.index(one.start),
                 "labels": verdict.labels(one.amount, one.items),
                 "score": verdict.score(found.measure, places[one.start, one.amount].score),
                 "better": verdict.score(found.measure, gap.better) if gap else "–",
                 "sure": sure,
-                "word": text("starts.saved.sure" if sure > 0 else "starts.saved.worse" if sure
-                             else "starts.saved.unsure"),
+                "word": text(f"starts.saved.{'unknown' if unsure else WORDS[sure]}"),
                 "needs": needs, "saved": saved,
             })  # fmt: skip
         return rows

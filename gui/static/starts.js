@@ -543,6 +543,7 @@ class Result {
     this.state.replaceChildren(pill(found.state));
     this.fillActions();
     const stopped = found.state === "stopped" ? [text("starts.stopped.help")] : [];
+    stopped.push(...found.knows);
     this.notices.replaceChildren(
       ...stopped.map((words) => el("p", { class: "an-notice" }, words)),
       ...found.notices.map((words) => el("p", { class: "an-notice bad" }, words)),
@@ -612,7 +613,9 @@ class Result {
       if (!places.length) return [];
       const stroke = cssValue(colour(index));
       const x = places.map(({ items }) => items);
-      const ends = (sign) => places.map(({ mean, half }) => scale * (mean + sign * (half ?? 0)));
+      const told = places.filter(({ half }) => half !== null); // one seed has no error
+      const sides = told.map(({ items }) => items);
+      const ends = (sign) => told.map(({ mean, half }) => scale * (mean + sign * half));
       const own = places.map(({ labels, score, values, seconds }) =>
         [
           `${labels}: ${score}`,
@@ -625,7 +628,7 @@ class Result {
       );
       return [
         {
-          x: [...x, ...x.toReversed()],
+          x: [...sides, ...sides.toReversed()],
           y: [...ends(1), ...ends(-1).toReversed()],
           fill: "toself",
           fillcolor: `${stroke}26`,

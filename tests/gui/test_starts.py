@@ -173,7 +173,7 @@ def test_what_has_finished_is_drawn_tabled_and_told(client: TestClient, anneal: 
     assert found["saved"][0]["saved"] == "3.2×"
     assert [row["sure"] for row in found["saved"]] == [1, 0]
     assert said["text"].startswith(
-        f"With 10 labels (10%), run {run} reaches 71.0 ± 12.7 %, from scratch 51.0 ± 12.7 %."
+        f"With 10 labels (10%), run {run} reaches 71.0 ± 12.7 %, scratch 51.0 ± 12.7 %."
     )
     assert "about 3.2 times as many labels" in said["text"]
     assert "From 100 labels (100%) on, the difference is within the error" in said["text"]
@@ -212,3 +212,18 @@ def test_measures_that_are_no_shares_are_told_as_they_are() -> None:
     assert verdict.score("test/mae", comparisons.Estimate(1.23456, None, 1)) == "1.235"
     assert verdict.labels("1", 10) == "1 label a class (10 in all)"
     assert verdict.labels("3%", 1234) == "1,234 labels (3%)"
+
+
+def test_what_one_seed_says_is_no_verdict_beside_what_more_say(
+    client: TestClient, anneal: Anneal
+) -> None:
+    number = begun(client, anneal)
+    run = planned(anneal, number).starts[1]
+    (said,) = carry_out(anneal, number, {
+        (None, "10%"): [0.50, 0.51], (run, "10%"): [0.80, 0.81],
+        (None, "100%"): [0.90], (run, "100%"): [0.90],
+    })  # fmt: skip
+    assert "For the same, scratch needs about 5.7 times as many labels." in said["text"]
+    assert "within the error" not in said["text"]
+    rows = client.get(f"/api/starts/{number}").json()["saved"]
+    assert [row["word"] for row in rows] == ["more than the error", "one seed"]
