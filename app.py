@@ -856,12 +856,14 @@ def roles(columns: list[str] | None) -> dict[str, str]:
 
 
 SizeOption = Annotated[int | None, typer.Option(help="Side of the pictures in pixels.")]
+ChannelsOption = Annotated[int | None, typer.Option(help="1 reads pictures in grey, 3 in colours.")]
 RateOption = Annotated[int | None, typer.Option(help="Samples a second of recordings.")]
 GroupOption = Annotated[
     str | None, typer.Option(help="A column whose values stay together when it is split.")
 ]
 GivenOption = Annotated[
-    Literal["given", "random"], typer.Option(help="Keep the split that the files name, or not.")
+    Literal["given", "random", "none"],
+    typer.Option(help="The split that the files name, one at random, or all to learn from."),
 ]
 SkipOption = Annotated[bool, typer.Option(help="Leave out what can't be read.")]
 NameOption = Annotated[str, typer.Option(help="Its name in the list.")]
@@ -873,6 +875,7 @@ def data_add(
     name: NameOption = "",
     kind: KindOption = None,
     size: SizeOption = None,
+    channels: ChannelsOption = None,
     rate: RateOption = None,
     column: ColumnOption = None,
     encoding: EncodingOption = None,
@@ -896,9 +899,9 @@ def data_add(
         if missing := [path for path in paths if not path.exists()]:
             raise BadInput(f"There is no file {missing[0]}")
         options = ImportOptions.of({
-            "size": size, "rate": rate, "columns": roles(column), "encoding": encoding,
-            "delimiter": delimiter, "group": group, "split": split, "seed": seed,
-            "validation": validation, "test": test, "skip_broken": skip_broken,
+            "size": size, "channels": channels, "rate": rate, "columns": roles(column),
+            "encoding": encoding, "delimiter": delimiter, "group": group, "split": split,
+            "seed": seed, "validation": validation, "test": test, "skip_broken": skip_broken,
         })  # fmt: skip
         order = Order(tuple(paths), kind=kind or kind_of(paths), options=options)
         source = ", ".join(path.name for path in paths)

@@ -429,7 +429,7 @@ def wanted_from(catalog: Catalog, made: Recipe, *, name: str = "",
     for kind in KINDS:
         choice = made.choice(kind)
         for option in offered[kind]:
-            if option.card.name == choice.name and _is(option, choice.settings):
+            if option.card.name == choice.name and same_dataset(option, choice.settings):
                 names[kind] = option.key
     held = settle(offered, names, catalog)
     cards = {kind: option.card for kind, option in held.items()}
@@ -456,7 +456,8 @@ def _apart(made: Recipe, cards: Chosen, names: Mapping[Kind, str], held: Mapping
     return touched
 
 
-def _is(option: Option, settings: Mapping[str, Any]) -> bool:
+def same_dataset(option: Option, settings: Mapping[str, Any]) -> bool:
+    """Whether an option is the dataset that a recipe's settings name."""
     return option.dataset is None or option.dataset == settings.get(IMPORTED)
 
 

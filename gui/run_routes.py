@@ -31,6 +31,7 @@ from engine.catalog import KINDS, BadInput, Card, Field, Kind, Value
 from engine.recipe import Recipe, differences
 from gui import curves
 from gui.curves import Traces
+from gui.few import METHODS
 from gui.replies import Refusal, asking, changes, plain, reads, reply, whole_number
 from gui.text import text
 
@@ -150,6 +151,7 @@ class RunRoutes:
                 "device": self._device(run.device),
                 "parent": parent,
                 "metrics": plain(run.metrics),
+                "again": again(run),
                 "saved_step": run.saved_step,
                 "best_step": run.best_step,
                 "ahead": queued.index(run.id) if run.id in queued else None,
@@ -492,6 +494,14 @@ def headline(metrics: Mapping[str, Any], split: str) -> dict[str, Any] | None:
     measure = str(metrics.get("headline", "")).rpartition("/")[2]
     names.sort(key=lambda name: (not name.endswith(f"/{measure}"), name.endswith("/loss")))
     return {"name": names[0], "value": plain(metrics[names[0]])} if names else None
+
+
+def again(run: Run) -> dict[str, str]:
+    """Where a run's settings can be changed for another one, and what the way there is called."""
+    for way, method in METHODS.items():
+        if run.method == method:
+            return {"href": f"/few?clone={run.id}", "words": text(f"run.again.{way}")}
+    return {"href": f"/?clone={run.id}", "words": text("run.clone")}
 
 
 def side_by_side(

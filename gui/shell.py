@@ -117,6 +117,7 @@ class Page:
 
 PAGES = (
     Page("train", "/"),
+    Page("few", "/few"),
     Page("run", "/run", navigation=False),
     Page("runs", "/runs"),
     Page("compare", "/compare"),

@@ -27,6 +27,7 @@ STRINGS: dict[str, str] = {
     "nav.menu": "Menu",
     "nav.skip": "Skip to the page",
     "nav.train": "Train",
+    "nav.few": "Few examples",
     "nav.run": "Run",
     "nav.runs": "Runs",
     "nav.compare": "Compare",
@@ -246,6 +247,104 @@ STRINGS: dict[str, str] = {
     "starts.said.one_seed": "One seed can't tell a difference from chance: take two or more.",
     "starts.said.more": "The seeds that are still to come may change this.",
     "starts.bad_number": "This is a whole number above zero",
+    # Few examples
+    "few.title": "From few examples",
+    "few.lead": (
+        "A working model in a minute: nothing is trained, a model that has learned before sees."
+    ),
+    "few.way.names": "From names only",
+    "few.way.examples": "From a few examples",
+    "few.what": "What to tell apart",
+    "few.item.text": "Texts",
+    "few.item.image": "Pictures",
+    "few.item.audio": "Sounds",
+    "few.what.names.text": "No example is needed: the model knows what the names mean.",
+    "few.what.names.image": (
+        "No example is needed: the model knows what things of these names look like."
+    ),
+    "few.what.examples.text": "One text of each class is enough to begin with; five are better.",
+    "few.what.examples.image": (
+        "One picture of each class is enough to begin with; five are better."
+    ),
+    "few.what.examples.audio": "One sound of each class is enough to begin with; five are better.",
+    "few.classes": "Classes",
+    "few.classes.help": (
+        "Two or more. A sentence that says what a class is makes much of the result; several are "
+        "separated by “|”. A list can be pasted, one class a line: “name: sentence”."
+    ),
+    "few.classes.fixed": (
+        "The dataset's own. A sentence that says what a class is makes much of the result."
+    ),
+    "few.said": "What it is, in a sentence (optional)",
+    "few.said.hint.text": "news about games and athletes",
+    "few.said.hint.image": "a photo of a small animal that purrs",
+    "few.class.hint.0.text": "sports",
+    "few.class.hint.1.text": "politics",
+    "few.class.hint.2.text": "cooking",
+    "few.class.hint.0.image": "cat",
+    "few.class.hint.1.image": "car",
+    "few.class.hint.2.image": "tree",
+    "few.example": "Fill in an example",
+    "few.example.text": (
+        "sports: news about games, matches and athletes\n"
+        "politics: news about parliaments, elections and laws\n"
+        "cooking: recipes, meals and how to cook them"
+    ),
+    "few.example.image": "cat\ncar\ntree",
+    "few.class.two": "Name two classes or more.",
+    "few.class.twice": "“{name}” is named once more: give each class another name.",
+    "few.class.nameless": "This sentence describes a class without a name: name it, or remove it.",
+    "few.class.colon": "A name can't hold a “:”: choose another, and describe it beside.",
+    "few.class.long": (
+        "A name has at most {most} characters: shorten it, and describe the class beside."
+    ),
+    "few.class.said.long": "That is longer than {most} characters: a sentence or a few are enough.",
+    "few.class.most": "There can be at most {most} classes: remove some.",
+    "few.measure": "Measure it",
+    "few.measure.help": (
+        "On a labelled dataset: its classes are told apart by their names, and its test items say "
+        "how well."
+    ),
+    "few.measure.none": "Not now: only these names",
+    "few.examples": "Examples",
+    "few.given.here": "Give them here",
+    "few.given.data": "From a dataset",
+    "few.pick.none": "Choose a dataset",
+    "few.data.help": "Its test items then say how good the model is.",
+    "few.each": "Examples of each class",
+    "few.each.help": "Picked at random from the training items, for example 1 or 5.",
+    "few.no_data": "Choose the dataset that the examples are picked from.",
+    "few.sees.text": "What reads them",
+    "few.sees.image": "What sees them",
+    "few.sees.audio": "What hears them",
+    "few.run": "Run {id}: {name} ({model})",
+    "few.none.names.text": "Nothing here knows what names mean in texts.",
+    "few.none.names.image": "Nothing here knows what things of a name look like.",
+    "few.none.names.audio": "Nothing here knows what things of a name sound like: give examples.",
+    "few.none.examples.text": (
+        "Nothing here has learned to read yet: train a model that tells texts apart, and it can "
+        "see examples here."
+    ),
+    "few.none.examples.image": (
+        "Nothing here has learned to see yet: train a model that tells pictures apart, and it can "
+        "see examples here."
+    ),
+    "few.none.examples.audio": (
+        "Nothing here has learned to hear yet: train a model that tells sounds apart, and it can "
+        "hear examples here."
+    ),
+    "few.no_eyes": "Run {run} doesn't tell things apart by what it sees: choose another.",
+    "few.other": "Run {run} was trained: its settings are those of the Train page.",
+    "few.model": "The model",
+    "few.name.names": "{of}, by name",
+    "few.name.examples": "{of}, by example",
+    "few.go": "Make it",
+    "few.sending": "Sending the examples …",
+    "few.making": "Making it …",
+    "few.files.text": "examples.csv",
+    "few.files.image": "examples.zip",
+    "few.files.audio": "examples.zip",
+    "few.number": "NUMBER",
     # Datasets
     "datasets.title": "Datasets",
     "datasets.lead": "What there is to learn from: your own, ready samples, and built in.",
@@ -406,6 +505,11 @@ STRINGS: dict[str, str] = {
     "bring.split.given": "As the file says",
     "bring.split.random": "At random",
     "bring.split.ordered": "Along time",
+    "bring.split.none": "All to learn from",
+    "bring.split.none.help": (
+        "Nothing is held back to measure on: for learning at once from a few examples. It can be "
+        "split later."
+    ),
     "bring.split.ordered.help": "What comes last is held out: validation, then the test.",
     "bring.split.group": "By a column",
     "bring.group.help": "What has the same value there stays together.",
@@ -434,6 +538,7 @@ STRINGS: dict[str, str] = {
         "Make a small dataset from nothing: name two or more classes and record some of each."
     ),
     "capture.what": "What to record",
+    "capture.what.choose": "Choose how you give the examples.",
     "capture.camera": "Camera",
     "capture.camera.name": "My pictures",
     "capture.camera.take": "Take",
@@ -453,6 +558,22 @@ STRINGS: dict[str, str] = {
     "capture.sounds.name": "My sounds",
     "capture.sounds.take": "Record",
     "capture.sounds.help": "Click “Record” and make the sound: each clip has the same length.",
+    "capture.pictures": "Upload",
+    "capture.pictures.name": "My pictures",
+    "capture.pictures.take": "Choose files",
+    "capture.pictures.help": "Choose pictures for each class, or drop them onto it.",
+    "capture.recordings": "Upload",
+    "capture.recordings.name": "My sounds",
+    "capture.recordings.take": "Choose files",
+    "capture.recordings.help": "Choose recordings for each class, or drop them onto it.",
+    "capture.files.take": "Choose files",
+    "capture.files.of": "Files for {name}",
+    "capture.texts": "Type",
+    "capture.texts.name": "My texts",
+    "capture.texts.take": "Add",
+    "capture.texts.help": "Write a text of a class, then press Enter or “Add”.",
+    "capture.texts.hint": "An example",
+    "capture.texts.of": "An example of {name}",
     "capture.microphone.start": "Start the microphone",
     "capture.microphone.denied": (
         "The browser may not use the microphone: allow it beside the address, then try again."
@@ -477,6 +598,7 @@ STRINGS: dict[str, str] = {
     "capture.take.name": "Record for {name}",
     "capture.add": "Add a class",
     "capture.two": "A dataset to tell apart needs two classes or more.",
+    "capture.one": "{name} has no example yet.",
     "capture.few": "{name} needs at least {count} items; more are better.",
     "capture.nameless": "Every class needs a name.",
     "capture.same_name": "Two classes have the same name.",
@@ -585,6 +707,7 @@ STRINGS: dict[str, str] = {
     ),
     "predict.run.option": "{id} · {name} ({state})",
     "predict.checkpoint": "Best checkpoint: step {step}",
+    "predict.at_once": "Made at once",
     "predict.open": "Open the run",
     "predict.none": "No run has a checkpoint yet",
     "predict.none.words": "Train a model first; it can be tried from its first checkpoint on.",
@@ -865,6 +988,13 @@ STRINGS: dict[str, str] = {
     "run.curves.queued": "Curves appear here once the run starts.",
     "run.curves.soon": "The first step is on its way…",
     "run.curves.none": "This run ended before its first step.",
+    "run.curves.at_once": (
+        "Nothing was trained: the model sees with the eyes it started with, and what tells the "
+        "classes apart was computed at once. So there is no curve."
+    ),
+    "run.curves.at_once.head": "Made at once",
+    "run.again.names": "Change the names",
+    "run.again.examples": "Add examples",
     "run.curves.measures": "Accuracy and other measures appear after the first epoch.",
     "curves.measure": "Measure",
     "run.results": "Results",

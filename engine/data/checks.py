@@ -51,7 +51,17 @@ def empty_splits(subject: Subject) -> Iterator[Finding]:
         rule = _at_random(subject.stored.version.rule)
         mend = {"mend": Divide(rule=rule), "button": "Split again at random"}
     text = f"Nothing is in {listed(lacking)}: {listed([uses[split] for split in lacking])}"
-    yield Finding(code="empty_splits", harm="stops", text=text, **mend)
+    harm: Harm = "stops"
+    if subject.stored.version.rule.how == "none" and "train" not in lacking:
+        # So it was wanted: what learns at once needs neither.
+        harm, text = (
+            "notice",
+            (
+                "Everything is to learn from, and nothing is held back: right for learning at once "
+                "from a few examples. To train on it, split it again"
+            ),
+        )
+    yield Finding(code="empty_splits", harm=harm, text=text, **mend)
 
 
 def one_class(subject: Subject) -> Iterator[Finding]:
@@ -283,7 +293,7 @@ def _merges(subject: Subject) -> tuple[Merge, ...]:
 
 
 def small_classes(subject: Subject) -> Iterator[Finding]:
-    if subject.labels is None:
+    if subject.labels is None or subject.stored.version.rule.how == "none":
         return
     counts = subject.counts.sum(0)
     merged = {name for merge in _merges(subject) for name in (*merge.classes, merge.into)}

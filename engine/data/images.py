@@ -188,7 +188,7 @@ def _bring(
         )
         headers = found.astype(np.int64)
         kept = judge(trouble, files, np.arange(len(files)), "images", options, said)
-        shape = shape_of(headers[kept], options.size)
+        shape = shape_of(headers[kept], options)
         require_space(into, len(kept) * int(np.prod(shape)))
         file = into / "images.npy"
         place = Place(file, empty_array(file, np.uint8, (len(kept), *shape)), shape)
@@ -239,11 +239,11 @@ def _fill(
     return trouble
 
 
-def shape_of(headers: Rows, size: int | None) -> tuple[int, int, int]:
+def shape_of(headers: Rows, options: ImportOptions) -> tuple[int, int, int]:
     """(H, W, C) for images of those (N, 3) widths, heights and greys."""
-    channels = 1 if headers[:, 2].all() else 3
-    if size:
-        return size, size, channels
+    channels = options.channels or (1 if headers[:, 2].all() else 3)
+    if options.size:
+        return options.size, options.size, channels
     width, height = (int(side) for side in headers[0, :2])
     if (headers[:, :2] == (width, height)).all() and max(width, height) <= LARGEST_KEPT:
         return height, width, channels
@@ -316,7 +316,7 @@ def _arrays(
         if len(labels) > LIMITS.items:
             raise BadInput(f"{file} holds {len(labels):,} images, more than {LIMITS.items:,}")
         headers = np.array([(width, height, grey == 1) for height, width, grey in sides], np.int64)
-        shape_kept = shape_of(headers, options.size)
+        shape_kept = shape_of(headers, options)
         require_space(into, len(labels) * int(np.prod(shape_kept)))
         path, row = into / "images.npy", 0
         begin, pace = empty_array(path, np.uint8, (len(labels), *shape_kept)), Pace()

@@ -37,6 +37,7 @@ from engine.data.splits import (
     numbered,
     ordered,
     stratified,
+    whole,
 )
 from engine.home import PARTIAL, sync
 
@@ -230,6 +231,8 @@ def _splits(
         return stratified(codes[rows], seed=options.seed, validation=validation, test=test)
 
     everything = np.arange(len(items.names))
+    if options.split == "none":
+        return _placed(whole(len(everything)), len(everything)), Rule(how="none", **shares)  # type: ignore[arg-type]
     if items.running and items.kind == "sequences" and groups is None:
         series = numbered(items.groups.get("series", [""] * len(everything)))
         parts = ordered(series, validation=options.validation, test=options.test)

@@ -28,6 +28,8 @@ class ImportOptions(Frozen):
 
     size: Annotated[int, Field(ge=8, le=512)] | None = None
     """Images only: side in pixels of the square they are scaled to; None finds it by itself."""
+    channels: Literal[1, 3] | None = None
+    """Images only: 1 reads them in grey, 3 in colours; None finds it by itself."""
     rate: Annotated[int, Field(ge=4000, le=48_000)] | None = None
     """Sound only: samples a second that recordings are resampled to; None finds it by itself."""
     encoding: str | None = None
@@ -39,8 +41,9 @@ class ImportOptions(Frozen):
     out are found by themselves."""
     group: str | None = None
     """A column (speaker, patient) whose values are kept together when the items are split."""
-    split: Literal["given", "random"] = "given"
-    """Whether a split that the file itself names is kept."""
+    split: Literal["given", "random", "none"] = "given"
+    """Whether a split that the file itself names is kept; "none" holds nothing back: all items are
+    to learn from."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
     """Decides which items go to validation and test where the file doesn't say."""
     validation: Annotated[float, Field(gt=0, le=0.4)] = 0.1

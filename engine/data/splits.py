@@ -24,9 +24,10 @@ FEWEST = 3
 class Rule(Frozen):
     """How a dataset is split."""
 
-    how: Literal["given", "random", "grouped", "ordered"] = "random"
+    how: Literal["given", "random", "grouped", "ordered", "none"] = "random"
     """As its source says; at random, every class in the same proportion; with the items of one
-    group (a speaker, a patient) never in two splits; or, of series, what comes last held out."""
+    group (a speaker, a patient) never in two splits; of series, what comes last held out; or not
+    at all, everything to learn from."""
     column: str = ""
     """What the groups are called, where they are kept together."""
     seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
@@ -186,6 +187,12 @@ def latest(rows: Rows, amount: Amount, series: Rows) -> Rows:
     ]
     chosen: Rows = rows[np.sort(np.concatenate([np.zeros(0, np.int64), *parts]))]
     return chosen
+
+
+def whole(count: int) -> dict[Split, Rows]:
+    """All of so many rows to learn from, none held back: for what learns without measuring."""
+    nothing = np.zeros(0, np.int64)
+    return {"train": np.arange(count), "validation": nothing, "test": nothing}
 
 
 def numbered(values: Sequence[str]) -> Rows:

@@ -25,7 +25,17 @@ from engine.data.arrays import (
     version_folder,
     write_version,
 )
-from engine.data.splits import SPLITS, Rows, Rule, Split, grouped, numbered, ordered, stratified
+from engine.data.splits import (
+    SPLITS,
+    Rows,
+    Rule,
+    Split,
+    grouped,
+    numbered,
+    ordered,
+    stratified,
+    whole,
+)
 from engine.home import sync
 
 RowNumbers = tuple[Annotated[int, Field(ge=0, lt=2**63)], ...]
@@ -246,6 +256,8 @@ class State:
         for i, split in enumerate(SPLITS):
             self.splits[kept[parts[split]]] = i
         self.rule = rule
+        if rule.how == "none":
+            return "Everything to learn from, nothing held back"
         how = f"by {shown(rule.column)}" if rule.how == "grouped" else WAYS[rule.how]
         shares = f"{rule.validation:.0%} validation, {rule.test:.0%} test"
         return f"Split {how}: {shares}" + f", seed {rule.seed}" * (rule.how != "ordered")
@@ -290,6 +302,8 @@ def divided(stored: Stored, rows: Rows, labels: Rows | None, rule: Rule) -> dict
         case "random":
             codes = np.zeros(len(rows), np.int64) if labels is None else labels[rows]
             return stratified(codes, **shares)  # type: ignore[arg-type]
+        case "none":
+            return whole(len(rows))
 
 
 def _items(count: int) -> str:

@@ -171,7 +171,8 @@ def described(run: Run, catalog: Catalog) -> dict[str, Any]:
         "gives": sorted(task.fits) if task else [],
         "tries": [drawn(f, "try", task, f.default, {}) for f in task.tries] if task else [],
         "streams": bool(task and task.streams),
-        "data": run.data if run.dataset is None else f"{run.data}:{run.dataset}",
+        "data": None if data and data.hidden and run.dataset is None else
+        run.data if run.dataset is None else f"{run.data}:{run.dataset}",
         "step": run.best_step if run.best_step is not None else run.saved_step,
     }  # fmt: skip
 

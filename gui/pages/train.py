@@ -124,17 +124,12 @@ class Train:
                 self.catalog,
                 wanted,
                 imported=imported,
-                earlier=self.earlier(),
+                earlier=earlier(self.anneal),
                 home=self.anneal.home if self.anneal.home_is_named else None,
             ),
             "queue": self.waiting(),
             "readonly": text("readonly") if self.anneal.readonly else None,
         }
-
-    def earlier(self) -> list[Run]:
-        """Runs whose weights can be started from, newest first."""
-        runs, _ = self.anneal.history.runs(limit=OFFERED_STARTS)
-        return [run for run in runs if run.saved_step is not None]
 
     async def estimate(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         """Parameters, memory and time of what is on the form, or the sentence why not."""
@@ -156,22 +151,39 @@ class Train:
         except BadInput as problem:
             return {"problem": {"field": problem.field, "text": str(problem)}}
         name = " ".join(wanted.name[:200].split()) or form.automatic_name(held)
-        with asking():
-            run = self.anneal.history.add_run(
-                made.to_json(), name=name,
-                task=made.task.name, data=made.data.name, model=made.model.name,
-                method=made.method.name, parent=made.parent, dataset=held["data"].dataset,
-            )  # fmt: skip
-        self.anneal.poke()
-        return {"run": run.id}
+        return {"run": enqueue(self.anneal, made, name)}
 
     def waiting(self) -> int:
         """How many runs come before the next one."""
-        return len(self.anneal.history.queue()) + len(self.anneal.history.active())
+        return waiting(self.anneal)
 
     def queue(self, request: Request) -> Response:
         """How many runs come before the next one."""
         return reply({"queue": self.waiting()})
+
+
+def enqueue(anneal: Anneal, made: Recipe, name: str) -> int:
+    """A checked recipe as a run at the end of the queue; the run's number."""
+    imported = made.data.settings.get(form.IMPORTED)
+    with asking():
+        run = anneal.history.add_run(
+            made.to_json(), name=name, task=made.task.name, data=made.data.name,
+            model=made.model.name, method=made.method.name, parent=made.parent,
+            dataset=imported if isinstance(imported, int) else None,
+        )  # fmt: skip
+    anneal.poke()
+    return run.id
+
+
+def waiting(anneal: Anneal) -> int:
+    """How many runs come before the next one."""
+    return len(anneal.history.queue()) + len(anneal.history.active())
+
+
+def earlier(anneal: Anneal) -> list[Run]:
+    """Runs whose weights can be started from, newest first."""
+    runs, _ = anneal.history.runs(limit=OFFERED_STARTS)
+    return [run for run in runs if run.saved_step is not None]
 
 
 def read(body: dict[str, Any]) -> form.Wanted:

@@ -2,6 +2,7 @@
 
 import { ACCEPTED, chosen, dropped, packedAs, sorted } from "./choosing.js";
 import { attempt, button, count, say, segments, unique } from "./page.js";
+import { put } from "./sending.js";
 import { ask, bytes, el, text } from "./shell.js";
 
 const KINDS = ["images", "text", "pairs", "sound", "sequences"];
@@ -35,6 +36,7 @@ const SPLITS = ["train", "validation", "test"];
 /** What the server takes for an option that isn't given. */
 const USUAL = {
   size: null,
+  channels: null,
   rate: null,
   encoding: null,
   delimiter: null,
@@ -273,32 +275,6 @@ export function bringIn({ limit, begun }) {
     progress.hidden = true;
     if (stopped) await startOver({ keep: true });
     else await inspect();
-  }
-
-  /** One file on its way: `answer` is its token, `abort()` ends it. fetch can't say how far it is. */
-  function put(one, token, moved) {
-    const query = new URLSearchParams([["file", one.name], ...(token ? [["token", token]] : [])]);
-    const request = new XMLHttpRequest();
-    const answer = new Promise((resolve, reject) => {
-      const fail = (sentence) => reject(new Error(sentence));
-      request.upload.addEventListener("progress", (event) => moved(event.loaded));
-      request.addEventListener("load", () => {
-        let said = {};
-        try {
-          said = JSON.parse(request.responseText);
-        } catch {
-          // not ours: the sentence below says what can be said
-        }
-        if (request.status === 200) resolve(said.token);
-        else fail(said.error ?? text("server.failed"));
-      });
-      request.addEventListener("error", () => fail(text("offline")));
-      request.addEventListener("abort", () => fail(""));
-    });
-    request.open("PUT", `/api/uploads?${query}`);
-    request.setRequestHeader("Content-Type", "application/octet-stream");
-    request.send(one);
-    return { answer, abort: () => request.abort() };
   }
 
   /** Back to the choice of files; what was uploaded is removed. */
@@ -659,21 +635,29 @@ export function bringIn({ limit, begun }) {
     const given = SPLITS.filter((split) => found.splits[split]);
     const byFile = given.length > 1 && told.split !== "random";
     const usual = found.series ? "ordered" : "random";
-    const how = told.group ? "group" : byFile ? "given" : usual;
+    const how =
+      told.split === "none" ? "none" : told.group ? "group" : byFile ? "given" : usual;
     const ways = [[usual, text(`bring.split.${usual}`)]];
-    if (given.length > 1 || (told.split && !found.series)) ways.unshift(["given", text("bring.split.given")]);
+    const random = told.split === "random" && !found.series;
+    if (given.length > 1 || random) ways.unshift(["given", text("bring.split.given")]);
     if (groups.length) ways.push(["group", text("bring.split.group")]);
+    ways.push(["none", text("bring.split.none")]);
     const set = (way) => {
-      if (way === "given") tellIt({ split: null, group: null });
+      if (way === "none") tellIt({ split: "none", group: null });
+      else if (way === "given") tellIt({ split: null, group: null });
       else tellIt({ split: "random", group: way === "group" ? groups[0] : null });
     };
     const sizes = given.map(
       (split) => `${text(`datasets.${split}_split`)} ${count(found.splits[split])}`,
     );
     const parts = [];
-    if (ways.length > 1) parts.push(segments(text("bring.split"), ways, how, set));
+    parts.push(segments(text("bring.split"), ways, how, set));
     if (how === "given") {
       parts.push(el("p", { class: "an-muted an-small" }, sizes.join(" · ")));
+      return el("div", { class: "an-splitting" }, parts);
+    }
+    if (how === "none") {
+      parts.push(el("p", { class: "an-help" }, text("bring.split.none.help")));
       return el("div", { class: "an-splitting" }, parts);
     }
     const numbers = [

@@ -1,6 +1,8 @@
-// A dataset made on the page: pictures by the camera, drawings, or sounds, put into classes.
+// A dataset made on the page: pictures by the camera, drawings, sounds, files or typed texts, put
+// into classes.
 
 import { drawing } from "./draw.js";
+import { scaled } from "./giving.js";
 import { playButton, waveform } from "./items.js";
 import { envelope, listening, loudness, refused } from "./microphone.js";
 import { button, confirmed, count, segments, select, tell, unique } from "./page.js";
@@ -8,6 +10,18 @@ import { wav, zip } from "./packing.js";
 import { el, text } from "./shell.js";
 
 const WHAT = ["camera", "drawings", "sounds"];
+/** What each way gives: items of one kind can stand beside each other. */
+const KIND = {
+  camera: "images",
+  drawings: "images",
+  pictures: "images",
+  sounds: "sound",
+  recordings: "sound",
+  texts: "text",
+};
+/** The ways that take files, and what the browser's dialog offers for them. */
+const FILES = { pictures: "image/*", recordings: "audio/*,.wav,.flac,.ogg,.oga,.opus,.mp3" };
+const LARGEST_SOUND = 16 * 2 ** 20;
 /** Sides in pixels of what is kept: models see far fewer. */
 const PICTURE = 224;
 const DRAWN = 112;
@@ -19,14 +33,20 @@ const SECONDS = [1, 2, 3];
 const FEWEST = 3;
 const MOST = 20_000;
 
-/** The recorder; `send(files, name, done)` takes the finished zip. Gives the element and `leave()`. */
-export function capture({ send }) {
+/**
+ * The recorder. `ways` are what can be recorded, `fewest` how many items each class needs.
+ *
+ * `send(files, name, done)` takes the finished zip from a button of its own; without it, the page
+ * asks for `packed()`, and `changed()` tells it that there is something else. Gives the element,
+ * `leave()` and `enter()`.
+ */
+export function capture({ send = null, ways = WHAT, fewest = FEWEST, changed = () => {} }) {
   let what = null;
   let classes = [];
   let seconds = SECONDS[0];
   /** Lets the camera or the microphone go. */
   let release = () => {};
-  /** Gives one item, `{bytes, ending, look}`, or null; set by what is recorded. */
+  /** Gives one item of a class, `{bytes, ending, look}`, or null; set by what is recorded. */
   let take = null;
   let burst = false;
 
@@ -41,7 +61,7 @@ export function capture({ send }) {
   const go = button(text("capture.go"), finish, { kind: "primary" });
   const choose = segments(
     text("capture.what"),
-    WHAT.map((one) => [one, text(`capture.${one}`)]),
+    ways.map((one) => [one, text(`capture.${one}`)]),
     "",
     (one) => turnTo(one),
   );
@@ -50,16 +70,17 @@ export function capture({ send }) {
     { class: "an-capture-work", hidden: true },
     stage,
     el("div", {}, list, add),
-    el("div", { class: "an-capture-foot" }, hint, go),
+    el("div", { class: "an-capture-foot" }, hint, send ? go : null),
   );
   const element = el(
     "div",
     { class: "an-capture" },
-    el("p", { class: "an-help" }, text("capture.words")),
+    send ? el("p", { class: "an-help" }, text("capture.words")) : null,
     choose,
     problem,
     work,
   );
+  choose.hidden = ways.length < 2;
 
   const all = () => classes.flatMap((one) => one.items);
 
@@ -73,7 +94,8 @@ export function capture({ send }) {
       if (!take) open();
       return;
     }
-    if (all().length) {
+    const alike = KIND[other] === KIND[what];
+    if (all().length && !alike) {
       const agreed = await confirmed({
         title: text("capture.drop.title"),
         words: text("capture.drop.words", { count: count(all().length) }),
@@ -86,8 +108,9 @@ export function capture({ send }) {
       }
     }
     what = other;
-    reset();
+    if (!alike) reset();
     open();
+    mark();
   }
 
   function reset() {
@@ -102,7 +125,8 @@ export function capture({ send }) {
     complain();
     work.hidden = false;
     stage.replaceChildren();
-    ({ camera, drawings, sounds })[what]();
+    work.classList.toggle("staged", what !== "texts" && !(what in FILES));
+    ({ camera, drawings, sounds, pictures: files, recordings: files, texts })[what]();
   }
 
   /** Lets the devices go; what was recorded stays. */
@@ -283,6 +307,59 @@ export function capture({ send }) {
     return { bytes, ending: "wav", look, forget: () => {} };
   }
 
+  // --- files and texts ------------------------------------------------------------------------
+
+  function files() {
+    burst = false;
+    stage.replaceChildren(el("p", { class: "an-help" }, text(`capture.${what}.help`)));
+  }
+
+  /** The items of some files; what is none of the kind is said. */
+  async function fromFiles(list_, one) {
+    complain();
+    for (const file of list_) {
+      if (all().length >= MOST) return;
+      try {
+        const item = what === "pictures" ? await pictured(await scaled(file)) : await heard(file);
+        if (item) one.put(item);
+      } catch {
+        complain(text("predict.not_a_picture", { name: file.name }));
+      }
+    }
+  }
+
+  async function heard(file) {
+    if (file.size > LARGEST_SOUND) {
+      complain(text("predict.sound.large", { name: file.name }));
+      return null;
+    }
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    const ending = file.name.slice(file.name.lastIndexOf(".") + 1).toLowerCase();
+    const trouble = () => tell(text("capture.unplayable"), "error");
+    const look = () => [
+      playButton(text("capture.play"), async () => file, trouble),
+      el("span", { class: "an-small" }, file.name),
+    ];
+    return { bytes, ending, look, forget: () => {} };
+  }
+
+  function texts() {
+    burst = false;
+    stage.replaceChildren(el("p", { class: "an-help" }, text("capture.texts.help")));
+    take = async (one) => {
+      const words = one.words.value.trim();
+      one.words.value = "";
+      one.words.focus();
+      return words ? written(words) : null;
+    };
+    ready(true);
+  }
+
+  function written(words) {
+    const look = () => el("span", { class: "an-written", dir: "auto" }, words);
+    return { bytes: new TextEncoder().encode(words), words, ending: "txt", look, forget: () => {} };
+  }
+
   // --- classes -------------------------------------------------------------------------------
 
   function addClass(name = text("capture.class", { number: classes.length + 1 })) {
@@ -302,6 +379,24 @@ export function capture({ send }) {
     });
     const number = el("span", { class: "an-muted an-small an-number" });
     const record = el("button", { type: "button", class: "an-button an-record" }, "");
+    const file = el("input", { type: "file", multiple: true, class: "an-visually-hidden" });
+    const choice = el("label", { class: "an-button an-take-files" }, el("span", {}), file);
+    file.addEventListener("change", async () => {
+      await fromFiles([...file.files], one);
+      file.value = ""; // the same file can be chosen again
+    });
+    one.words = el("textarea", {
+      class: "an-input",
+      rows: 2,
+      dir: "auto",
+      maxlength: 10_000,
+      placeholder: text("capture.texts.hint"),
+    });
+    one.words.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter" || event.shiftKey) return;
+      event.preventDefault();
+      record.click();
+    });
     const items = el("ul", { class: "an-thumbnails" });
     const drop = button("×", () => removeClass(one, row), {
       kind: "quiet",
@@ -310,12 +405,28 @@ export function capture({ send }) {
     const row = el(
       "li",
       { class: "an-capture-class" },
-      el("div", { class: "an-capture-line" }, input, number, record, drop),
+      el("div", { class: "an-capture-line" }, input, number, record, choice, drop),
+      one.words,
       items,
     );
+    row.addEventListener("dragover", (event) => {
+      if (what in FILES) event.preventDefault();
+    });
+    row.addEventListener("drop", (event) => {
+      if (!(what in FILES)) return;
+      event.preventDefault();
+      fromFiles([...event.dataTransfer.files], one);
+    });
     one.show = () => {
       record.textContent = text(`capture.${what}.take`);
       record.setAttribute("aria-label", text("capture.take.name", { name: one.name }));
+      choice.hidden = !(what in FILES);
+      record.hidden = what in FILES;
+      one.words.hidden = what !== "texts";
+      one.words.setAttribute("aria-label", text("capture.texts.of", { name: one.name }));
+      file.accept = FILES[what] ?? "";
+      file.setAttribute("aria-label", text("capture.files.of", { name: one.name }));
+      choice.firstChild.textContent = text("capture.files.take");
       number.textContent = count(one.items.length);
     };
     one.put = (item) => {
@@ -356,7 +467,7 @@ export function capture({ send }) {
       }
       busy = true;
       try {
-        const item = await take();
+        const item = await take(one);
         if (item) one.put(item);
       } finally {
         busy = false;
@@ -408,6 +519,7 @@ export function capture({ send }) {
     const lack = lacking();
     hint.textContent = lack ?? text("capture.enough", { count: count(all().length) });
     go.disabled = lack !== null;
+    changed(lack);
   }
 
   function lacking() {
@@ -416,8 +528,10 @@ export function capture({ send }) {
     if (new Set(names.map((name) => name.toLowerCase())).size < names.length)
       return text("capture.same_name");
     if (classes.length < 2) return text("capture.two");
-    const few = classes.find((one) => one.items.length < FEWEST);
-    return few ? text("capture.few", { name: few.name.trim(), count: FEWEST }) : null;
+    const few = classes.find((one) => one.items.length < fewest);
+    if (!few) return null;
+    if (fewest === 1) return text("capture.one", { name: few.name.trim() });
+    return text("capture.few", { name: few.name.trim(), count: fewest });
   }
 
   /** The class's name as that of a folder: without what would make it several, or none. */
@@ -426,24 +540,47 @@ export function capture({ send }) {
     return /^\.+$/.test(plain) ? "" : plain;
   }
 
-  function finish() {
-    const files = classes.flatMap((one) =>
+  /** All of it as one file, what it is, and how an import is to read it. */
+  function packed() {
+    const name = text(`capture.${what}.name`);
+    if (KIND[what] === "text") {
+      // A table keeps the classes' names as they are.
+      const cell = (words) => `"${words.replaceAll('"', '""')}"`;
+      const rows = classes.flatMap((one) =>
+        one.items.map(({ words }) => `${cell(words)},${cell(one.name.trim())}\n`),
+      );
+      const content = ["text,label\n", ...rows];
+      const options = {
+        encoding: "utf-8",
+        delimiter: ",",
+        columns: { text: "text", label: "label" },
+      };
+      return { file: new File(content, `${name}.csv`), name, kind: "text", options };
+    }
+    const within = classes.flatMap((one) =>
       one.items.map(({ bytes, ending }, index) => ({
         name: `${folder(one)}/${String(index + 1).padStart(5, "0")}.${ending}`,
         bytes,
       })),
     );
-    const name = text(`capture.${what}.name`);
-    const file = new File([zip(files)], `${name}.zip`, { type: "application/zip" });
+    const file = new File([zip(within)], `${name}.zip`, { type: "application/zip" });
+    return { file, name, kind: KIND[what], options: {} };
+  }
+
+  function finish() {
+    const { file, name } = packed();
     leave();
-    send([file], name, () => {
-      for (const item of all()) item.forget();
-      what = null;
-      choose.set("");
-      classes = [];
-      list.replaceChildren();
-      work.hidden = true;
-    });
+    send([file], name, forget);
+  }
+
+  /** Nothing is recorded any more: it is somewhere else now. */
+  function forget() {
+    for (const item of all()) item.forget();
+    what = null;
+    choose.set("");
+    classes = [];
+    list.replaceChildren();
+    work.hidden = true;
   }
 
   window.addEventListener("beforeunload", (event) => {
@@ -453,9 +590,41 @@ export function capture({ send }) {
   return {
     element,
     leave,
-    /** The page shows it again. */
+    packed,
+    forget,
+    /** What is missing, as a sentence; null when it is enough. */
+    lacking: () => (what ? lacking() : text("capture.what.choose")),
+    names: () => classes.map(({ name }) => name.trim()),
+    /** The page shows it again; with only one way, that one. */
     enter: () => {
       if (what && !take) open();
+      else if (!what && ways.length === 1) {
+        choose.set(ways[0]);
+        turnTo(ways[0]);
+      }
+    },
+    /** Classes with pictures or texts that there are already: `[{name, items: [{png} or {text}]}]`. */
+    fill: async (given, way) => {
+      what = way;
+      choose.set(way);
+      classes = [];
+      list.replaceChildren();
+      for (const { name, items } of given) {
+        addClass(name);
+        const one = classes.at(-1);
+        for (const item of items) {
+          if (item.text !== undefined) one.put(written(item.text));
+          else one.put(await pictured(await scaled(pngOf(item.png))));
+        }
+      }
+      open();
+      mark();
     },
   };
+}
+
+/** A PNG in base64 as a file. */
+function pngOf(base64) {
+  const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
+  return new Blob([bytes], { type: "image/png" });
 }

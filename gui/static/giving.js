@@ -391,6 +391,11 @@ export function ways({ give, complain, run, stale, leaving }) {
 
 /** The picture of a file as a PNG in base64, no larger than a model could want it. */
 async function smaller(file) {
+  return (await scaled(file)).toDataURL("image/png").split(",")[1];
+}
+
+/** The picture of a file on a canvas, no larger than a model could want it. */
+export async function scaled(file) {
   const bitmap = await createImageBitmap(file);
   const scale = Math.min(1, LONGEST_SIDE / Math.max(bitmap.width, bitmap.height));
   const width = Math.max(1, Math.round(bitmap.width * scale));
@@ -399,5 +404,5 @@ async function smaller(file) {
   const pen = canvas.getContext("2d");
   pen.imageSmoothingQuality = "high";
   pen.drawImage(bitmap, 0, 0, width, height);
-  return canvas.toDataURL("image/png").split(",")[1];
+  return canvas;
 }

@@ -78,7 +78,10 @@ export function mount(page) {
     answered = { run: run.id, step: checkpoint.step };
     answer.classList.remove("stale");
     const step = count(checkpoint.step);
-    const said = text(key, { step, epoch: number(checkpoint.epoch), ...more });
+    const said =
+      checkpoint.step || key !== "predict.of"
+        ? text(key, { step, epoch: number(checkpoint.epoch), ...more })
+        : "";
     return [said, note].filter(Boolean).join(". ");
   }
 
@@ -209,7 +212,8 @@ export function mount(page) {
 
   function offer() {
     const kinds = OFFER[run.takes];
-    const names = Object.keys(kinds);
+    // Classes that were only named have no items.
+    const names = Object.keys(kinds).filter((name) => name !== "own" || run.data);
     const open = (name) => {
       if (way !== name && answered) {
         answered = null;
@@ -275,7 +279,7 @@ export function mount(page) {
       rest();
       return;
     }
-    const otherData = before.data !== run.data && way === "own";
+    const otherData = before.data !== run.data && (way === "own" || !before.data || !run.data);
     const otherWords = String(before.gives) !== String(run.gives) && way === "type";
     if (otherData || otherWords) offer();
     if (given) predict();
@@ -283,7 +287,9 @@ export function mount(page) {
   }
 
   function about() {
-    const step = text("predict.checkpoint", { step: count(run.step) });
+    const step = run.step
+      ? text("predict.checkpoint", { step: count(run.step) })
+      : text("predict.at_once");
     line.replaceChildren(
       el("span", { class: "an-muted" }, [run.task, run.model, step].join(" · ")),
       el("a", { href: `/run?id=${run.id}` }, text("predict.open")),

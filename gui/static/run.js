@@ -247,7 +247,7 @@ class Header {
       at: run.created,
     });
     const { state, wish, saved_step: saved, ahead, behind } = run;
-    this.drawActions({ state, wish, saved, ahead, behind, queue, readonly });
+    this.drawActions({ state, wish, saved, ahead, behind, queue, readonly, again: run.again });
     this.drawMessage({ state, reason: run.reason, ahead, saved, readonly });
     this.progress(run);
     say(this.facts.device, run.device ? run.device.name : "–");
@@ -306,13 +306,11 @@ class Header {
     if (!done && this.run) this.name.value = this.run.name;
   }
 
-  layActions({ state, wish, saved, ahead, behind, queue, readonly }) {
+  layActions({ state, wish, saved, ahead, behind, queue, readonly, again }) {
     const had = this.actions.contains(document.activeElement)
       ? document.activeElement.textContent
       : null;
-    const links = [
-      el("a", { class: "an-button", href: `/?clone=${this.page.id}` }, text("run.clone")),
-    ];
+    const links = [el("a", { class: "an-button", href: again.href }, again.words)];
     if (saved !== null) {
       links.unshift(
         el("a", { class: "an-button", href: `/predict?run=${this.page.id}` }, text("run.try")),
@@ -443,20 +441,28 @@ class Curves {
       this.otherPlace,
       this.exports,
     );
+    this.loss = el(
+      "section",
+      { class: "an-card curve-card", "aria-labelledby": lossHead },
+      el(
+        "div",
+        { class: "an-card-head" },
+        el("h2", { id: lossHead }, text("run.loss")),
+        this.settings.bar(),
+      ),
+      this.lossPlace,
+    );
+    this.atOnce = el(
+      "section",
+      { class: "an-card", hidden: true },
+      el("div", { class: "an-card-head" }, el("h2", {}, text("run.curves.at_once.head"))),
+      el("p", { class: "an-muted run-quiet" }, text("run.curves.at_once")),
+    );
     this.element = el(
       "div",
       { class: "run-stack run-curves" },
-      el(
-        "section",
-        { class: "an-card curve-card", "aria-labelledby": lossHead },
-        el(
-          "div",
-          { class: "an-card-head" },
-          el("h2", { id: lossHead }, text("run.loss")),
-          this.settings.bar(),
-        ),
-        this.lossPlace,
-      ),
+      this.atOnce,
+      this.loss,
       this.other,
     );
     const zoom = (range) => this.zoom(range);
@@ -495,7 +501,13 @@ class Curves {
   }
 
   explain() {
-    const { state } = this.feed.run;
+    const { state, step } = this.feed.run;
+    // Its measures, if there are any, are of one moment: the results have them.
+    const atOnce = state === "finished" && step === 0;
+    show(this.atOnce, atOnce);
+    show(this.loss, !atOnce);
+    show(this.other, !atOnce);
+    if (atOnce) return;
     const waiting =
       state === "queued"
         ? "run.curves.queued"

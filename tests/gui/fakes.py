@@ -81,7 +81,9 @@ def catalog() -> Catalog:
         Card(kind="data", name="ImportedImages", label="Imported pictures", hidden=True,
              provides={"image", "label"}, fields=(number, version, flip)),
         Card(kind="data", name="TypedTextLabels", label="Typed labels", hidden=True,
-             provides={"text", "label"}),
+             provides={"text", "label"}, fields=(
+                 Field(name="labels", label="Labels", type="str", required=True, lines=True),
+             )),
         Card(kind="model", name="ConvNet", label="ConvNet", help="Convolutions.", fits={"image"},
              provides={"logits", "features"}, suggests={"method.learning_rate": 0.002},
              fields=(widths, dropout)),
@@ -117,9 +119,35 @@ def catalog() -> Catalog:
                  Field(name="patience", label="Early stopping", help="Empty is off.", type="int",
                        optional=True, range=Range(1, 100), advanced=True),
              )),
+        Card(kind="method", name="ZeroShot", label="Zero-shot", help="By names.", fits={"logits"},
+             adapts=True, rank=70, fields=(
+                 Field(name="template", label="Template", type="str", default="{}"),
+                 Field(name="wording", label="Wording", type="str", optional=True, lines=True),
+             )),
+        Card(kind="method", name="Prototypes", label="Prototypes", help="By examples.",
+             fits={"logits"}, adapts=True, rank=70, fields=(
+                 Field(name="shots", label="Shots", type="int", optional=True,
+                       range=Range(1, 1000)),
+                 Field(name="distance", label="Distance", type="choice", default="Euclidean",
+                       choices=("Euclidean", "cosine")),
+             )),
     )  # fmt: skip
     cpu = Device(id="cpu", name="A processor ${1+1} {{x}}", memory=16 * 2**30, free=8 * 2**30)
     return Catalog(cards=cards, devices=(cpu,))
+
+
+def seeing() -> Catalog:
+    """The same with models whose weights others have published."""
+    known = catalog()
+    return known.model_copy(update={"cards": (
+        *known.cards,
+        Card(kind="model", name="Reader", label="Published reader", help="Knows what texts mean.",
+             fits={"text"}, provides={"logits", "features", "names"}, published=True, rank=70),
+        Card(kind="model", name="Eye", label="Published eye", help="Knows photographs.",
+             fits={"image"}, provides={"logits", "features"}, published=True, rank=70, fields=(
+                 Field(name="side", label="Side", type="int", default=224, range=Range(64, 512)),
+             )),
+    )})  # fmt: skip
 
 
 class FakeAnswers:

@@ -111,6 +111,19 @@ def test_an_empty_split_is_filled_by_splitting_again(dataset):
     assert "empty_splits" not in mended(stored, "empty_splits")
 
 
+def test_that_nothing_is_held_back_is_only_worth_knowing_where_it_was_wanted(dataset):
+    few = {"labels": ["a", "b", "b", "b"], "rule": Rule(how="none")}
+    found = said(dataset("text", texts(4), **few))
+    assert "small_classes" not in found
+    assert (found["empty_splits"].harm, found["empty_splits"].mend.rule.how) == ("notice", "random")
+    assert "nothing is held back" in found["empty_splits"].text
+    # To be trained on, it lacks what any other would.
+    divided = mended(dataset("text", texts(4), **few), "empty_splits")
+    assert divided["small_classes"].harm == "harms"
+    empty = said(dataset("text", texts(4), splits="veve", **few))["empty_splits"]
+    assert empty.harm == "stops"
+
+
 def test_a_class_that_is_never_trained_is_named(dataset):
     stored = dataset("text", texts(10), labels=["a"] * 4 + ["b"] * 5 + ["c"], splits=SPREAD)
     found = said(stored)["untrained_classes"]

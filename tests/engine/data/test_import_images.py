@@ -566,3 +566,21 @@ def test_importing_needs_no_torch_and_starts_fast():
     start = time.perf_counter()
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[3])
     assert time.perf_counter() - start < 5  # a tenth of that, where nothing else runs
+
+
+def test_a_few_pictures_are_all_to_learn_from_even_where_the_folders_name_splits(pack, take):
+    files = {f"train/{name}/{i}.png": picture(10 * n + i) for n, name in enumerate("ab")
+             for i in range(n + 1)} | {"test/a/9.png": picture(99)}  # fmt: skip
+    data, made = take(pack(files), split="none")
+    assert made.meta["counts"] == {"train": [2, 2], "validation": [0, 0], "test": [0, 0]}
+    assert data.version.rule.how == "none"
+
+
+def test_pictures_are_read_in_grey_or_in_colours_as_it_is_told(pack, take):
+    colours = class_folders("a", "b")
+    assert take(pack(colours), channels=1, size=8)[0].images.shape == (10, 8, 8, 1)
+    grey = {f"{c}/{i}.png": encoded(np.full((9, 9), 20 * i, np.uint8)) for c in "ab"
+            for i in range(5)}  # fmt: skip
+    images = take(pack(grey, "grey.zip"), channels=3)[0].images
+    assert images.shape == (10, 9, 9, 3)
+    assert (images[..., :1] == images).all()

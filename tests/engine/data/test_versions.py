@@ -150,6 +150,13 @@ def test_another_split_leaves_out_what_was_left_out(folder):
     assert np.array_equal(again.splits, stored.splits)
 
 
+def test_all_of_it_can_be_to_learn_from_but_what_was_left_out(folder):
+    make(folder, Exclude(rows=(0, 5)))
+    stored = make(folder, Divide(rule=Rule(how="none")), parent=2)
+    assert [len(stored.rows(split)) for split in SPLITS] == [len(stored) - 2, 0, 0]
+    assert stored.version.change == "Everything to learn from, nothing held back"
+
+
 def test_a_grouped_split_keeps_groups_together(folder):
     for seed in range(10):
         stored = make(folder, Divide(rule=Rule(how="grouped", column="who", seed=seed)))
