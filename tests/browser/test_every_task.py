@@ -54,6 +54,15 @@ def by_picture(page: Page, program: Program, folder: Path) -> None:
     expect(page.get_by_test_id("prediction")).to_have_text("3", timeout=PATIENCE)
 
 
+def to_be_told_of_prototypes(page: Page, program: Program, folder: Path) -> None:
+    page.get_by_role("tab", name="Upload").click()
+    page.locator("input[type=file]").set_input_files(
+        {"name": "3.png", "mimeType": "image/png", "buffer": digit("3")}
+    )
+    said = page.get_by_test_id("written")
+    expect(said).to_contain_text("Prototypes of a few examples", timeout=PATIENCE)
+
+
 def a_recording(program: Program, folder: Path) -> tuple[Path, str]:
     """A dialled number that no run has learned from, as a file, and what was dialled."""
     dataset = TelephoneNumbers()
@@ -126,6 +135,11 @@ ROWS = {
         ("accuracy", 0.4), "Predictions",
         by_typing("Send a request to the server and return the response of the socket.", "."),
         live=("accuracy", "macro_f1"),
+    ),
+    "few-shot learning": Row(
+        "PrototypicalNetwork", "Glyphs", "EmbeddingConvNet",
+        {"method.epochs": 2, "task.episodes": 25}, ("5_way_5_shot", 0.6), "Episode",
+        to_be_told_of_prototypes, live=("accuracy", "interval"), signed=("accuracy",),
     ),
     "language modelling": Row(
         "LanguageModelling", "DocstringTopics", "TransformerDecoder",
@@ -202,6 +216,35 @@ def test_a_task_is_trained_by_a_click_and_tried(
     expect(page.get_by_role("heading", name=re.compile(row.seen)).first).to_be_visible()
     page.goto(f"{program.url}predict?run={number}")
     row.attempt(page, program, tmp_path)
+
+
+@pytest.mark.timeout(600)
+def test_what_has_learned_to_compare_learns_classes_at_once(
+    program: Program, open_page: Opens
+) -> None:
+    page = open_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{program.url}?task=PrototypicalNetwork&data=Glyphs&model=EmbeddingConvNet"
+              "&set=method.max_steps=40")  # fmt: skip
+    before = train(page)
+    state = page.locator(".run-title .an-state").first
+    expect(state).to_have_text(re.compile("Finished"), timeout=PATIENCE)
+    page.goto(f"{program.url}?start={before}")
+    page.get_by_role("radio", name="Classification").check()
+    page.get_by_role("radio", name="MNIST, 5,000 digits").check()
+    page.get_by_role("radio", name="Prototypes of a few examples").check()
+    page.get_by_label("Examples a class").fill("5")
+    after = train(page)
+    expect(state).to_have_text(re.compile("Finished"), timeout=PATIENCE)
+    run = finished(program, after)
+    assert run.parent == before
+    assert run.metrics["test/accuracy"] > 0.4
+    page.goto(f"{program.url}predict?run={after}")
+    page.get_by_role("tab", name="Upload").click()
+    page.locator("input[type=file]").set_input_files(
+        {"name": "3.png", "mimeType": "image/png", "buffer": digit("3")}
+    )
+    expect(page.get_by_test_id("prediction")).to_have_text(re.compile(r"\d"), timeout=PATIENCE)
 
 
 @pytest.mark.timeout(600)
