@@ -28,7 +28,7 @@ from engine.tasks import Task
 class Training(
     Method, label="Train all weights", rank=10, fits={
         "logits", "features", "reconstruction", "latent code", "adversary", "next token",
-        "masked token", "masked image", "target text", "frames", "forecast", "steps",
+        "masked token", "masked image", "target text", "frames", "forecast", "steps", "spectra",
     },
 ):  # fmt: skip
     """Adjusts every weight of the model, from scratch or going on from an earlier run."""

@@ -69,7 +69,8 @@ class Model(nn.Module, Choosable, kind="model"):
     target text     `Translator`
     frames          `Transcriber`
     forecast        `Forecaster`
-    steps           `Stepper`
+    steps           `Stepper`, of which no place depends on a later one
+    spectra         `Stepper`, of which each place may depend on all
     ==============  ========================================================================
     """
 
@@ -360,7 +361,7 @@ class Stepper(Protocol):
     standardize: Standardize
 
     def steps(self, values: Tensor, lengths: Tensor) -> Tensor:
-        """(B, L, outputs) of values (B, L, D); a place depends on itself and what is before."""
+        """(B, L, D) of values (B, L, D), the first `lengths` (B,) of which are real."""
 
     def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
         """What the whole sequence is: (B, F)."""

@@ -15,7 +15,8 @@ from engine.tasks import inside
 
 
 class SoundResNet(
-    HeadedAfterDropout, label="Sound ResNet", fits={"audio"}, provides={"logits"}, rank=20,
+    HeadedAfterDropout, label="Sound ResNet", fits={"audio"}, provides={"logits", "spectra"},
+    rank=20,
     suggests={"method.epochs": 25, "method.batch_size": 32, "method.learning_rate": 3e-3,
               "method.clip": 5.0},
     thorough={"model.widths": [64, 128, 256], "data.bands": 64, "method.epochs": 80},
@@ -36,6 +37,7 @@ class SoundResNet(
         ] = (16, 32, 64),
         dropout: Dropout = 0.2,
     ) -> None:  # fmt: skip
+        """With no outputs it has no head, but a layer that gives spectra again."""
         super().__init__(shape, outputs)
         (bands,) = shape
         self.standardize = Standardize(bands, dim=-1)
@@ -48,11 +50,28 @@ class SoundResNet(
             )
         )  # fmt: skip
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(widths[-1], outputs)
+        self.halvings = len(widths)
+        if outputs:
+            self.head = nn.Linear(widths[-1], outputs)
+        else:
+            left = -(-bands // 2**self.halvings)
+            self.back = nn.Linear(widths[-1] * left, 2**self.halvings * bands)
 
     def embed(self, values: Tensor, lengths: Tensor) -> Tensor:
         """What is heard in spectra (B, T, bands), of whose frames the first `lengths` are real:
         (B, channels)."""
+        states, lengths = self.maps(values, lengths)
+        mean: Tensor = states.sum(2).mean(2) / lengths[:, None]  # all is zero behind the end
+        return mean
+
+    def steps(self, values: Tensor, lengths: Tensor) -> Tensor:
+        """Frames (B, T, bands) again, several from each place of the last maps."""
+        states, _ = self.maps(values, lengths)
+        told: Tensor = self.back(states.transpose(1, 2).flatten(2))
+        return told.reshape(len(values), -1, values.shape[2])[:, : values.shape[1]]
+
+    def maps(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """The last maps (B, channels, T', bands') and the recordings' lengths in them."""
         states = self.standardize(values)
         # No recording is louder than another: what it is lies in the differences within it.
         real = inside(lengths, values.shape[1])[..., None]
@@ -62,8 +81,7 @@ class SoundResNet(
         states = states.relu()
         for block in self.blocks:
             states, lengths = block(states, lengths)
-        mean: Tensor = states.sum(2).mean(2) / lengths[:, None]  # all is zero behind the end
-        return mean
+        return states, lengths
 
 
 class Normed(nn.Module):

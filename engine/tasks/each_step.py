@@ -25,7 +25,7 @@ AT_ONCE = 256
 
 
 class EachStep(Probed):
-    """The values of each step are told, from those that the model has read by then.
+    """The values of each step are told, of a sequence or of a sound's spectrum.
 
     Errors are measured in standard deviations of each feature in the training split, and count
     only where a sequence has a step. What the model gives is added to what it read last, so that

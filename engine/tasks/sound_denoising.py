@@ -14,16 +14,15 @@ from engine.models import Standardize, Stepper
 from engine.tasks.each_step import EachStep, picture
 
 
-class SequenceDenoising(
-    EachStep, label="Denoising of sounds and sequences", fits={"steps"}, rank=68,
+class SoundDenoising(
+    EachStep, label="Denoising of sounds", fits={"spectra"}, needs={"audio"}, rank=68,
     suggests={"data": "TelephoneKeys", "method.epochs": 20},
 ):  # fmt: skip
-    """Learns without labels to clean spectra and sequences that were corrupted first.
+    """Learns without labels to clean spectra of sounds that were corrupted first.
 
-    A stretch of time and a run of bands or features are hidden, and noise is added (denoising
-    autoencoders, Vincent et al. 2010; masks as Park et al. 2019). A start for telling sounds and
-    sequences apart with the same model, which hears no step before its time: what is hidden is
-    told from what came before it and what sounds beside it.
+    A stretch of time and a run of bands are hidden, and noise is added (denoising autoencoders,
+    Vincent et al. 2010; masks as Park et al. 2019). A start for telling sounds apart with the same
+    model.
     """
 
     augments = False
@@ -33,22 +32,26 @@ class SequenceDenoising(
         *,
         noise: Annotated[
             float, Range(0, 5, step=0.05),
-            Help("Standard deviation of the noise, in those of each band or feature"),
+            Help("Standard deviation of the noise, in those of each band"),
         ] = 0.5,
         time: Annotated[
             float, Range(0, 0.9, step=0.05),
-            Help("The share of a sequence's time that is hidden, in one stretch",
+            Help("The share of a recording's time that is hidden, in one stretch",
                  label="Hidden time"),
         ] = 0.15,
         bands: Annotated[
             float, Range(0, 0.9, step=0.05),
-            Help("The share of the bands or features that is hidden, in one run; none of a single "
-                 "one", label="Hidden bands"),
+            Help("The share of the bands that is hidden, in one run",
+                 label="Hidden bands"),
         ] = 0.2,
         **how: Any,
     ) -> None:  # fmt: skip
         super().__init__(**how)
         self.noise, self.time, self.bands = noise, time, bands
+
+    def outputs(self, data: Data) -> int:
+        """None: the way back gives the frames."""
+        return 0
 
     def read(self, batch: Batch, scale: Standardize, *, fixed: bool) -> Tensor:
         values, lengths = batch.inputs["values"], batch.inputs["lengths"]
@@ -65,7 +68,7 @@ class SequenceDenoising(
         return scale(batch.inputs["values"]), self.counted(batch)
 
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:
-        return self.measured(data, "the corrupted sequence") | super().baselines(data)
+        return self.measured(data, "the corrupted sound") | super().baselines(data)
 
     def show(
         self, model: Stepper, batch: Batch, data: Data, *,
