@@ -123,14 +123,13 @@ def test_its_levels_are_the_blocks(home: Home, tmp_path: Path) -> None:
     }  # fmt: skip
 
 
-def films(home: Home) -> Home:
+def films(home: Home) -> None:
     """A home with a dataset of texts and their labels."""
     texts = [f"{word} fox number {n}" for n in range(20) for word in ("quick", "lazy")]
     made(home.dataset(1), "text", texts, labels=["good", "bad"] * 20, splits="tttttttvve" * 4)
-    return home
 
 
-def test_a_run_reads_texts_as_the_weights_do_and_can_be_asked_without_them(
+def test_a_run_reads_texts_as_the_weights_do_and_goes_on_without_them(
     home: Home, tmp_path: Path, catalog: Any, events: Callable[..., list[Event]]
 ) -> None:
     folder = tmp_path / "mine"
@@ -142,12 +141,16 @@ def test_a_run_reads_texts_as_the_weights_do_and_can_be_asked_without_them(
                   "method.batch_size": 4, "method.threads": 1, "method.precision": "fp32"},
         start=PUBLISHED,
     )  # fmt: skip
-    said = events(recipe, number=1) if films(home) else []
+    films(home)
+    first = events(recipe, number=1, wishes={1: "pause"})
+    assert isinstance(first[-1], Finished)
+    assert first[-1].state == "paused", first[-1].reason
+    shutil.rmtree(folder)
+    said = [*first, *events(recipe, number=1, resume=True)]
     assert isinstance(said[-1], Finished)
     assert said[-1].state == "finished", said[-1].reason
     assert sum(isinstance(event, Point) and event.series == "train/loss" for event in said) == 2
     assert any("tokenizer" in event.text for event in said if isinstance(event, Notice))
-    shutil.rmtree(folder)
     (answer,) = Predictor(home, 1).answer([{"text": "Quick fox"}])["results"]
     # Small letters are the only ones that this tokenizer knows.
     assert (
