@@ -30,7 +30,7 @@ PROVIDED: dict[Way, str] = {"names": "names", "examples": "features"}
 """What a model must provide for each."""
 LABELS = "labels"
 """The setting of a dataset that is nothing but the names of its classes."""
-ELSEWHERE: dict[Way, set[str]] = {"names": {"wording"}, "examples": {"shots"}}
+ELSEWHERE: dict[Way, set[str]] = {"names": {"wording"}, "examples": set()}
 """Settings of the method that the page asks for in its own way."""
 APART = ":"
 LONGEST_NAME, LONGEST_SAID, MOST = 100, 1000, 1000

@@ -987,6 +987,7 @@ STRINGS: dict[str, str] = {
     "run.measure_curves": "Curves of the other measures",
     "run.curves.queued": "Curves appear here once the run starts.",
     "run.curves.soon": "The first step is on its way…",
+    "run.curves.nothing": "Nothing had to be trained, so there is no curve.",
     "run.curves.none": "This run ended before its first step.",
     "run.curves.at_once": (
         "Nothing was trained: the model sees with the eyes it started with, and what tells the "

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -47,11 +46,6 @@ class Prototypes(AtOnce, label="Prototypes of a few examples", fits={"logits"}, 
     def __init__(
         self,
         *,
-        shots: Annotated[
-            int | None, Range(1, 100_000),
-            Help("At most so many training items of each class are used, chosen by the seed; more "
-                 "shots add to those of fewer", label="Examples a class", empty="all"),
-        ] = None,
         distance: Annotated[
             Distance,
             Help("“cosine” looks only at the direction of features: often better over published "
@@ -69,7 +63,7 @@ class Prototypes(AtOnce, label="Prototypes of a few examples", fits={"logits"}, 
         ] = 10.0,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.shots, self.distance, self.sharpness = shots, distance, sharpness
+        self.distance, self.sharpness = distance, sharpness
         self.views = views
 
     def equip(self, model: Model) -> None:
@@ -82,12 +76,10 @@ class Prototypes(AtOnce, label="Prototypes of a few examples", fits={"logits"}, 
     def make(
         self, model: Headed, task: Task, data: Data, bench: Bench
     ) -> Generator[Event, None, Wish | None]:
-        rows = few(data, self.shots, bench.seed)
         assert data.labels is not None
-        examples = replace(data, splits={**data.splits, "train": rows})
         found: list[Tensor] = []
         seen: list[Rows] = []
-        for batch in self.judging(examples, "train", bench.device).batches():
+        for batch in self.judging(data, "train", bench.device).batches():
             assert batch.rows is not None
             found.append(model.embed(**batch.inputs).float())
             seen.append(data.labels[batch.rows])
@@ -101,7 +93,7 @@ class Prototypes(AtOnce, label="Prototypes of a few examples", fits={"logits"}, 
         assert isinstance(model.head, nn.Linear)
         model.head.weight.copy_(weight)
         model.head.bias.copy_(bias)
-        yield Notice(f"Made from {len(rows):,} examples of {len(set(labels.tolist()))} classes")
+        yield Notice(f"Made from {len(labels):,} examples of {len(set(labels.tolist()))} classes")
         if unknown := [data.classes[i] for i in sorted({*range(len(data.classes))}
                                                        - {*labels.tolist()})]:  # fmt: skip
             named = ", ".join(unknown[:NAMED]) + " …" * (len(unknown) > NAMED)
@@ -125,22 +117,6 @@ def averaged(embed: Callable[..., Tensor], views: int) -> Callable[..., Tensor]:
         return torch.stack(found).mean(0)
 
     return looked
-
-
-def few(data: Data, shots: int | None, seed: int) -> Rows:
-    """The training split's rows, at most so many of each class: for one seed, the fewer are always
-    among the more."""
-    rows = data.splits["train"]
-    if shots is None:
-        return rows
-    assert data.labels is not None
-    labels = data.labels[rows]
-    kept = []
-    for label in np.unique(labels).tolist():
-        own = rows[labels == label]
-        order = np.random.default_rng((seed, label)).permutation(len(own))
-        kept.append(own[order[:shots]])
-    return np.sort(np.concatenate(kept))
 
 
 def nearest_mean(

@@ -513,7 +513,9 @@ class Curves {
         ? "run.curves.queued"
         : isActive(state)
           ? "run.curves.soon"
-          : "run.curves.none";
+          : state === "finished"
+            ? "run.curves.nothing"
+            : "run.curves.none";
     this.charts[0].say(this.view.size ? "" : text(waiting));
     const metrics = this.metrics();
     this.charts[1].say(metrics.length ? "" : text("run.curves.measures"));

@@ -13,12 +13,13 @@ import torch
 from engine import checkpoint, session
 from engine.catalog import BadInput, Catalog
 from engine.data.batches import Data
+from engine.data.splits import fewer
 from engine.datasets.digits8 import Digits8x8
 from engine.events import Event, Finished, Notice
 from engine.home import Home
-from engine.methods.prototypes import averaged, few, nearest_mean
+from engine.methods.prototypes import averaged, nearest_mean
 from engine.predict import Predictor
-from engine.recipe import Recipe, compose
+from engine.recipe import Amount, Recipe, compose
 
 Make = Callable[..., Recipe]
 CarryOut = Callable[..., list[Event]]
@@ -29,10 +30,11 @@ SMALL: dict[str, Any] = {"model": "ResNet", "model__depth": "8", "model__width":
 def prototypes(catalog: Catalog) -> Make:
     """A recipe that starts from run 1; it has none of the settings of a training."""
 
-    def make(model: str, **settings: Any) -> Recipe:
+    def make(model: str, labels: str | None = None, **settings: Any) -> Recipe:
         return compose(
             catalog, names={"data": "Digits8x8", "model": model, "method": "Prototypes"},
             settings={name.replace("__", "."): value for name, value in settings.items()}, start=1,
+            labels=labels,
         )  # fmt: skip
 
     return make
@@ -106,24 +108,13 @@ def test_features_are_averaged_over_views_that_are_the_same_for_every_picture() 
     assert torch.equal(averaged(lambda values: values, 4)(values=texts), texts)
 
 
-def test_fewer_shots_are_among_the_more(home: Home) -> None:
-    data = Digits8x8().open(home)
-    assert data.labels is not None
-    one, five = few(data, 1, 3), few(data, 5, 3)
-    assert np.bincount(data.labels[one]).tolist() == [1] * 10
-    assert np.bincount(data.labels[five]).tolist() == [5] * 10
-    assert set(one) < set(five) < set(data.splits["train"])
-    assert set(one) != set(few(data, 1, 4))
-    assert len(few(data, 10_000, 3)) == len(data.splits["train"])
-
-
 def test_more_examples_tell_more_and_the_features_stay(
     home: Home, recipe: Make, prototypes: Make, events: CarryOut
 ) -> None:
     finished(events(recipe(**SMALL, method__epochs=3), number=1))
     scores = [
-        finished(events(prototypes(**SMALL, method__shots=shots), number=number))["test/accuracy"]
-        for number, shots in enumerate([1, 30], 2)
+        finished(events(prototypes(**SMALL, labels=shots), number=number))["test/accuracy"]
+        for number, shots in enumerate(["1", "30"], 2)
     ]
     assert 0.4 < scores[0] < scores[1]
     before, after = (
@@ -143,8 +134,10 @@ def test_one_example_a_class_and_nothing_else_is_enough(
 
     def alone(self: Digits8x8, home: Home) -> Data:
         data = whole(self, home)
-        none = np.zeros(0, np.int64)
-        return replace(data, splits={"train": few(data, 1, 0), "validation": none, "test": none})
+        assert data.labels is not None
+        none, train = np.zeros(0, np.int64), data.splits["train"]
+        one = fewer(train, Amount(each=1), data.labels, seed=0)
+        return replace(data, splits={"train": one, "validation": none, "test": none})
 
     monkeypatch.setattr(Digits8x8, "open", alone)
     dense: dict[str, Any] = {"model__channels": [4, 8], "model__hidden": [16]}
