@@ -148,7 +148,12 @@ class Images {
 
 // --- points in a plane -------------------------------------------------------------------------
 
-const COLORS = 6;
+const COLORS = 12;
+/** Colours after which the next shape comes: those that are alike differ in shape as well. */
+const ALIKE = 6;
+/** A plot narrower than that has no room for names beside it. */
+const NARROW = 480;
+const BELOW = { orientation: "h", x: 0, y: 0, yanchor: "top" };
 const SYMBOLS = ["circle", "diamond", "square", "cross", "triangle-up", "star"];
 
 class Scatter {
@@ -169,7 +174,7 @@ class Scatter {
     const labels = [...new Set(data.label)].sort((a, b) => a - b);
     const traces = labels.map((label) => {
       const chosen = data.label.flatMap((own, index) => (own === label ? [index] : []));
-      // More classes than colours: the same colour again, with another shape.
+      // The seventh has another shape too; the thirteenth the first colour again, in a third.
       const turn = label ?? 0;
       return {
         type: "scatter",
@@ -185,11 +190,12 @@ class Scatter {
           size: 6,
           opacity: 0.8,
           color: cssValue(`--an-series-${(turn % COLORS) + 1}`),
-          symbol: SYMBOLS[Math.floor(turn / COLORS) % SYMBOLS.length],
+          symbol: SYMBOLS[Math.floor(turn / ALIKE) % SYMBOLS.length],
         },
         hovertemplate: "%{fullData.name}<extra></extra>",
       };
     });
+    const below = this.plot.clientWidth < NARROW && labels.length <= COLORS;
     const axis = { showgrid: false, zeroline: false, showticklabels: false, ticks: "" };
     await Plotly.react(
       this.plot,
@@ -206,7 +212,7 @@ class Scatter {
           color: cssValue("--an-muted"),
         },
         showlegend: labels.length > 1,
-        legend: { itemsizing: "constant", tracegroupgap: 0 },
+        legend: { itemsizing: "constant", tracegroupgap: 0, ...(below ? BELOW : {}) },
         dragmode: false,
         xaxis: axis,
         yaxis: axis,
