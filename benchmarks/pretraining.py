@@ -62,8 +62,7 @@ def ssl_one_percent(options: Options) -> Result:
         peak_mb=before["peak_memory"] / 2**20,
         note=(
             f"linear probe {told(probes)}, from scratch {told(scratch)} with {LABELS} of the "
-            f"labels; k-NN {before['test/knn_accuracy']:.1%}, on raw pixels "
-            f"{before['baselines']['raw pixels']['knn_accuracy']:.1%}; "
+            f"labels; k-NN {before['test/knn_accuracy']:.1%} after "
             f"{before['seconds']:.0f} s of pretraining, "
             f"{before['items_per_second']:.0f} pictures/s"
         ),
