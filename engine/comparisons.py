@@ -17,7 +17,7 @@ from typing import Any, Protocol, TypeVar
 from pydantic import Field, ValidationError
 
 from engine.catalog import KINDS, BadInput, Card, Catalog, Frozen, Kind, Value
-from engine.recipe import PUBLISHED, Amount, Choice, Recipe, compose, fill
+from engine.recipe import PUBLISHED, Amount, Choice, Recipe, compose, fill, written
 
 AMOUNTS = ("1%", "3%", "10%", "30%", "100%")
 """Of the training labels, where nobody says otherwise."""
@@ -304,15 +304,6 @@ def command(catalog: Catalog, plan: ComparisonPlan, *, name: str = "", home: obj
     if home is not None:
         words += ["--home", str(home)]
     return shlex.join(words)
-
-
-def written(value: Value) -> str:
-    """A setting as the command line takes it."""
-    if isinstance(value, list):
-        return ",".join(str(part) for part in value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else str(value)
 
 
 # --- its runs -------------------------------------------------------------------------------------

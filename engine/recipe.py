@@ -225,3 +225,12 @@ def differences(recipes: Mapping[int, Recipe]) -> dict[str, dict[int, Value]]:
         name: row for name, row in table.items()
         if len({json.dumps(value) for value in row.values()}) > 1
     }  # fmt: skip
+
+
+def written(value: Value) -> str:
+    """A setting as the command line takes it."""
+    if isinstance(value, list):
+        return ",".join(str(part) for part in value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)

@@ -25,7 +25,7 @@ from engine.catalog import (
     Kind,
     Value,
 )
-from engine.recipe import PUBLISHED, Recipe, compose, is_path
+from engine.recipe import PUBLISHED, Recipe, compose, is_path, written
 from gui.text import text
 
 if TYPE_CHECKING:
@@ -388,7 +388,7 @@ def command(catalog: Catalog, made: Recipe, *, home: Path | None = None, name: s
         for setting, value in made.choice(kind).settings.items():
             dotted = f"{kind}.{setting}"
             if not _same(value, usual[dotted]) or cards[kind].field(setting).required:
-                words += ["--set", f"{dotted}={_written(value)}"]
+                words += ["--set", f"{dotted}={written(value)}"]
     if made.start is not None:
         words += ["--start", str(made.start)]
     if made.labels is not None:
@@ -406,14 +406,6 @@ def command(catalog: Catalog, made: Recipe, *, home: Path | None = None, name: s
 
 def _same(value: Value, other: Value) -> bool:
     return value == other and isinstance(value, bool) == isinstance(other, bool)
-
-
-def _written(value: Value) -> str:
-    if isinstance(value, list):
-        return ",".join(str(part) for part in value)
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return "" if value is None else str(value)
 
 
 def wanted_from(catalog: Catalog, made: Recipe, *, name: str = "",
@@ -494,7 +486,7 @@ def preset(catalog: Catalog, wanted: Wanted, settings: Iterable[str],
             said.append(str(problem))
             continue
         touched.setdefault(f"{kind}.{card.name}", {})[name] = checked
-        said.append(text("form.set", label=field.label, value=_written(checked)))
+        said.append(text("form.set", label=field.label, value=written(checked)))
     return wanted.model_copy(update={"touched": touched}), said
 
 
