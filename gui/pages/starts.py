@@ -20,7 +20,6 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 from starlette.routing import Route
@@ -425,7 +424,7 @@ def read(body: dict[str, Any]) -> Asked:
     """What the page sent. Refusal when it isn't what a page sends."""
     try:
         return Asked.model_validate(body)
-    except ValidationError:
+    except ValueError:
         raise Refusal(text("server.malformed")) from None
 
 
