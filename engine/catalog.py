@@ -189,6 +189,8 @@ class Card(Frozen):
     """It works on weights that have learned something already, and needs a start (methods only)."""
     published: bool = False
     """Weights that others have trained can be had for it (models only)."""
+    bundled: bool = False
+    """And they come with Anneal: no network is needed (models only)."""
 
     def field(self, name: str) -> Field:
         """The field of that name; BadInput lists the names that exist."""
@@ -345,6 +347,7 @@ class Choosable:
         invents: bool = False,
         adapts: bool = False,
         published: bool = False,
+        bundled: bool = False,
         hidden: bool = False,
         rank: int = 50,
         **kwargs: Any,
@@ -362,6 +365,7 @@ class Choosable:
             thorough=dict(thorough or {}), hidden=hidden, rank=rank, fields=tuple(fields_of(cls)),
             tries=tuple(_keywords(cls.show).values()) if hasattr(cls, "show") else (),
             streams=streams, invents=invents, adapts=adapts, published=published,
+            bundled=bundled,
         )  # fmt: skip
         key = (cls.kind, cls.__name__)
         other = cls.registry.get(key)

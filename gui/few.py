@@ -83,10 +83,12 @@ class Sight:
 def sights(catalog: Catalog, way: Way, item: Item, earlier: Iterable[Run]) -> list[Sight]:
     """Everything that can see such items: models with published weights, then earlier runs."""
     found = []
-    for card in catalog.of("model"):
+    # First those that need no network.
+    for card in sorted(catalog.of("model"), key=lambda card: not card.bundled):
         task = _task(catalog, way, item, card) if card.published and not card.hidden else None
         if task:
-            found.append(Sight(card.name, card.label, task, card, PUBLISHED))
+            label = card.label if card.bundled else text("few.fetched", label=card.label)
+            found.append(Sight(card.name, label, task, card, PUBLISHED))
     cards = {(card.kind, card.name): card for card in catalog.cards}
     for run in earlier:
         model, data = cards.get(("model", run.model)), cards.get(("data", run.data))
@@ -152,7 +154,15 @@ def plan(
     reading = import_options(sight, runs)
     return {
         "asked": asked.model_dump(),
-        "sights": [{"key": s.key, "label": s.label, "help": s.card.help} for s in seeing],
+        "sights": [
+            {
+                "key": s.key,
+                "label": s.label,
+                "help": s.card.help,
+                "which": s.start == PUBLISHED and not s.card.bundled,
+            }
+            for s in seeing
+        ],
         "datasets": [{"key": o.key, "label": o.card.label, "help": o.card.help} for o in offered],
         "fields": list(_fields(catalog, asked, sight)),
         "import": reading,

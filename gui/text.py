@@ -317,6 +317,7 @@ STRINGS: dict[str, str] = {
     "few.sees.text": "What reads them",
     "few.sees.image": "What sees them",
     "few.sees.audio": "What hears them",
+    "few.fetched": "{label}: fetched once",
     "few.run": "Run {id}: {name} ({model})",
     "few.none.names.text": "Nothing here knows what names mean in texts.",
     "few.none.names.image": "Nothing here knows what things of a name look like.",

@@ -21,7 +21,7 @@ THINGS = 1000
 
 
 class ConSE(
-    Namer, label="ConSE: pictures by names", fits={"image"}, published=True, rank=60,
+    Namer, label="ConSE: pictures by names", fits={"image"}, published=True, bundled=True, rank=60,
     suggests={"method": "ZeroShot"},
 ):  # fmt: skip
     """Tells pictures apart by the names of their classes alone: no example is needed.

@@ -33,7 +33,7 @@ Side = Annotated[
 
 class EfficientNetLite0(
     HeadedAfterDropout, label="EfficientNet-Lite0 (ImageNet)", fits={"image"},
-    provides={"logits"}, published=True, rank=18,
+    provides={"logits"}, published=True, bundled=True, rank=18,
     suggests={"method.epochs": 6, "method.batch_size": 32, "method.learning_rate": 5e-4},
     thorough={"method.epochs": 20, "method.patience": 5, "task.label_smoothing": 0.1},
 ):  # fmt: skip

@@ -30,7 +30,7 @@ AT_ONCE = 64
 
 class SentenceEncoder(
     HeadedAfterDropout, Namer, label="Sentence encoder (MiniLM)", fits={"text"}, rank=30,
-    provides={"logits"}, published=True,
+    provides={"logits"}, published=True, bundled=True,
     suggests={"method.epochs": 3, "method.batch_size": 32, "method.learning_rate": 5e-5,
               "method.warmup": 0.1, "method.clip": 1.0, "data.longest": 254},
     thorough={"method.epochs": 6, "method.learning_rate": 2e-5, "method.patience": 2},

@@ -399,7 +399,9 @@ export function mount(page) {
   // --- settings ------------------------------------------------------------------------------
 
   function settingsOf() {
-    const opened = form.querySelector(".an-advanced")?.open ?? false;
+    // Weights that are fetched are told apart by a setting: which of them.
+    const { which } = plan.sights.find(({ key }) => key === asked.sees) ?? {};
+    const opened = which || (form.querySelector(".an-advanced")?.open ?? false);
     const mark_ = () => {
       for (const [i, one] of plan.fields.entries()) boxes[i].hidden = !matters(one, plan.fields);
     };
@@ -433,6 +435,8 @@ export function mount(page) {
 
   // --- drawing a plan ------------------------------------------------------------------------
 
+  /** What was said of the beginning is over when something else is told apart. */
+  let redrawn = false;
   function draw() {
     const focused = document.activeElement?.id;
     fixed = asked.way === "names" && Boolean(asked.data);
@@ -466,7 +470,7 @@ export function mount(page) {
       chosen?.help ?? text(`few.none.${asked.way}.${asked.item}`);
     nameInput.placeholder = plan.automatic_name;
     line.textContent = plan.command ?? plan.problem?.text ?? "";
-    if (plan.readonly || plan.notices.length) {
+    if (plan.readonly || plan.notices.length || redrawn) {
       const words = [plan.readonly, ...plan.notices].filter(Boolean);
       notices.replaceChildren(...words.map((one) => el("p", { class: "an-notice" }, one)));
     }
@@ -477,7 +481,8 @@ export function mount(page) {
   /** Before anything is typed nothing is wrong yet. */
   const tolerated = (problem) => {
     const begun = asked.classes.filter(({ name }) => name.trim()).length > 1;
-    return problem?.field === "classes" && !begun ? null : problem?.field === "data" ? null : problem;
+    const early = { classes: !begun, data: true, sees: !plan.sights.length };
+    return early[problem?.field] ? null : problem;
   };
 
   /** What is missing until it can be made, beside the button. */
@@ -547,6 +552,7 @@ export function mount(page) {
         asked = { ...fresh.asked, classes: asked.classes, name: asked.name };
         redrawNext = false;
         keep();
+        redrawn = true;
         draw();
       } else outcome();
     } catch (trouble) {

@@ -143,8 +143,11 @@ def seeing() -> Catalog:
         *known.cards,
         Card(kind="model", name="Reader", label="Published reader", help="Knows what texts mean.",
              fits={"text"}, provides={"logits", "features", "names"}, published=True, rank=70),
+        Card(kind="model", name="Far", label="Far eye", help="Fetched once.", fits={"image"},
+             provides={"logits", "features"}, published=True, rank=60),
         Card(kind="model", name="Eye", label="Published eye", help="Knows photographs.",
-             fits={"image"}, provides={"logits", "features"}, published=True, rank=70, fields=(
+             fits={"image"}, provides={"logits", "features"}, published=True, bundled=True,
+             rank=70, fields=(
                  Field(name="side", label="Side", type="int", default=224, range=Range(64, 512)),
              )),
     )})  # fmt: skip
