@@ -126,8 +126,6 @@ def catalog() -> Catalog:
              )),
         Card(kind="method", name="Prototypes", label="Prototypes", help="By examples.",
              fits={"logits"}, adapts=True, rank=70, fields=(
-                 Field(name="shots", label="Shots", type="int", optional=True,
-                       range=Range(1, 1000)),
                  Field(name="distance", label="Distance", type="choice", default="Euclidean",
                        choices=("Euclidean", "cosine")),
              )),
