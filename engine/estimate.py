@@ -57,7 +57,7 @@ def _estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(dir=home.tmp) as folder:
         kept = Checkpoints(Path(folder))
         bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=lambda: None, home=home,
-                      made=[recipe.model.name, recipe.model.settings])  # fmt: skip
+                      made=setup.made)  # fmt: skip
         feed, validation = setup.method.feeds(setup.model, setup.task, setup.data, bench)
         trainee = setup.method.trainee(setup.model, setup.task, feed, bench)
         plan = setup.method.plan

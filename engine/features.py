@@ -40,23 +40,24 @@ SAID_EVERY = 10.0
 class Features(Feed):
     """A split as what a model's frozen part makes of it, computed once an item.
 
-    What a `store` knows already isn't computed again.
+    What the store that `find` gives knows already isn't computed again. It is asked for with the
+    first features, when the model has the weights that it will keep.
     """
 
     def __init__(
         self, model: Headed, data: Data, split: Split, *, numerics: Numerics,
-        store: Store | None = None, **how: Any,
+        find: Callable[[], Store] | None = None, **how: Any,
     ) -> None:  # fmt: skip
         super().__init__(data, split, **how)
         self.raw = Feed(data, split, **{**how, "shuffle": False})
         self.raw.ahead = self.ahead = False  # the model that trains is the one that is asked
-        self.model, self.numerics, self.store = model, numerics, store
+        self.model, self.numerics, self.find = model, numerics, find
         self.places = np.full(int(self.rows.max(initial=-1)) + 1, -1)
         """Where each row's features are kept."""
         self.places[self.rows] = np.arange(len(self.rows))
         self.known = np.zeros(len(self.rows), bool)
         self.kept: Tensor | None = None
-        self.asked = False
+        self.store: Store | None = None
 
     def compute(self, wishes: Callable[[], Wish | None]) -> Generator[Notice, None, Wish | None]:
         """All of them, always in the same batches, so that a run that was resumed has the same
@@ -64,7 +65,7 @@ class Features(Feed):
         self._recall()
         started = said = time.perf_counter()
         missing = len(self.rows) - int(self.known.sum())
-        for batch in self.raw.batches():
+        for batch in self.raw.batches() if missing else ():
             assert batch.rows is not None
             if self.known[self.places[batch.rows]].all():
                 continue
@@ -97,9 +98,9 @@ class Features(Feed):
 
     def _recall(self) -> None:
         """Read what the store knows, once."""
-        if self.asked or self.store is None:
+        if self.store is not None or self.find is None:
             return
-        self.asked = True
+        self.store = self.find()
         for rows, values in self.store.parts():
             wanted = np.isin(rows, self.rows)
             if wanted.any():

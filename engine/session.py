@@ -39,6 +39,12 @@ class Setup:
     model: Model
     method: Method
     blueprint: str = ""
+
+    @property
+    def made(self) -> list[Any]:
+        """What decides the model beside its weights, as JSON values."""
+        return [self.recipe.model.name, self.recipe.model.settings, self.blueprint]
+
     """What the model was told besides its settings."""
 
 
@@ -204,7 +210,7 @@ def _run(
                          "know")  # fmt: skip
     bench = Bench(
         device=device, seed=recipe.seed, kept=kept, wishes=wishes, home=home, resume=state,
-        made=[recipe.model.name, recipe.model.settings],
+        made=setup.made,
     )  # fmt: skip
     trainee, wish = yield from setup.method.run(model, task, data, bench)
     if wish in ("cancel", "pause"):

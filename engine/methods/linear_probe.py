@@ -40,12 +40,14 @@ class LinearProbe(
     def feeds(self, model: Model, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
         headed = with_head(model)
         numerics = quickest(headed, bench.device, self._asked())
-        store = None
-        if not self.deterministic:
-            store = Store.of(headed, bench.made, data, numerics, bench.home.cache)
+
+        def find() -> Store:
+            return Store.of(headed, bench.made, data, numerics, bench.home.cache)
+
+        store = None if self.deterministic else find
 
         def features(split: Split, **how: Any) -> Features:
-            return Features(headed, data, split, numerics=numerics, store=store, **how)
+            return Features(headed, data, split, numerics=numerics, find=store, **how)
 
         self.features = features
         training = features(

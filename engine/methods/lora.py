@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections import Counter
+from collections.abc import Callable, Collection, Generator
 from typing import Annotated, Any, Literal
 
+import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
+from engine import device as devices
 from engine.catalog import Advanced, BadInput, Help, Range
 from engine.data.batches import Data, Feed
 from engine.events import Event
@@ -58,7 +62,8 @@ class LoRA(
         self.where, self.r, self.alpha, self.dropout = where, r, alpha, adapter_dropout
 
     def trainee(self, model: Model, task: Task, feed: Feed, bench: Bench) -> Trainee:
-        self.adapt(model)
+        model.to(bench.device)
+        self.adapt(model, called(model, task, feed))
         trainee = super().trainee(model, task, feed, bench)
         trainee.plain = merged
         return trainee
@@ -71,12 +76,15 @@ class LoRA(
             take_off(model)
         return trainee, wish
 
-    def adapt(self, model: Model) -> None:
-        """Freeze the model but for its output, and put the matrices beside its layers, which keep
-        their names. BadInput when it has no such layer."""
+    def adapt(self, model: Model, among: Collection[str] | None = None) -> None:
+        """Freeze the model but for its output, and put the matrices beside its layers, or those
+        `among` them, which keep their names. BadInput when it has no such layer."""
         from peft import LoraConfig, inject_adapter_in_model  # seconds: only when it is chosen
 
-        layers = [name for name in LAYERS[self.where](model) if not is_of(name, model.output)]
+        layers = [
+            name for name in LAYERS[self.where](model)
+            if not is_of(name, model.output) and (among is None or name in among)
+        ]  # fmt: skip
         if not layers:
             raise BadInput(
                 f"{model.card.label} has no {self.where} below its output: choose other layers or "
@@ -101,9 +109,41 @@ class LoRA(
         model.train(model.training)
 
 
+def called(model: Model, task: Task, feed: Feed) -> set[str]:
+    """The names of the layers that a step goes through. Some networks read a layer's weights
+    without calling it: matrices beside it would never be seen."""
+    found: set[str] = set()
+    hooks = [
+        part.register_forward_hook(lambda *_, name=name: found.add(name))
+        for name, part in model.named_modules()
+    ]  # fmt: skip
+    training = model.training
+    state = devices.random_state(feed.device)
+    model.eval()
+    with torch.no_grad():
+        task.step(model, next(iter(feed.batches())))
+    model.train(training)
+    devices.set_random_state(feed.device, state)
+    for hook in hooks:
+        hook.remove()
+    return found
+
+
+def plain(model: nn.Module, kinds: tuple[type[nn.Module], ...]) -> list[str]:
+    """The names of its layers of these kinds whose weights are a table of their own: neither made
+    of others, as by spectral norm, nor shared with another layer."""
+    owners = Counter(
+        id(weight) for part in model.modules() for weight in part.parameters(recurse=False)
+    )  # fmt: skip
+    return [
+        name for name, part in model.named_modules()
+        if isinstance(part, kinds) and not is_parametrized(part) and owners[id(part.weight)] == 1
+    ]  # fmt: skip
+
+
 def linear(model: nn.Module) -> list[str]:
     """The names of its linear layers."""
-    return [name for name, part in model.named_modules() if isinstance(part, nn.Linear)]
+    return plain(model, (nn.Linear,))
 
 
 def in_attention(model: nn.Module) -> list[str]:
@@ -114,10 +154,14 @@ def in_attention(model: nn.Module) -> list[str]:
 
 def convolving(model: nn.Module) -> list[str]:
     """Its linear layers and those convolutions that mix channels all with all."""
-    return linear(model) + [
-        name for name, part in model.named_modules()
-        if isinstance(part, nn.Conv1d | nn.Conv2d) and part.groups == 1
-    ]  # fmt: skip
+    found = linear(model)
+    for name in plain(model, (nn.Conv1d, nn.Conv2d)):
+        part = model.get_submodule(name)
+        assert isinstance(part, nn.Conv1d | nn.Conv2d)
+        # Beside others the library's matrices have other shapes than what they adapt.
+        if part.groups == 1 and set(part.dilation) == {1}:
+            found.append(name)
+    return found
 
 
 LAYERS: dict[Where, Callable[[nn.Module], list[str]]] = {

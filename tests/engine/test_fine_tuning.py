@@ -214,6 +214,21 @@ def test_the_next_run_finds_the_features_of_the_same_weights(
     assert computed(7) == items
 
 
+def test_probes_that_go_on_read_the_features_of_their_own_start(
+    home: Home, recipe: Make, events: CarryOut
+) -> None:
+    kept: dict[int, Tensor] = {}
+    for start in (1, 2):
+        events(recipe(**RESNET, method__epochs=1, seed=80 + start), number=start)
+        made = recipe(**RESNET, method="LinearProbe", method__epochs=2, start=start)
+        events(made, number=10 + start)
+        events(made, number=20 + start, wishes={15: "pause"})
+        events(made, number=20 + start, resume=True)
+        kept[start] = weights(home, 20 + start)["head.weight"]
+        assert torch.equal(kept[start], weights(home, 10 + start)["head.weight"])
+    assert not torch.equal(kept[1], kept[2])
+
+
 def test_of_some_rows_only_those_that_are_missing_are_computed(
     home: Home, recipe: Make, pretrained: int
 ) -> None:
@@ -224,7 +239,7 @@ def test_of_some_rows_only_those_that_are_missing_are_computed(
     marked = np.full((7, 16), 3.0, np.float32)
     store.add(rows[:7], marked)
     feed = Features(setup.model, setup.data, "train", batch_size=100, numerics=Numerics(),
-                    device=torch.device("cpu"), store=store)  # fmt: skip
+                    device=torch.device("cpu"), find=lambda: store)  # fmt: skip
     found = feed.inputs(rows[:10], 0, 0)["features"]
     np.testing.assert_array_equal(found[:7], marked)
     assert not (found[7:] == 3).any()

@@ -7,13 +7,16 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 from engine import checkpoint, session
 from engine.catalog import BadInput
+from engine.data.batches import Feed
 from engine.estimate import estimate
 from engine.events import Event, Finished
 from engine.home import Home
-from engine.methods.lora import LoRA, Where, merged, take_off
+from engine.methods.lora import LAYERS, LoRA, Where, called, merged, take_off
+from engine.models import Model
 from engine.models.resnet import ResNet
 from engine.models.vit import VisionTransformer
 from engine.pictures import png
@@ -141,3 +144,35 @@ def test_an_estimate_tells_how_little_learns(home: Home, recipe: Make, pretraine
                             start=pretrained), home)  # fmt: skip
     each = 4 * (16 + 48) + 4 * (16 + 16)
     assert found["trainable"] == 2 * each + 16 * 10 + 10
+
+
+def test_weights_that_are_made_of_others_shared_or_never_called_are_left_alone() -> None:
+    class Odd(Model):
+        def __init__(self) -> None:
+            super().__init__((4,), 2)
+            self.table = nn.Embedding(7, 4)
+            self.tied = nn.Linear(4, 7, bias=False)
+            self.tied.weight = self.table.weight
+            self.normed = nn.utils.parametrizations.weight_norm(nn.Linear(4, 4))
+            self.wide = nn.Conv1d(4, 4, 3, dilation=2)
+            self.usual = nn.Conv1d(4, 4, 3)
+            self.dense = nn.Linear(4, 4)
+            self.head = nn.Linear(4, 2)
+
+    assert set(LAYERS["linear layers and convolutions"](Odd())) == {"usual", "dense", "head"}
+
+
+def test_a_layer_that_is_only_read_gets_no_matrices(home: Home, recipe: Make) -> None:
+    network = {"model": "TorchvisionModel", "model__network": "swin_t", "model__side": 32}
+    setup = session.make(recipe(**network), home)
+    feed = Feed(setup.data, "train", batch_size=2, device=torch.device("cpu"))
+    seen = called(setup.model, setup.task, feed)
+    assert not any(name.endswith("attn.qkv") for name in seen)
+    with pytest.raises(BadInput, match="has no attention below its output"):
+        LoRA(where="attention").adapt(setup.model, seen)
+    LoRA(where="linear layers").adapt(setup.model, seen)
+    setup.model.eval()
+    setup.task.step(setup.model, next(iter(feed.batches())))["loss"].backward()
+    matrices = [p for name, p in setup.model.named_parameters() if "lora_B" in name]
+    assert matrices
+    assert all(matrix.grad is not None for matrix in matrices)
