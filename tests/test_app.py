@@ -216,7 +216,7 @@ def test_a_comparison_of_starts_goes_on_where_it_was_interrupted(
 ) -> None:
     words = [
         "compare-starts", "--data", "Digits8x8", "--starts", "scratch,1", "--labels", "2,20",
-        "--seeds", "2", "--steps", "40", "--adapt", "HeadFirst", "--name", "proof",
+        "--seeds", "2", "--steps", "150", "--adapt", "HeadFirst", "--name", "proof",
     ]  # fmt: skip
     begun = subprocess.Popen(
         [sys.executable, str(APP), "--home", str(terminal.home), *words],
@@ -224,7 +224,7 @@ def test_a_comparison_of_starts_goes_on_where_it_was_interrupted(
     )  # fmt: skip
     assert begun.stdout is not None
     first = json.loads(begun.stdout.readline())
-    assert (first["runs"], first["steps"]) == (8, 40)
+    assert (first["runs"], first["steps"]) == (8, 150)
     number = first["comparison"]
     for line in begun.stdout:
         if json.loads(line).get("state") == "finished":
@@ -250,7 +250,7 @@ def test_a_comparison_of_starts_goes_on_where_it_was_interrupted(
     assert [run.id for run in after] == [run.id for run in before]
     for run in after:
         each, labels = run.metrics["training_items"], json.loads(run.recipe)["labels"]
-        assert (run.state, run.step, each) == ("finished", 40, {"2": 20, "20": 200}[labels])
+        assert (run.state, run.step, each) == ("finished", 150, {"2": 20, "20": 200}[labels])
     whole = {run.id: run.finished for run in before if run.state == "finished"}
     assert whole.items() <= {run.id: run.finished for run in after}.items()
     places = {(p["start"], p["labels"]): p for p in ended["places"]}

@@ -344,6 +344,6 @@ def test_what_has_learned_to_compare_learns_new_classes_from_one_example(
     finished(events(small(method__epochs=10), number=1))
     names = {"task": "Classification", "data": "Digits8x8", "model": "EmbeddingConvNet",
              "method": "Prototypes"}  # fmt: skip
-    settings = {"method.shots": 1, "model.channels": 8, "model.blocks": 2}
-    recipe = compose(catalog, names=names, settings=settings, start=1)  # type: ignore[arg-type]
+    settings = {"model.channels": 8, "model.blocks": 2}
+    recipe = compose(catalog, names=names, settings=settings, start=1, labels="1")  # type: ignore[arg-type]
     assert finished(events(recipe, number=2))["test/accuracy"] > 0.5
