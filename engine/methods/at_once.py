@@ -12,7 +12,7 @@ from engine.data.batches import Data, Feed
 from engine.data.splits import Split
 from engine.device import Numerics, about
 from engine.events import Event, Notice, Point
-from engine.loop import Plan, Trainee, Wish, evaluate
+from engine.loop import Interrupted, Plan, Trainee, Wish, evaluate
 from engine.methods import Bench, Method
 from engine.methods.linear_probe import with_head
 from engine.models import Headed, Model
@@ -76,7 +76,10 @@ class AtOnce(Method):
             if wish in ("cancel", "pause"):
                 return trainee, wish
         if len(validation.rows):
-            scores = evaluate(trainee, task, data, validation, wishes=bench.wishes)
+            try:
+                scores = evaluate(trainee, task, data, validation, wishes=bench.wishes)
+            except Interrupted as asked:
+                return trainee, asked.wish
             numbers = {name: value for name, value in scores.items() if isinstance(value, float)}
             trainee.position.best_scores = numbers
             for name, value in numbers.items():

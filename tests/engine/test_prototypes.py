@@ -17,6 +17,8 @@ from engine.data.splits import fewer
 from engine.datasets.digits8 import Digits8x8
 from engine.events import Event, Finished, Notice
 from engine.home import Home
+from engine.loop import Wish
+from engine.methods import at_once
 from engine.methods.prototypes import averaged, nearest_mean
 from engine.predict import Predictor
 from engine.recipe import Amount, Recipe, compose
@@ -155,3 +157,24 @@ def test_one_example_a_class_and_nothing_else_is_enough(
         answers = predictor.setup.model(**batch).argmax(1)
     # An example is its own class's prototype.
     np.testing.assert_array_equal(answers, setup.data.labels[setup.data.splits["train"]])
+
+
+@pytest.mark.parametrize(("wish", "said"), [("pause", "paused"), ("cancel", "stopped")])
+def test_a_wish_while_validation_is_measured_ends_it(
+    wish: Wish, said: str, home: Home, recipe: Make, prototypes: Make, events: CarryOut,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    finished(events(recipe(**SMALL, method__max_steps=1), number=1))
+    measure, asked = at_once.evaluate, []
+
+    def measured(*given: Any, **named: Any) -> dict[str, Any]:
+        asked.append(wish)
+        return measure(*given, **named)
+
+    monkeypatch.setattr(at_once, "evaluate", measured)
+    made = prototypes(**SMALL)
+    last = list(session.run(made, home, 2, wishes=lambda: asked[-1] if asked else None))[-1]
+    assert isinstance(last, Finished)
+    assert last.state == said
+    monkeypatch.undo()
+    assert finished(events(made, number=2, resume=wish == "pause"))["test/accuracy"] > 0.2
