@@ -8,13 +8,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.data.batches import Data
-from engine.data.splits import Split
+from engine.data.splits import Split, evenly
 from engine.models import Generator
 
 FEATURES = 64
 AT_ONCE = 256
 MOST = 2000
-"""Pictures that a model draws to be compared."""
+"""Pictures of a split that are compared, at most, and as many that a model draws: the distance
+falls with their number, so figures can be compared only where it is the same."""
 
 
 class RandomFeatures(nn.Module):
@@ -55,7 +56,8 @@ def distance(first: Tensor, second: Tensor) -> float:
     Fréchet 1957, as Heusel et al. 2017 use it. It is larger for fewer pictures: compare figures of
     as many.
     """
-    first, second = first.detach().double(), second.detach().double()
+    # On a CPU: not every device has float64.
+    first, second = first.detach().cpu().double(), second.detach().cpu().double()
     moved = (first.mean(0) - second.mean(0)).square().sum()
     one, other = (torch.cov(those.T, correction=0) for those in (first, second))
     # The product of two such matrices has the real, positive eigenvalues of a symmetric one.
@@ -64,19 +66,25 @@ def distance(first: Tensor, second: Tensor) -> float:
 
 
 class Frechet:
-    """Collects a split's pictures, and compares with them as many that a model draws."""
+    """Collects at most 2,000 of a split's `items` pictures, spread evenly over it, and compares
+    with them as many that a model draws."""
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, items: int) -> None:
         self.see = RandomFeatures(channels)
         self.seen: list[Tensor] = []
+        self.places, self.passed = evenly(np.arange(items), MOST), 0
 
     def add(self, images: Tensor) -> None:
-        """Pictures (B, C, H, W) in 0…1."""
-        self.seen.append(self.see.to(images.device)(images))
+        """The split's next pictures (B, C, H, W) in 0…1."""
+        first, after = np.searchsorted(self.places, (self.passed, self.passed + len(images)))
+        wanted = torch.from_numpy(self.places[first:after] - self.passed)
+        self.passed += len(images)
+        if len(wanted):
+            self.seen.append(self.see.to(images.device)(images[wanted.to(images.device)]))
 
     def of(self, model: Generator) -> float:
         """The distance of what the model draws, from the same chance every time."""
-        count, chance = min(sum(map(len, self.seen)), MOST), torch.Generator().manual_seed(0)
+        count, chance = sum(map(len, self.seen)), torch.Generator().manual_seed(0)
         drawn = [
             self.see(model.generate(min(AT_ONCE, count - at), chance))
             for at in range(0, count, AT_ONCE)
@@ -93,16 +101,18 @@ AXES = 32
 
 def baselines(data: Data) -> dict[str, dict[str, float]]:
     """How far real pictures of the training split are from those of the test, which no model is to
-    fall below, and pictures of one normal distribution over 32 principal components."""
+    fall below, and pictures of one normal distribution over 32 principal components.
+
+    As many pictures as a model draws for its own figure, where the training split has so many.
+    """
 
     def some(split: Split, most: int) -> Tensor:
-        """Spread over the split, whose classes may lie one behind the other."""
-        rows = data.splits[split]
-        rows = rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
+        rows = evenly(data.splits[split], most)
         return data.fed.gather(rows, torch.device("cpu"), None)["images"]
 
-    frechet, many = Frechet(data.shape[-1]), min(len(data.splits["test"]), MOST)
-    frechet.add(some("test", MOST))
+    many = min(len(data.splits["test"]), MOST)
+    frechet = Frechet(data.shape[-1], many)
+    frechet.add(some("test", many))
     train = some("train", many)
     flat = train.flatten(1)
     mean, chance = flat.mean(0), torch.Generator().manual_seed(0)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from engine.data.items import Fed, ImagesOnDevice, Items
-from engine.data.splits import Rows, Split, fewer, latest
+from engine.data.splits import Rows, Split, evenly, fewer, latest
 from engine.recipe import Amount
 
 
@@ -183,8 +183,7 @@ class Feed:
 
     def some(self, count: int) -> Batch:
         """At most so many items, spread evenly over the split: the same at every call."""
-        places = np.linspace(0, len(self.rows) - 1, min(count, len(self.rows))).astype(np.int64)
-        return self.batch(self.rows[places])
+        return self.batch(evenly(self.rows, count))
 
     def order(self, epoch: int) -> Sequence[Rows]:
         """The rows of each batch.

@@ -35,6 +35,12 @@ class Rule(Frozen):
     test: Annotated[float, Field(gt=0, le=0.4)] = 0.1
 
 
+def evenly(rows: Rows, most: int) -> Rows:
+    """At most so many of these rows, spread evenly over them: always the same ones, and of every
+    class where classes lie one behind the other."""
+    return rows[np.linspace(0, len(rows) - 1, min(most, len(rows))).astype(np.int64)]
+
+
 def stratified(
     labels: Rows, *, seed: int, validation: float = 0.1, test: float = 0.1
 ) -> dict[Split, Rows]:

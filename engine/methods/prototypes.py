@@ -87,7 +87,7 @@ class Prototypes(AtOnce, label="Prototypes of a few examples", fits={"logits"}, 
                 return wish
         features, labels = torch.cat(found), torch.from_numpy(np.concatenate(seen))
         weight, bias = nearest_mean(
-            features, labels.to(features.device), len(data.classes), distance=self.distance,
+            features, labels, len(data.classes), distance=self.distance,
             sharpness=self.sharpness,
         )  # fmt: skip
         assert isinstance(model.head, nn.Linear)
@@ -128,9 +128,11 @@ def nearest_mean(
     ``−‖f − c‖² = 2c·f − ‖c‖² − ‖f‖²``, whose last term is the same for every class. Logits are in
     units of the mean squared distance between two means, times `sharpness`. With the cosine, means
     are those of features of length one, and lengths of new features are taken for the mean length.
-    `features` (N, F), `labels` (N,). BadInput where the features can't tell anything.
+    `features` (N, F), `labels` (N,), on any device; the result is on the CPU. BadInput where the
+    features can't tell anything.
     """
-    features = features.double()
+    # On a CPU: not every device has float64.
+    features, labels = features.cpu().double(), labels.cpu()
     lengths = features.norm(dim=1).clamp(min=1e-12)
     if distance == "cosine":
         features = features / lengths[:, None]

@@ -86,7 +86,8 @@ class AdversarialGeneration(
         return model.embed(batch.inputs["images"])
 
     def meter(self, model: Adversary, data: Data, *, final: bool = False) -> Meter:
-        meter = VerdictMeter(model, data.shape[-1])
+        items = len(data.splits["test" if final else "validation"])
+        meter = VerdictMeter(model, Frechet(data.shape[-1], items))
         return self.probed(meter, model, data, final=final)
 
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:
@@ -127,9 +128,8 @@ class VerdictMeter:
     """The losses of both, how often the critic is right, and how far drawn pictures are from
     real ones."""
 
-    def __init__(self, model: Adversary, channels: int) -> None:
-        self.model = model
-        self.frechet = Frechet(channels)
+    def __init__(self, model: Adversary, frechet: Frechet) -> None:
+        self.model, self.frechet = model, frechet
         self.means = {
             name: Mean() for name in ("loss", "critic_loss", "generator_loss", "real_accuracy",
                                       "fake_accuracy")

@@ -316,7 +316,7 @@ def measured(
         fits = compare(items[:, :shots], items[:, shots:].flatten(0, 1))
         right.append((fits.argmax(1) == true).float().mean())
         losses.append(F.cross_entropy(fits, true))
-    shares = torch.stack(right).double().cpu()
+    shares = torch.stack(right).cpu().double()
     return {
         "way": way, "shots": shots, "episodes": episodes, "queries": asked,
         "accuracy": float(shares.mean()), "loss": float(torch.stack(losses).mean()),

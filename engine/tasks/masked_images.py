@@ -13,6 +13,7 @@ from engine.catalog import Advanced, Help, Range
 from engine.chance import lots
 from engine.data.batches import Batch, Data
 from engine.data.items import Images
+from engine.data.splits import evenly
 from engine.layers.patches import cut, paste
 from engine.models import Completer
 from engine.pictures import png
@@ -103,7 +104,7 @@ class MaskedImages(
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:
         """One colour a patch, and those of the probe."""
         assert isinstance(data.items, Images)
-        rows = data.splits["test"][:COMPARED]
+        rows = evenly(data.splits["test"], COMPARED)
         true = cut(data.items.gather(rows, torch.device("cpu"), None)["images"], self.side)
         wanted, *_ = self.wanted(true)
         flat = wanted - (0 if self.normalized else true.mean(2, keepdim=True))

@@ -182,7 +182,7 @@ def linear(theirs: Tensor, classes: Tensor, ours: Tensor, count: int) -> Tensor:
         return classes[:1].expand(len(ours))
     spread, mean = torch.std_mean(theirs, 0, correction=0)
     spread = torch.where(spread > 1e-6, spread, 1.0)
-    known, asked = (((x - mean) / spread).double().cpu().numpy() for x in (theirs, ours))
+    known, asked = (((x - mean) / spread).cpu().double().numpy() for x in (theirs, ours))
     layer = RidgeClassifierCV(alphas=PENALTIES).fit(known, classes.cpu().numpy())
     return torch.from_numpy(layer.predict(asked))
 
@@ -271,7 +271,7 @@ def neighbourly(features: Tensor) -> Tensor:
 def plane(places: Tensor, batch: Batch, data: Data) -> dict[str, Any]:
     """Points as `engine.events.Sample` takes a scatter, coloured by class where there are any."""
     known = batch.targets is not None and bool(data.classes)
-    x, y = (axis.round(decimals=4).tolist() for axis in places.double().unbind(1))
+    x, y = (axis.round(decimals=4).tolist() for axis in places.cpu().double().unbind(1))
     return {
         "x": x, "y": y,
         "label": batch.targets.tolist() if known and batch.targets is not None

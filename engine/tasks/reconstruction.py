@@ -14,6 +14,7 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 from engine.catalog import Help, Only, Range
 from engine.corruption import Corruption, CorruptionName
 from engine.data.batches import Batch, Data
+from engine.data.splits import evenly
 from engine.models import Coder
 from engine.pictures import png
 from engine.tasks import Meter
@@ -85,10 +86,10 @@ class Reconstruction(
         sees itself, where that is corrupted; and those of the probe."""
         # As many pictures as fit into 256 MB of float32: a share tells as much.
         most = min(20_000, 2**26 // math.prod(data.shape))
-        rows = data.splits["test"][:most]
+        known, asked = (evenly(rows, most) for rows in (data.splits["train"], data.splits["test"]))
         learned, tested = (
-            Batch(data.fed.gather(those, torch.device("cpu"), None), rows=those)
-            for those in (data.splits["train"][:most], rows)
+            Batch(data.fed.gather(rows, torch.device("cpu"), None), rows=rows)
+            for rows in (known, asked)
         )
         seen = self.corruption.of(tested, fixed=True).flatten(1)
         train, test = (batch.inputs["images"].flatten(1) for batch in (learned, tested))

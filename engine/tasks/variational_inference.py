@@ -100,7 +100,8 @@ class VariationalInference(
 
     def meter(self, model: Variational, data: Data, *, final: bool = False) -> Meter:
         pixels = math.prod(data.shape) if self.binary else None
-        meter = EvidenceMeter(model, data.shape[-1], pixels)
+        items = len(data.splits["test" if final else "validation"])
+        meter = EvidenceMeter(model, Frechet(data.shape[-1], items), pixels)
         return self.probed(meter, model, data, final=final)
 
     def features(self, model: Variational, batch: Batch) -> Tensor:
@@ -181,9 +182,8 @@ class EvidenceMeter:
     """The bound and its two parts in nats a picture, and how far drawn pictures are from real
     ones; with the number of `pixels`, also bits for each."""
 
-    def __init__(self, model: Variational, channels: int, pixels: int | None) -> None:
-        self.model, self.pixels = model, pixels
-        self.frechet = Frechet(channels)
+    def __init__(self, model: Variational, frechet: Frechet, pixels: int | None) -> None:
+        self.model, self.frechet, self.pixels = model, frechet, pixels
         self.means = {name: Mean() for name in ("loss", "reconstruction", "kl")}
 
     def update(self, step: Mapping[str, Tensor], batch: Batch) -> None:

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor
 
 from engine import checkpoint, session
-from engine.data.batches import Batch
+from engine.data.batches import Batch, Data
+from engine.data.items import Images
 from engine.events import Event, Finished, Sample
 from engine.home import Home
 from engine.layers.patches import cut, paste
@@ -20,6 +21,7 @@ from engine.models.masked_autoencoder import MaskedAutoencoder
 from engine.models.vit import VisionTransformer
 from engine.predict import Predictor
 from engine.recipe import Recipe
+from engine.tasks import masked_images
 from engine.tasks.masked_images import MaskedImages
 
 Make = Callable[..., Recipe]
@@ -202,3 +204,18 @@ def test_a_new_picture_is_shown_covered_and_filled_in(
     (answer,) = Predictor(home, 1).answer([{"png": item(data, 0, None)["png"]}])["results"]
     assert len({answer["input"], answer["masked"], answer["reconstruction"]}) == 3
     assert 0 < answer["error"] < 1
+
+
+def test_the_baseline_sees_every_class_where_one_lies_behind_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pixels = np.full((8, 4, 4, 1), 128, np.uint8)
+    pixels[4:, ::2] = 255  # the other class has stripes
+    rows = np.arange(8)
+    data = Data(Images(pixels), None, (), {"train": rows, "validation": rows, "test": rows}, "")
+    task = MaskedImages(normalized=False)
+    task.side = 2
+    whole = task.baselines(data)["the mean of each patch"]["loss"]
+    monkeypatch.setattr(masked_images, "COMPARED", 4)
+    assert task.baselines(data)["the mean of each patch"]["loss"] == pytest.approx(whole, 1e-5)
+    assert whole > 0.01

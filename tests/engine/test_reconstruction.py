@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -212,3 +213,14 @@ def test_pretrained_on_unlabelled_digits_it_is_probed_and_fine_tuned(
     tuned = recipe(model=model, task="Classification", start=1, method__max_steps=2,
                    method__threads=1)  # fmt: skip
     assert finished(events(tuned, number=5)).metrics["start"]["loaded"] == probed["start"]["loaded"]
+
+
+def test_the_baselines_see_every_class_where_one_lies_behind_the_other() -> None:
+    black_then_white = torch.cat([torch.zeros(4, 1, 2, 2), torch.ones(4, 1, 2, 2)])
+    rows = np.arange(8)
+    data: Any = SimpleNamespace(
+        shape=(2**12, 2**12, 1),  # so large that only four are compared
+        splits={"train": rows, "test": rows}, labels=None,
+        fed=SimpleNamespace(gather=lambda rows, *_: {"images": black_then_white[rows]}),
+    )  # fmt: skip
+    assert Reconstruction().baselines(data)["the mean picture"]["mse"] == pytest.approx(0.25)

@@ -65,7 +65,7 @@ def test_bits_are_told_where_pixels_are_black_or_white() -> None:
     assert set(seen.unique().tolist()) == {0.0, 1.0}
     chances = torch.stack([task.seen(batch, fixed=False) for _ in range(2000)]).mean(0)
     torch.testing.assert_close(chances, batch.inputs["images"], atol=0.06, rtol=0)
-    data: Any = SimpleNamespace(shape=(8, 8, 1), labels=None)
+    data: Any = SimpleNamespace(shape=(8, 8, 1), labels=None, splits={"validation": np.arange(6)})
     meter = task.meter(model, data)
     meter.update(task.step(model, batch), batch)
     scores = meter.compute()
@@ -167,8 +167,30 @@ def test_real_digits_are_nearer_than_blurred_or_gaussian_ones(home: Home, recipe
     found = frechet.baselines(data)
     real = found["the training pictures themselves"]["frechet"]
     assert real < 0.5 * found["one normal distribution of pictures"]["frechet"]
-    meter = Frechet(1)
+    meter = Frechet(1, len(data.splits["test"]))
     images = torch.from_numpy(data.items.pixels[data.splits["test"]]).float() / 255  # type: ignore[attr-defined]
     images = images.permute(0, 3, 1, 2)
     meter.add(images)
     assert meter.between(torch.nn.functional.avg_pool2d(images, 3, 1, 1)) > 2 * real
+
+
+def test_of_a_large_split_so_many_pictures_are_compared_as_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(frechet, "MOST", 20)
+    pictures = torch.rand(50, 1, 8, 8)
+    pictures[25:] *= 0.2  # one class behind the other
+    meter = Frechet(1, len(pictures))
+    for batch in pictures.split(7):
+        meter.add(batch)
+    chosen = torch.linspace(0, 49, 20).long()
+    assert meter.between(pictures[chosen]) == pytest.approx(0, abs=1e-4)
+    drawn: list[int] = []
+
+    class Generates:
+        def generate(self, count: int, chance: torch.Generator) -> torch.Tensor:
+            drawn.append(count)
+            return torch.rand(count, 1, 8, 8, generator=chance)
+
+    meter.of(Generates())  # type: ignore[arg-type]
+    assert sum(drawn) == 20
