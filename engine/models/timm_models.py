@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 NEAREST = 4
 """Names that are offered where one is wrong."""
+OURS = {
+    "model_name", "num_classes", "in_chans", "features_only", "checkpoint_path", "cache_dir",
+    "scriptable", "exportable", "no_jit", "device", "dtype",
+}  # fmt: skip
+"""What a description has no say in: what is decided here, and what would read files or the net."""
 
 
 class TimmModel(
@@ -187,7 +192,7 @@ def described(name: str, config: str) -> Described:
         known = {field.name for field in fields(PretrainedCfg)}
         told = {**said, **said.get("pretrained_cfg", {})}
         about = PretrainedCfg(**{key: value for key, value in told.items() if key in known})
-        architecture, settings = said["architecture"], dict(said.get("model_args") or {})
+        architecture, settings = said["architecture"], harmless(said.get("model_args") or {})
     except (ValueError, KeyError, TypeError, AttributeError) as problem:
         raise BadInput(f"The config.json of {name} isn't one of timm ({problem}): choose another "
                        "model", field="model.name") from None  # fmt: skip
@@ -195,6 +200,20 @@ def described(name: str, config: str) -> Described:
         raise BadInput(f"timm has no network {architecture!r}, which {name} is: bring timm up to "
                        "date", field="model.name")  # fmt: skip
     return Described(architecture, settings, about)
+
+
+def harmless(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a network's settings that only say how it is built: plain values, and lists of
+    them. They were written by strangers, and timm would follow an address or a path in others."""
+
+    def plain(value: Any) -> bool:
+        return isinstance(value, bool | int | float | str)
+
+    return {
+        name: value for name, value in settings.items()
+        if name not in OURS and not name.startswith("pretrained")
+        and (plain(value) or (isinstance(value, list) and all(map(plain, value))))
+    }  # fmt: skip
 
 
 def offered(name: str) -> str:

@@ -243,6 +243,31 @@ def test_a_folder_in_timms_layout_is_a_network(alone: Home, tmp_path: Path) -> N
         assert torch.allclose(own(pictures), wanted, atol=1e-4)
 
 
+def test_a_description_cannot_make_timm_read_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "secret.safetensors"
+    save_file({"fc.weight": torch.zeros(1)}, secret)
+    asked: list[object] = []
+    monkeypatch.setattr("timm.models._factory.load_checkpoint", lambda *how: asked.append(how))
+    monkeypatch.setattr(
+        "timm.models._builder.load_pretrained", lambda *how, **named: asked.append(how)
+    )
+    blueprint = json.dumps({"architecture": "test_resnet", "num_classes": 3, "model_args": {
+        "pretrained": True, "pretrained_cfg": {"url": "http://127.0.0.1:9/weights.pth"},
+        "pretrained_cfg_overlay": {"file": str(secret)}, "pretrained_strict": False,
+        "checkpoint_path": str(secret), "cache_dir": str(tmp_path / "cache"), "scriptable": True,
+        "exportable": True, "no_jit": True, "num_classes": 7, "in_chans": 5, "device": "meta",
+        "model_name": "resnet18", "features_only": True, "block_args": {"attn_layer": "se"},
+        "channels": [8, 8, [8], 8], "layers": [1, 1, 1, 2],
+    }})  # fmt: skip
+    own = TimmModel((64, 64, 3), 4, blueprint, name="someone/theirs")
+    assert not asked
+    assert not (tmp_path / "cache").exists()
+    assert own.described.settings == {"layers": [1, 1, 1, 2]}  # which is what may be said
+    assert own(torch.rand(2, 3, 64, 64)).shape == (2, 4)
+
+
 @pytest.mark.parametrize(
     ("name", "mend"),
     [
