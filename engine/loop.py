@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from engine import device as devices
+from engine.catalog import BadInput
 from engine.checkpoint import Checkpoints, Snapshot, copied
 from engine.data.batches import Batch, Data, Feed
 from engine.device import Numerics
@@ -136,10 +137,19 @@ class Trainee:
         )  # fmt: skip
 
     def restore(self, weights: dict[str, Tensor], state: dict[str, Any]) -> None:
-        """Be exactly what was saved. The model is already on its device."""
-        self.judged.load_state_dict(state.get("judged", weights))
+        """Be exactly what was saved. The model is already on its device.
+
+        BadInput where an earlier version of the program has saved another form of it.
+        """
+        try:
+            self.judged.load_state_dict(state.get("judged", weights))
+            if self.average is not None:
+                self.model.load_state_dict(state["raw"])
+        except RuntimeError:
+            raise BadInput("This model is built otherwise since the run was saved, and its "
+                           "optimizer's state doesn't fit any more: start a new run from its "
+                           "weights instead of resuming it") from None  # fmt: skip
         if self.average is not None:
-            self.model.load_state_dict(state["raw"])
             self.average.n_averaged.copy_(state["averaged"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.restore(state["schedule"])

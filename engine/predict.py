@@ -64,7 +64,8 @@ class Predictor:
             except BadInput:  # a better one has just taken its place
                 entry, folder = checkpoint.find(self.folder, "best")
                 weights = checkpoint.weights(folder)
-            checkpoint.load_weights(self.setup.model, weights)
+            model = self.setup.model
+            checkpoint.load_weights(model, model.translated(weights))
             self.setup.model.eval()
             self.entry = entry
 

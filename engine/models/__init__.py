@@ -100,7 +100,8 @@ class Model(nn.Module, Choosable, kind="model"):
         return ""
 
     def translated(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
-        """Weights in a form of their makers under this model's names; others as they are."""
+        """Weights in a form of their makers, or of an earlier version of this model, under its
+        names and in its shapes; others as they are."""
         return weights
 
     def levels(self) -> list[tuple[str, ...]]:

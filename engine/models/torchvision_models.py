@@ -48,6 +48,8 @@ FAMILIES: Mapping[str, Settings] = {
     "maxvit": lambda side: {"input_size": (side, side)},
 }
 """What some families must be told, for pictures of that side."""
+THREE = 3
+"""Channels of coloured pictures."""
 HALVES = ((0.5,) * 3, (0.5,) * 3)
 SCALES: Mapping[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "googlenet": HALVES, "inception": HALVES,
@@ -92,7 +94,7 @@ class TorchvisionModel(
         self.name = network
         try:
             self.network = made(network, self.size[0], outputs)
-            take(self.network, colours(depth))
+            self.first = f"network.{take(self.network, colours(depth))}.weight"
             tried(self.network, (1, colours(depth), *self.size))
             self.last = last(self.network)
             self.head = cut(self.network)
@@ -126,7 +128,7 @@ class TorchvisionModel(
 
     def translated(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         if any(is_of(name, "network") for name in weights):
-            return weights
+            return self.coloured(weights)
         scale = SCALES.get(self.name.split("_")[0]) or (
             (told := best(self.name).transforms()).mean,
             told.std,
@@ -152,6 +154,20 @@ class TorchvisionModel(
                 field="model.side",
             )
         return found
+
+    def coloured(self, weights: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """A run's own weights. Earlier versions fed grey pictures in one channel: each of three
+        alike gets a third of such a first convolution, so that the sum is what it was, at padded
+        borders too."""
+        first, scale = weights.get(self.first), weights.get("standardize.mean")
+        if first is None or scale is None or scale.numel() != 1 or first.shape[1] != 1 \
+                or self.standardize.mean.numel() != THREE:  # fmt: skip
+            return weights
+        scales = {
+            name: weights[name].expand(THREE) for name in ("standardize.mean", "standardize.std")
+        }
+        third = first.expand(-1, THREE, -1, -1) / THREE
+        return {**weights, **scales, self.first: third}
 
 
 def made(name: str, side: int, outputs: int) -> nn.Module:
@@ -182,16 +198,18 @@ def read(path: Path) -> dict[str, Tensor]:
     return found
 
 
-def take(network: nn.Module, depth: int) -> None:
-    """Let the first convolution read so many channels."""
+def take(network: nn.Module, depth: int) -> str:
+    """Let the first convolution, whose name is given back, read so many channels."""
+    path: str
     path, first = next((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d))
     if first.in_channels == depth:
-        return
+        return path
     parent, _, name = path.rpartition(".")
     setattr(network.get_submodule(parent), name, nn.Conv2d(
         depth, first.out_channels, first.kernel_size, first.stride, first.padding,  # type: ignore[arg-type]
         bias=first.bias is not None,
     ))  # fmt: skip
+    return path
 
 
 def cut(network: nn.Module) -> nn.Module:

@@ -64,6 +64,7 @@ def test_what_happens_to_a_picture_depends_on_its_number_alone(name: CorruptionN
 
 @pytest.mark.parametrize("rows", [None, np.arange(50)])
 def test_noise_has_the_deviation_that_was_asked_for(rows: Any) -> None:
+    torch.manual_seed(0)
     grey = torch.full((50, 1, 20, 20), 0.5)
     noise = corrupted("Gaussian noise", 0.1, grey, rows) - grey
     assert abs(float(noise.mean())) < 0.003

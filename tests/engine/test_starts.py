@@ -13,7 +13,7 @@ from engine import checkpoint, session
 from engine.catalog import BadInput, Catalog
 from engine.events import Event, Finished, Notice
 from engine.home import Home
-from engine.models import Model
+from engine.models import Model, torchvision_models
 from engine.models.autoencoder import Autoencoder
 from engine.models.convnet import ConvNet
 from engine.models.resnet import ResNet
@@ -199,3 +199,38 @@ def test_texts_are_read_with_the_tokenizer_that_the_weights_know(
         "results"
     ]
     assert abs(sum(one["probability"] for one in result["classes"]) - 1) < 1e-3
+
+
+def test_runs_that_read_grey_pictures_in_one_channel_are_still_of_use(
+    home: Home, recipe: Make, events: CarryOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As networks of torchvision once did."""
+    small: dict[str, Any] = {
+        "model": "TorchvisionModel", "model__network": "resnet18", "model__side": 40,
+        "method__threads": 1, "method__max_steps": 2, "method__batch_size": 16,
+    }  # fmt: skip
+    with monkeypatch.context() as then:
+        then.setattr(torchvision_models, "colours", lambda depth: depth)
+        setup = session.make(recipe(**small), home)
+        paused = events(recipe(**small), wishes={1: "pause"})[-1]
+        _, folder = checkpoint.find(home.checkpoints(1), "best")
+        old = checkpoint.weights(folder)
+        assert old["network.conv1.weight"].shape[1] == old["standardize.std"].numel() == 1
+        checkpoint.load_weights(setup.model, old)
+    assert isinstance(paused, Finished)
+    assert paused.state == "paused"
+    predictor = Predictor(home, 1)
+    predictor.refresh()
+    pictures = torch.rand(3, 1, 8, 8)
+    torch.testing.assert_close(
+        predictor.setup.model(images=pictures), setup.model.eval()(images=pictures),
+        rtol=1e-4, atol=1e-4,
+    )  # fmt: skip
+    taken = Start.of_run(1, home).into(
+        session.make(recipe(**small), home).model, setup.data.classes
+    )
+    assert not taken.new
+    last = events(recipe(**small), resume=True)[-1]
+    assert isinstance(last, Finished)
+    assert last.state == "failed"
+    assert "start a new run from its weights" in last.reason
