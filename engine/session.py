@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import json
 from collections.abc import Callable, Collection, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -51,15 +51,22 @@ class Setup:
 def open_choice(
     choice: Choice, home: Home, tokenizer: Tokenizer | None = None,
     splits: Collection[Split] = Method.splits, labels: str | None = None, seed: int = 0,
+    task: Task | None = None,
 ) -> Data:  # fmt: skip
     """The chosen dataset, ready to be fed: its texts as tokens of its own, or of the `tokenizer`.
 
-    With `labels`, only so much of the training split is there (`Recipe.labels`), and nothing is
-    learned from the rest: no word, no mean, no frequency of a class.
+    With a `task`, the splits are those that it learns from, judges by and tests on. With `labels`,
+    only so much of the training split is there (`Recipe.labels`), and nothing is learned from the
+    rest: no word, no mean, no frequency of a class.
     BadInput when it can't be had, or when one of these `splits` holds nothing.
     """
     dataset: Dataset = chosen("data", choice.name)(**choice.settings)
     data = dataset.open(home)
+    if task is not None:
+        if "label" in task.card.needs and not data.classes:
+            raise BadInput(f"{task.card.label} needs labels, and this dataset has none",
+                           field="data")  # fmt: skip
+        data = replace(data, splits=task.splits(data))
     for split, rows in data.splits.items():
         if split in splits and not len(rows):
             raise BadInput(f"The {split} split is empty: add items or change the shares",
@@ -85,11 +92,9 @@ def make(
     task: Task = chosen("task", recipe.task.name)(**recipe.task.settings)
     method: Method = chosen("method", recipe.method.name)(**recipe.method.settings)
     if data is None:
-        data = open_choice(recipe.data, home, tokenizer, method.splits, recipe.labels, recipe.seed)
-        if "label" in task.card.needs and not data.classes:
-            raise BadInput(f"{task.card.label} needs labels, and this dataset has none",
-                           field="data")  # fmt: skip
-        data = task.view(data)
+        data = task.view(open_choice(
+            recipe.data, home, tokenizer, method.splits, recipe.labels, recipe.seed, task
+        ))  # fmt: skip
     kind, settings = chosen("model", recipe.model.name), recipe.model.settings
     if blueprint is None:
         blueprint = kind.blueprint(home, **settings)

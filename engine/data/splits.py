@@ -108,6 +108,9 @@ def classes_apart(
 ) -> dict[Split, Rows]:  # fmt: skip
     """Rows for each split, no class in two of them.
 
+    A class to learn from keeps what its items in the training split of `splits` are: what was held
+    back there is learned from by nobody. One that is held back here has all of its items.
+
     The classes are shared out anew: whole groups of them where their names tell any, as
     “Greek/omega” does, and they are to stay `together`; one by one where not. `tested` are the
     groups or classes of the test, by their names; without any a share of all is taken. `labels`
@@ -142,6 +145,8 @@ def classes_apart(
     chosen = {split: present[kept[shared[split]]] for split in SPLITS}
     if tested:
         chosen["test"] = present[asked]
+    learned = splits["train"][np.isin(labels[splits["train"]], chosen["train"])]
+    chosen["train"] = np.unique(labels[learned])
     for split in SPLITS:
         if len(chosen[split]) < 2:
             raise BadInput(
@@ -149,7 +154,8 @@ def classes_apart(
                 "to compare: take data with more classes, or change what is kept aside",
                 field="data",
             )
-    return {split: rows[np.isin(labels[rows], chosen[split])] for split in SPLITS}
+    aside = {split: rows[np.isin(labels[rows], chosen[split])] for split in SPLITS[1:]}
+    return {"train": learned, **aside}
 
 
 def ordered(series: Rows, *, validation: float = 0.1, test: float = 0.1) -> dict[Split, Rows]:

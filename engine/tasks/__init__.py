@@ -11,7 +11,7 @@ from torch import Tensor
 
 from engine.catalog import Choosable
 from engine.data.batches import Batch, Data, Feed
-from engine.data.splits import Split
+from engine.data.splits import Rows, Split
 
 
 class Meter(Protocol):
@@ -40,6 +40,14 @@ class Task(Choosable, kind="task"):
     """Whether the training split is fed with the dataset's augmentation."""
     watches: ClassVar[int] = 500
     """Items of the validation split that `samples` gets."""
+
+    def splits(self, data: Data) -> Mapping[Split, Rows]:
+        """Which rows are learned from, judged by and tested on, where the task draws another line
+        than the data. Asked before labels are cut and before any word or mean is learned.
+
+        No row of the data's own test is learned from. BadInput when the data can't be shared out.
+        """
+        return data.splits
 
     def view(self, data: Data) -> Data:
         """The data as this task cuts it: a text to windows, a series to past and future.

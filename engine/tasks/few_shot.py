@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, its usual name
 
-from engine.catalog import Advanced, Help, Range
+from engine.catalog import Advanced, BadInput, Help, Range
 from engine.data.batches import Batch, Data, Feed
 from engine.data.distortions import Distortion
 from engine.data.episodes import Episodes
@@ -22,6 +22,7 @@ from engine.data.splits import Rows, Split, classes_apart
 from engine.models import Headed
 from engine.showing import pictures, texts
 from engine.tasks import Task
+from engine.tasks.probing import plane, principal
 
 OUTPUTS = 64
 """Features of the networks whose head can't be taken off."""
@@ -137,10 +138,19 @@ class FewShot(Task):
 
     # --- what is learned from ---
 
-    def view(self, data: Data) -> Data:
+    def splits(self, data: Data) -> dict[Split, Rows]:
         assert data.labels is not None
-        splits = classes_apart(data.labels, data.classes, data.splits, **self.apart)
-        return replace(data, splits=splits)
+        return classes_apart(data.labels, data.classes, data.splits, **self.apart)
+
+    def view(self, data: Data) -> Data:
+        apt = sum(count > 1 for count in data.counts("train"))
+        if apt < 2:
+            raise BadInput(
+                f"The training split has {apt} classes of two items or more, and an episode "
+                "compares two: take more labels, or data with more items of each class",
+                field="data",
+            )
+        return data
 
     def outputs(self, data: Data) -> int:
         return OUTPUTS
@@ -201,7 +211,9 @@ class FewShot(Task):
             return
         some = known[torch.linspace(0, len(known) - 1, min(DRAWN, len(known))).long()]
         inside = torch.isin(targets, some)
-        yield "features", "scatter", from_above(features[inside], targets[inside], data)
+        drawn = Batch({"features": features[inside]}, torch.searchsorted(some, targets[inside]))
+        called = replace(data, classes=tuple(data.classes[label] for label in some.tolist()))
+        yield "features", "scatter", plane(principal(features[inside]), drawn, called)
         few = some[:: max(len(some) // SHOWN, 1)][:SHOWN]
         places = [(targets == label).nonzero()[:, 0].tolist() for label in few]
         support, asked = [own[0] for own in places], [own[-1] for own in places]
@@ -339,17 +351,3 @@ def seen(items: Images, rows: Rows) -> Tensor:
         height, width = (min(side, SEEN) for side in images.shape[2:])
         parts.append(F.adaptive_avg_pool2d(images, (height, width)).flatten(1))
     return torch.cat(parts)
-
-
-def from_above(features: Tensor, targets: Tensor, data: Data) -> dict[str, Any]:
-    """Features (N, F) along the two directions in which they differ most, with their classes."""
-    middle = features - features.mean(0)
-    _, _, directions = torch.linalg.svd(middle.double(), full_matrices=False)
-    flat = (middle.double() @ directions[:2].T).tolist()
-    known = torch.unique(targets).tolist()
-    return {
-        "x": [round(row[0], 4) for row in flat],
-        "y": [round(row[-1], 4) for row in flat],
-        "label": [known.index(label) for label in targets.tolist()],
-        "classes": [data.classes[label] for label in known],
-    }

@@ -20,7 +20,7 @@ from engine.data.items import Images
 from engine.data.splits import SPLITS, classes_apart
 from engine.datasets.digits8 import Digits8x8
 from engine.datasets.glyphs import EACH, Glyphs
-from engine.events import Event, Finished, Sample
+from engine.events import Event, Finished, Notice, Sample
 from engine.home import Home
 from engine.models.embedding_convnet import EmbeddingConvNet
 from engine.predict import Predictor
@@ -65,7 +65,10 @@ def shared(names: list[str], each: int = 4, **how: Any) -> dict[str, set[str]]:
     rows = np.arange(len(labels))
     across = {"train": rows[::2], "validation": rows[1::4], "test": rows[3::4]}
     splits = classes_apart(labels, names, across, **{"seed": 0, **how})  # type: ignore[arg-type]
-    assert sorted(np.concatenate(list(splits.values())).tolist()) == rows.tolist()
+    # Of a class to learn from, what was kept aside is learned from by nobody; the others are whole.
+    assert {*splits["train"].tolist()} <= {*across["train"].tolist()}
+    for split, share in {"train": each // 2, "validation": each, "test": each}.items():
+        assert {*np.unique(labels[splits[split]], return_counts=True)[1].tolist()} == {share}
     return {split: {names[label] for label in labels[rows]} for split, rows in splits.items()}
 
 
@@ -99,6 +102,47 @@ def test_too_few_classes_are_refused() -> None:
     assert all(len(own) == 2 for own in shared(list("abcdef")).values())
     with pytest.raises(BadInput, match=r"train split would have 1 class"):
         shared(list("abcde"))
+
+
+def test_a_class_that_was_only_tested_is_not_learned() -> None:
+    labels = np.repeat(np.arange(12), 3)
+    rows = np.arange(36)
+    given = {"train": rows[:24], "validation": rows[24:27], "test": rows[27:]}
+    splits = classes_apart(labels, [*"abcdefghijkl"], given, seed=0)  # type: ignore[arg-type]
+    assert 0 < len(splits["train"]) < 24
+    assert splits["train"].max() < 24
+    given = {"train": rows[:3], "validation": rows[3:6], "test": rows[6:]}
+    with pytest.raises(BadInput, match="train split would have"):
+        classes_apart(labels, [*"abcdefghijkl"], given, seed=0)  # type: ignore[arg-type]
+
+
+def test_no_test_item_of_a_classifier_is_learned_from(
+    home: Home, small: Make, catalog: Catalog
+) -> None:
+    setup = session.make(small(), home)
+    own = Digits8x8().open(home).splits
+    assert {*setup.data.splits["train"].tolist()} <= {*own["train"].tolist()}
+    assert {*setup.data.splits["test"].tolist()} & {*own["train"].tolist()}
+
+
+def test_few_labels_are_few_of_what_is_learned_from_and_the_test_stays(
+    home: Home, small: Make, events: CarryOut
+) -> None:
+    def splits(labels: str | None) -> Any:
+        return session.make(small().model_copy(update={"labels": labels}), home).data
+
+    whole, few = splits(None), splits("3")
+    counts = [count for count in few.counts("train") if count]
+    assert counts == [3] * sum(count > 0 for count in whole.counts("train"))
+    assert {*few.splits["train"].tolist()} < {*whole.splits["train"].tolist()}
+    for split in ("validation", "test"):
+        np.testing.assert_array_equal(few.splits[split], whole.splits[split])
+    said = events(small().model_copy(update={"labels": "3"}), number=1)
+    assert finished(said)["training_items"] == sum(counts)
+    (notice,) = [e.text for e in said if isinstance(e, Notice) and "Learning from" in e.text]
+    assert f"from {sum(counts)} items" in notice
+    with pytest.raises(BadInput, match="0 classes of two items or more"):
+        splits("1")
 
 
 # --- letters --------------------------------------------------------------------------------
@@ -345,5 +389,7 @@ def test_what_has_learned_to_compare_learns_new_classes_from_one_example(
     names = {"task": "Classification", "data": "Digits8x8", "model": "EmbeddingConvNet",
              "method": "Prototypes"}  # fmt: skip
     settings = {"model.channels": 8, "model.blocks": 2}
-    recipe = compose(catalog, names=names, settings=settings, start=1, labels="1")  # type: ignore[arg-type]
+    recipe = compose(
+        catalog, names=names, settings=settings, start=1, labels="1"  # type: ignore[arg-type]
+    )  # fmt: skip
     assert finished(events(recipe, number=2))["test/accuracy"] > 0.5
