@@ -65,6 +65,9 @@ class ComparisonPlan(Frozen):
     data have been counted, where nobody says it."""
     items: dict[str, int] = Field(default_factory=dict)
     """Training items of each amount, where they have been counted."""
+    batches: dict[str, dict[str, int]] = Field(default_factory=dict)
+    """Batches of an epoch by start, as `called`, and amount, where they have been counted: a task
+    may make episodes or windows of the items, and where it does, the items don't tell them."""
 
     @classmethod
     def from_json(cls, text: str) -> ComparisonPlan:
@@ -98,33 +101,48 @@ class ComparisonPlan(Frozen):
             start=start, labels=amount, device=self.device, seed=seed,
         )  # fmt: skip
 
+    def per_epoch(self, start: Start, amount: str) -> int:
+        """Optimizer steps of an epoch; a budget of tokens makes more of them where the batches
+        haven't been counted."""
+        settings = self.method(start).settings
+        size, group = settings.get("batch_size") or 1, settings.get("accumulate") or 1
+        assert isinstance(size, int)
+        assert isinstance(group, int)
+        known = self.batches.get(called(start), {})
+        batches = known[amount] if amount in known else math.ceil(self.items[amount] / size)
+        return max(math.ceil(batches / group), 1)
+
     def recipe(self, cell: Cell, catalog: Catalog) -> Recipe:
         """The recipe of a cell within the budget. The data must have been counted."""
         assert self.steps is not None
         own = self.own(cell.start, cell.amount, cell.seed)
         card = catalog.card("method", own.method.name)
         settings = within(
-            card, own.method.settings, steps=self.steps, items=self.items[cell.amount],
-            whole=self.items[self.amounts[-1]],
+            card, own.method.settings, steps=self.steps,
+            per_epoch=self.per_epoch(cell.start, cell.amount),
+            whole=self.per_epoch(cell.start, self.amounts[-1]),
         )  # fmt: skip
         return own.model_copy(update={"method": Choice(name=card.name, settings=settings)})
 
-    def counted(self, items: Mapping[str, int], catalog: Catalog) -> ComparisonPlan:
-        """The same plan with the training items of each amount, and with a budget.
+    def counted(
+        self, items: Mapping[str, int], catalog: Catalog,
+        batches: Mapping[str, Mapping[str, int]] | None = None,
+    ) -> ComparisonPlan:  # fmt: skip
+        """The same plan with the training items of each amount, the batches that each start makes
+        of them, and a budget.
 
         Where nobody said it, that is what the most demanding start takes by itself with all the
         labels that the plan has, so that none is cut short of what suits it.
         """
-        steps = self.steps
-        if steps is None:
-            whole = items[self.amounts[-1]]
-            own = [
-                steps_of(catalog.card("method", self.method(start).name),
-                         self.method(start).settings, whole)
-                for start in self.starts
-            ]  # fmt: skip
-            steps = max(1, min(max(own), MOST_STEPS))
-        return self.model_copy(update={"items": dict(items), "steps": steps})
+        known = {start: dict(each) for start, each in (batches or {}).items()}
+        made = self.model_copy(update={"items": dict(items), "batches": known})
+        if made.steps is not None:
+            return made
+        own = [
+            steps_of(self.method(start).settings, made.per_epoch(start, self.amounts[-1]))
+            for start in self.starts
+        ]
+        return made.model_copy(update={"steps": max(1, min(max(own), MOST_STEPS))})
 
 
 def drawn_up(
@@ -207,51 +225,46 @@ def _fields(catalog: Catalog, names: Mapping[Kind, str]) -> set[str]:
     return {f"method.{field.name}" for field in card.fields}
 
 
-def per_epoch(settings: Mapping[str, Value], items: int) -> int:
-    """Optimizer steps of an epoch, at least; a budget of tokens may make more of them."""
-    size, group = settings.get("batch_size") or 1, settings.get("accumulate") or 1
-    assert isinstance(size, int)
-    assert isinstance(group, int)
-    return max(math.ceil(math.ceil(items / size) / group), 1)
-
-
-def steps_of(card: Card, settings: Mapping[str, Value], items: int) -> int:
+def steps_of(settings: Mapping[str, Value], per_epoch: int) -> int:
     """Optimizer steps that a method takes by itself; none where it has no epochs."""
     epochs, most = settings.get("epochs"), settings.get("max_steps")
     if not isinstance(epochs, int):
         return 0
-    steps = epochs * per_epoch(settings, items)
+    steps = epochs * per_epoch
     return min(steps, most) if isinstance(most, int) else steps
 
 
 def within(
-    card: Card, settings: Mapping[str, Value], *, steps: int, items: int, whole: int
+    card: Card, settings: Mapping[str, Value], *, steps: int, per_epoch: int, whole: int
 ) -> dict[str, Value]:
-    """A method's settings such that it takes so many steps over so many `items`.
+    """A method's settings such that it takes so many steps, of which an epoch has `per_epoch`.
 
-    What is said in epochs keeps its share of the run: the head alone for two epochs of ten over the
-    `whole` is alone for a fifth of the steps here too. The best of about `LOOKS` looks at the
-    validation split is kept, and no run ends early: its budget would be smaller than the others'.
+    The step limit ends the run, never the epochs: the labels of another seed may make fewer batches
+    than those that were counted. What is said in epochs keeps its share of the run: the head alone
+    for two epochs of ten over the whole, with `whole` steps each, is alone for a fifth of the steps
+    here too. The best of about `LOOKS` looks at the validation split is kept, and no run ends
+    early: its budget would be smaller than the others'.
     A method that computes at once stays as it is.
     """
     fields = {field.name: field for field in card.fields}
     if not {"epochs", "max_steps", "check_every"} <= fields.keys():
         return dict(settings)
-    epochs = math.ceil(steps / per_epoch(settings, items))
     longest = fields["epochs"].range
-    if longest is not None and epochs > longest.high:
+    assert longest is not None
+    most = int(longest.high)
+    if steps > most * per_epoch:
         raise BadInput(
-            f"{steps:,} steps over {items:,} items are more than {longest.high:,.0f} passes over "
-            "them: take fewer steps, a smaller batch size or more labels", field="steps",
+            f"{steps:,} steps of {per_epoch:,} an epoch are more than {most:,} epochs: take fewer "
+            "steps, a smaller batch size or more labels", field="steps",
         )  # fmt: skip
-    before = steps_of(card, settings, whole) / per_epoch(settings, whole)
+    before = steps_of(settings, whole) / whole
     fitted = dict(settings) | {
-        "epochs": epochs, "max_steps": steps, "check_every": math.ceil(steps / LOOKS),
+        "epochs": most, "max_steps": steps, "check_every": math.ceil(steps / LOOKS),
     }  # fmt: skip
     for name, field in fields.items():
         value = settings.get(name)
         if field.unit == "epochs" and field.type == "int" and isinstance(value, int):
-            scaled = max(round(value * steps / per_epoch(settings, items) / before), 1)
+            scaled = max(round(value * steps / per_epoch / before), 1)
             fitted[name] = min(scaled, int(field.range.high)) if field.range else scaled
     return fitted | ({"patience": None} if "patience" in fields else {})
 

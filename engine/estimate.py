@@ -21,7 +21,7 @@ from engine.data.batches import Feed
 from engine.home import Home
 from engine.loop import Plan, Trainee
 from engine.methods import Bench
-from engine.recipe import Amount, Recipe
+from engine.recipe import Recipe
 from engine.starts import Start
 from engine.tasks import Task
 
@@ -92,11 +92,23 @@ def _estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
 
 def counted(plan: ComparisonPlan, home: Home, catalog: Catalog) -> ComparisonPlan:
     """The plan with what its amounts of labels come to, and with its budget."""
-    data = chosen("data", plan.data.name)(**plan.data.settings).open(home)
-    items = {
-        amount: len(data.few(Amount.of(amount), seed=0).splits["train"]) for amount in plan.amounts
-    }
-    return plan.counted(items, catalog)
+    task: Task = chosen("task", plan.task.name)(**plan.task.settings)
+    items: dict[str, int] = {}
+    batches: dict[str, dict[str, int]] = {}
+    for start in plan.starts:
+        begun = Start.of(plan.own(start, plan.amounts[-1]), home)
+        method = plan.method(start)
+        how = {name: method.settings.get(name) for name in ("batch_size", "batch_tokens")}
+        for amount in plan.amounts:
+            data = session.open_choice(
+                plan.data, home, begun.tokenizer if begun else None,
+                chosen("method", method.name).splits, amount, task=task,
+            )  # fmt: skip
+            items[amount] = len(data.splits["train"])
+            if how["batch_size"] is not None:
+                feed = task.feed(task.view(data), "train", device=torch.device("cpu"), **how)
+                batches.setdefault(called(start), {})[amount] = len(feed)
+    return plan.counted(items, catalog, batches)
 
 
 def foretell(plan: ComparisonPlan, home: Home, catalog: Catalog) -> dict[str, Any]:

@@ -6,10 +6,14 @@ import json
 import math
 import shlex
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
+from engine import session
 from engine.catalog import BadInput, Catalog
 from engine.comparisons import (
     LOOKS,
@@ -26,6 +30,7 @@ from engine.comparisons import (
     student,
 )
 from engine.estimate import counted, foretell
+from engine.events import Finished, Progress
 from engine.home import Home
 from engine.recipe import Recipe
 from storage.history import History
@@ -170,7 +175,7 @@ def test_every_run_has_the_same_budget_however_few_its_labels(catalog: Catalog) 
         settings = made.recipe(cell, catalog).method.settings
         assert settings["max_steps"] == 345
         assert settings["check_every"] == 18 == 345 // LOOKS + 1
-        assert settings["epochs"] == {"1%": 345, "10%": 115, "100%": 15}[cell.amount]
+        assert settings["epochs"] == 10_000  # the step limit ends it
         assert settings["patience"] is None
     few = made.recipe(Cell(7, "1%", 0), catalog)
     assert few.method.settings["alone"] == 69  # a fifth of the run, as two epochs of ten are
@@ -287,12 +292,34 @@ def test_what_is_missing_or_failed_is_queued_again_and_nothing_else(
     assert state() == "finished"
 
 
-def test_amounts_are_counted_and_foretold_from_the_data(catalog: Catalog, home: Home) -> None:
-    made = plan(catalog, starts=[None, 1], amounts=["2", "5", "9999"], steps=3)
+def test_amounts_are_counted_and_foretold_from_the_data(
+    catalog: Catalog, home: Home, tmp_path: Path
+) -> None:
+    save_file({"nothing": torch.zeros(1)}, file := tmp_path / "a.safetensors")
+    made = plan(catalog, starts=[None, str(file)], amounts=["2", "5", "9999"], steps=3)
     ready = counted(made, home, catalog)
     assert ready.items == {"2": 20, "5": 50, "9999": 1439}
+    assert ready.batches == {"scratch": (own := {"2": 1, "5": 1, "9999": 23}), str(file): own}
+    made = plan(catalog, starts=[None, 1], amounts=["2"], steps=3)
     with pytest.raises(BadInput, match="Run 1 has kept no weights"):
         foretell(made, home, catalog)
+
+
+def test_the_budget_is_that_of_the_tasks_own_epochs(catalog: Catalog, home: Home) -> None:
+    names = {"task": "PrototypicalNetwork", "data": "Digits8x8", "model": "EmbeddingConvNet"}
+    settings = {"model.channels": 4, "model.blocks": 1, "task.episodes": 3, "task.way": 3,
+                "method.epochs": 5, "method.schedule": "step", "method.drop_every": 2,
+                "method.precision": "fp32", "method.threads": 1}  # fmt: skip
+    made = drawn_up(catalog, names=names, settings=settings, starts=[None, 1], amounts=["10%"])  # type: ignore[arg-type]
+    made = counted(made.model_copy(update={"starts": (None,)}), home, catalog)
+    assert made.batches == {"scratch": {"10%": 3}}
+    assert made.steps == 15
+    recipe = made.recipe(Cell(None, "10%", 0), catalog)
+    assert recipe.method.settings["drop_every"] == 2
+    *said, last = session.run(recipe, home, 1)
+    assert isinstance(last, Finished)
+    assert last.reason.startswith("Trained 15 steps")
+    assert [(p.step, p.epochs) for p in said if isinstance(p, Progress)][-1] == (15, 5)
 
 
 def test_recipes_of_one_seed_share_their_labels_whatever_their_start(catalog: Catalog) -> None:
