@@ -233,7 +233,7 @@ def test_what_has_learned_to_compare_learns_classes_at_once(
     page.get_by_role("radio", name="Classification").check()
     page.get_by_role("radio", name="MNIST, 5,000 digits").check()
     page.get_by_role("radio", name="Prototypes of a few examples").check()
-    page.get_by_label("Examples a class").fill("5")
+    page.get_by_label("Labels used").fill("5")
     after = train(page)
     expect(state).to_have_text(re.compile("Finished"), timeout=PATIENCE)
     run = finished(program, after)
