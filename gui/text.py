@@ -177,8 +177,12 @@ STRINGS: dict[str, str] = {
         "are trained on, for every start alike. The same seed has the same labels from every start."
     ),
     "starts.knows": (
-        "Run {run} was trained for this task on this very data: what it knows came from these "
-        "labels, so it can't show that fewer are needed."
+        "Run {run} was trained with labels of this very data: what it knows came from them, so it "
+        "can't show that fewer are needed."
+    ),
+    "starts.knows.line": (
+        "Run {run} comes from run {ancestor}, which was trained with labels of this very data: "
+        "what it knows came from them, so it can't show that fewer are needed."
     ),
     "starts.figure": "{measure} over labels",
     "starts.figure.axis": "training items (logarithmic)",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, its usual name
@@ -15,11 +16,15 @@ from engine.catalog import Advanced, Help, Range
 from engine.chance import lots
 from engine.data.batches import Batch, Data
 from engine.data.items import Images
+from engine.data.splits import Rows
 from engine.layers.views import Views
 from engine.models import Headed
 from engine.pictures import png
 from engine.tasks import Mean, Meter
 from engine.tasks.probing import Probed
+
+GROUP = 256
+"""Pictures whose views are compared with each other when a split is measured."""
 
 
 class Contrastive(
@@ -109,16 +114,18 @@ class Contrastive(
         return first, second
 
     def step(self, model: Headed, batch: Batch) -> dict[str, Tensor]:
-        """The output is (2B, 2B), how alike each two views are; a view is not its own partner."""
-        views = torch.cat(self.pair(batch, fixed=not model.training))
-        output = alike(model(views)) / self.temperature
-        return {"loss": F.cross_entropy(output, partners(output)), "output": output}
+        """The output is (2B, 2B), how alike each two views are; a view is not its own partner.
+        Also ``codes`` (2B, D) of the views."""
+        codes = model(torch.cat(self.pair(batch, fixed=not model.training)))
+        output = alike(codes) / self.temperature
+        loss = F.cross_entropy(output, partners(output))
+        return {"loss": loss, "output": output, "codes": codes}
 
     def features(self, model: Headed, batch: Batch) -> Tensor:
         return model.embed(**batch.inputs)
 
     def meter(self, model: Headed, data: Data, *, final: bool = False) -> Meter:
-        return self.probed(PairMeter(), model, data, final=final)
+        return self.probed(PairMeter(self.temperature), model, data, final=final)
 
     def uncertainty(self, scores: Mapping[str, Any], items: int) -> float:
         share: float = scores["contrastive_accuracy"]
@@ -146,15 +153,43 @@ def partners(output: Tensor) -> Tensor:
 
 
 class PairMeter:
-    """Loss, and the share of views whose partner is told among all other views of the batch."""
+    """Loss, and the share of views whose partner is told among all other views of its group.
 
-    def __init__(self) -> None:
-        self.loss, self.right = Mean(), Mean()
+    Groups are of 256 pictures, or of all where a split has fewer, drawn at random but always the
+    same: neither depends on how large batches are, nor on classes that lie one behind the other.
+    """
+
+    def __init__(self, temperature: float) -> None:
+        self.temperature = temperature
+        self.codes: list[Tensor] = []
+        self.rows: list[Rows] = []
 
     def update(self, step: Mapping[str, Tensor], batch: Batch) -> None:
-        output = step["output"]
-        self.loss.add(step["loss"], len(batch))
-        self.right.add((output.argmax(1) == partners(output)).float().mean(), len(batch))
+        codes = step["codes"].detach()
+        self.codes.append(codes.view(2, len(batch), -1))
+        self.rows.append(np.arange(len(batch)) if batch.rows is None else batch.rows)
 
     def compute(self) -> dict[str, Any]:
-        return {"loss": float(self.loss), "contrastive_accuracy": float(self.right)}
+        codes, order = torch.cat(self.codes, 1), np.argsort(np.concatenate(self.rows))
+        order = order[np.random.default_rng(0).permutation(len(order))]
+        group = min(GROUP, len(order))
+        loss, right = Mean(), Mean()
+        for begin in range(0, len(order), group):
+            # The last is made whole by pictures that have been in others, which count no more.
+            first = min(begin, len(order) - group)
+            some = torch.from_numpy(order[first : first + group]).to(codes.device)
+            output = alike(codes[:, some].flatten(0, 1)) / self.temperature
+            true = partners(output)
+            losses = F.cross_entropy(output, true, reduction="none").view(2, -1)
+            told = (output.argmax(1) == true).float().view(2, -1)
+            new = slice(begin - first, None)
+            loss.add(losses[:, new].mean(), first + group - begin)
+            right.add(told[:, new].mean(), first + group - begin)
+        among = f"among the {2 * group - 1} other views of a random group of {group} pictures"
+        return {
+            "loss": float(loss), "contrastive_accuracy": float(right),
+            "signatures": {
+                "contrastive_accuracy": f"each view's partner is told {among}",
+                "loss": f"cross-entropy of each view's partner {among}",
+            },
+        }  # fmt: skip

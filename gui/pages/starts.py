@@ -204,19 +204,36 @@ class Starts:
         )  # fmt: skip
 
     def known(self, plan: ComparisonPlan) -> list[str]:
-        """A sentence for each start that has seen the labels that it is to save."""
+        """A sentence for each start that has seen the labels that it is to save, itself or a run
+        that it comes from."""
         said = []
         for start in plan.starts:
             if not isinstance(start, int):
                 continue
             try:
-                recipe = Recipe.from_json(self.history.run(start).recipe)
-            except (LookupError, BadInput):  # deleted, or of another version
+                before, _ = self.history.family(start)
+                line = [self.history.run(start), *reversed(before)]
+            except LookupError:  # deleted
                 continue
-            own = recipe.data.name, recipe.data.settings.get("id"), recipe.task.name
-            if own == (plan.data.name, plan.data.settings.get("id"), plan.task.name):
+            told = next((run.id for run in line if self.has_seen(run, plan)), None)
+            if told == start:
                 said.append(text("starts.knows", run=start))
+            elif told is not None:
+                said.append(text("starts.knows.line", run=start, ancestor=told))
         return said
+
+    def has_seen(self, run: Run, plan: ComparisonPlan) -> bool:
+        """Whether a run has learned from what the plan's task asks for, on the plan's data."""
+        try:
+            recipe = Recipe.from_json(run.recipe)
+            needs = [self.catalog.card("task", task).needs
+                     for task in (recipe.task.name, plan.task.name)]  # fmt: skip
+        except BadInput:  # of another version
+            return False
+        own = recipe.data.name, recipe.data.settings.get("id")
+        labelled = all("label" in every for every in needs)
+        same = labelled or recipe.task.name == plan.task.name
+        return same and own == (plan.data.name, plan.data.settings.get("id"))
 
     async def estimate(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         """How many runs of how many steps, and about how long, or the sentence why not."""

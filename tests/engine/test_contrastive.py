@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
@@ -19,6 +20,7 @@ from engine.models.convnet import ConvNet
 from engine.models.torchvision_models import TorchvisionModel
 from engine.predict import Predictor
 from engine.recipe import Recipe
+from engine.tasks import contrastive
 from engine.tasks.contrastive import Contrastive, PairMeter, alike, partners
 
 Make = Callable[..., Recipe]
@@ -143,19 +145,62 @@ def test_the_loss_is_that_of_the_paper() -> None:
 def test_a_single_picture_has_nothing_to_be_told_from() -> None:
     output = alike(torch.randn(2, 4))
     assert partners(output).tolist() == [1, 0]
-    meter = PairMeter()
-    meter.update({"output": output, "loss": torch.tensor(0.0)}, Batch({"images": pictures(1)}))
-    assert meter.compute() == {"loss": 0.0, "contrastive_accuracy": 1.0}
+    scores = scored(pictures_codes(1), batches=[1])
+    assert (scores["loss"], scores["contrastive_accuracy"]) == (0.0, 1.0)
 
 
-def test_batches_count_by_their_pictures() -> None:
-    meter = PairMeter()
-    near = torch.tensor([[1.0, 0], [0, 1], [1, 0.1], [0.1, 1]])  # 0 with 2, 1 with 3
-    far = near[[0, 2, 1, 3]]  # nobody with its own
-    for codes, loss in ((near, 1.0), (far[[0, 1, 2, 3]], 4.0), (near, 1.0)):
-        meter.update({"output": alike(codes), "loss": torch.tensor(loss)},
-                     Batch({"images": pictures(2)}))  # fmt: skip
-    assert meter.compute() == {"loss": 2.0, "contrastive_accuracy": pytest.approx(2 / 3)}
+def pictures_codes(count: int) -> Tensor:
+    """Of two views of each picture (2, count, 6), more alike than those of others."""
+    chance = torch.Generator().manual_seed(5)
+    own, each = (torch.randn(n, count, 6, generator=chance) for n in (1, 2))
+    return own + each
+
+
+def scored(codes: Tensor, batches: list[int], rows: Any = None) -> dict[str, Any]:
+    """What is measured where batches are so large, and pictures come in this order."""
+    rows = np.arange(codes.shape[1]) if rows is None else rows
+    meter, at = PairMeter(0.3), 0
+    for size in batches:
+        some = rows[at : at + size]
+        meter.update({"codes": codes[:, some].flatten(0, 1)},
+                     Batch({"images": torch.zeros(size, 1)}, rows=some))  # fmt: skip
+        at += size
+    assert at == len(rows)
+    return meter.compute()
+
+
+def test_what_is_measured_depends_neither_on_batches_nor_on_the_order(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contrastive, "GROUP", 8)
+    codes = pictures_codes(27)
+    whole = scored(codes, [27])
+    assert scored(codes, [5, 5, 5, 5, 5, 2]) == whole
+    assert scored(codes, [20, 7], np.random.default_rng(1).permutation(27)) == whole
+    assert "15 other views of a random group of 8" in whole["signatures"]["contrastive_accuracy"]
+    # By hand: every picture counts once, the last three among five of a group before.
+    order = np.random.default_rng(0).permutation(27)
+    right, losses = [], []
+    for begin in (0, 8, 16, 24):
+        first = min(begin, 19)
+        output = alike(codes[:, order[first : first + 8]].flatten(0, 1)) / 0.3
+        for view in range(16):
+            if first + view % 8 >= begin:
+                partner = (view + 8) % 16
+                right.append(int(output[view].argmax()) == partner)
+                losses.append(float(output[view].logsumexp(0) - output[view, partner]))
+    assert len(right) == 54
+    assert whole["contrastive_accuracy"] == pytest.approx(np.mean(right))
+    assert whole["loss"] == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_a_split_smaller_than_a_group_is_one() -> None:
+    codes = pictures_codes(20)
+    output = alike(codes.flatten(0, 1)) / 0.3
+    wanted = (output.argmax(1) == partners(output)).float().mean()
+    scores = scored(codes, [6, 14])
+    assert scores["contrastive_accuracy"] == pytest.approx(float(wanted))
+    assert "39 other views" in scores["signatures"]["loss"]
 
 
 def test_views_differ_in_training_and_stay_when_measured(home: Home, recipe: Make) -> None:
@@ -204,7 +249,7 @@ def test_what_was_learned_beats_chance_and_is_taken_over(
     assert isinstance(learned, Finished)
     assert random.metrics["test/knn_accuracy"] < 0.85
     assert learned.metrics["test/knn_accuracy"] > random.metrics["test/knn_accuracy"] + 0.08
-    assert learned.metrics["test/contrastive_accuracy"] > 0.05  # 1 of 357 by chance
+    assert learned.metrics["test/contrastive_accuracy"] > 0.05  # 1 of 511 by chance
     assert any(isinstance(e, Point) and e.series == "validation/knn_accuracy" for e in said)
 
     scores = []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,18 @@ def client(anneal: Anneal) -> Iterator[TestClient]:
         yield opened
 
 
-def pretrained(anneal: Anneal, *, data: str = "Faces") -> int:
+def pretrained(
+    anneal: Anneal, *, data: str = "Faces", task: str = "Classification", parent: int | None = None
+) -> int:
     """A finished run of the small ConvNet with kept weights."""
     recipe = {
-        "task": {"name": "Classification"}, "data": {"name": data},
+        "task": {"name": task}, "data": {"name": data},
         "model": {"name": "ConvNet", "settings": {"widths": [7], "dropout": 0.0}},
         "method": {"name": "Training"},
     }  # fmt: skip
     run = anneal.history.add_run(
-        json.dumps(recipe), name="before", task="Classification", model="ConvNet", data=data,
-        method="Training",
+        json.dumps(recipe), name="before", task=task, model="ConvNet", data=data,
+        method="Training", parent=parent,
     )  # fmt: skip
     assert anneal.history.claim(run.id, device="cpu", pid=1, pid_started=1.0)
     anneal.history.record(run.id, saved=(9, True))
@@ -111,9 +114,28 @@ def test_a_start_that_has_seen_the_labels_is_pointed_out(
     run = pretrained(anneal, data="Digits")
     body = {"wanted": wanted, "starts": [None, run]}
     (said,) = client.post("/api/starts/form", json=body).json()["notices"]
-    assert f"Run {run} was trained for this task on this very data" in said
-    body["starts"] = [None, pretrained(anneal)]
-    assert client.post("/api/starts/form", json=body).json()["notices"] == []
+    assert f"Run {run} was trained with labels of this very data" in said
+
+
+def test_so_is_one_that_has_seen_them_for_another_task_or_before(anneal: Anneal) -> None:
+    tasks = [card for card in anneal.catalog.cards if card.kind == "task"]
+    again = tasks[0].model_copy(update={"name": "Telling"})
+    anneal = replace(
+        anneal, catalog=anneal.catalog.model_copy(update={"cards": (*anneal.catalog.cards, again)})
+    )
+    other = pretrained(anneal, data="Digits", task="Telling")
+    child = pretrained(anneal, parent=other)
+    blind = pretrained(anneal, data="Digits", task="Reconstruction")
+    body = {"wanted": {"names": {"task": "Classification", "data": "Digits"}},
+            "starts": [None, other, child, blind]}  # fmt: skip
+    with TestClient(Starlette(routes=starts.routes(anneal))) as client:
+        said = client.post("/api/starts/form", json=body).json()["notices"]
+        body["starts"] = [None, pretrained(anneal)]
+        assert client.post("/api/starts/form", json=body).json()["notices"] == []
+    assert {line.partition(": ")[0] for line in said} == {
+        f"Run {other} was trained with labels of this very data",
+        f"Run {child} comes from run {other}, which was trained with labels of this very data",
+    }
 
 
 @pytest.mark.parametrize(
