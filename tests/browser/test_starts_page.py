@@ -68,7 +68,7 @@ def test_the_page_draws_its_figure_from_real_runs(url: str, home: Path, open_pag
     scratch = page.get_by_label("From scratch")
     expect(scratch).to_be_checked(timeout=PATIENCE)
     expect(page.get_by_label("Run 1 · ")).to_be_checked()
-    expect(page.get_by_text("what it knows came from these labels")).to_be_visible()
+    expect(page.get_by_text("was trained with labels of this very data")).to_be_visible()
     # What can't be compared is said beside its field.
     scratch.uncheck()
     expect(page.locator("[data-field=starts] .an-problem")).to_contain_text("two starts")
