@@ -858,6 +858,10 @@ def roles(columns: list[str] | None) -> dict[str, str]:
 SizeOption = Annotated[int | None, typer.Option(help="Side of the pictures in pixels.")]
 ChannelsOption = Annotated[int | None, typer.Option(help="1 reads pictures in grey, 3 in colours.")]
 RateOption = Annotated[int | None, typer.Option(help="Samples a second of recordings.")]
+ClassesOption = Annotated[
+    Literal["outermost", "path"],
+    typer.Option(help="Of folders in folders: the outermost is the class, or the whole path."),
+]
 GroupOption = Annotated[
     str | None, typer.Option(help="A column whose values stay together when it is split.")
 ]
@@ -877,6 +881,7 @@ def data_add(
     size: SizeOption = None,
     channels: ChannelsOption = None,
     rate: RateOption = None,
+    classes: ClassesOption = "outermost",
     column: ColumnOption = None,
     encoding: EncodingOption = None,
     delimiter: DelimiterOption = None,
@@ -899,9 +904,10 @@ def data_add(
         if missing := [path for path in paths if not path.exists()]:
             raise BadInput(f"There is no file {missing[0]}")
         options = ImportOptions.of({
-            "size": size, "channels": channels, "rate": rate, "columns": roles(column),
-            "encoding": encoding, "delimiter": delimiter, "group": group, "split": split,
-            "seed": seed, "validation": validation, "test": test, "skip_broken": skip_broken,
+            "size": size, "channels": channels, "rate": rate, "classes": classes,
+            "columns": roles(column), "encoding": encoding, "delimiter": delimiter,
+            "group": group, "split": split, "seed": seed, "validation": validation, "test": test,
+            "skip_broken": skip_broken,
         })  # fmt: skip
         order = Order(tuple(paths), kind=kind or kind_of(paths), options=options)
         source = ", ".join(path.name for path in paths)

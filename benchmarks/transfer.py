@@ -97,8 +97,8 @@ def polarity_transfer(options: Options) -> Result:
 
 
 PICTURES, EPOCHS = 500, 20
-ASIDE = 50
-"""Pictures to validate and to test on, each."""
+ASIDE, TESTED = 50, 500
+"""Pictures to validate and to test on."""
 
 
 def probe_cache(options: Options) -> Result:
@@ -149,7 +149,7 @@ def some(names: Sequence[str]) -> Iterator[str]:
     for name in sorted(name for name in names if name.endswith(".jpg")):
         folders.setdefault(name.rpartition("/")[0], []).append(name)
     for folder, those in folders.items():
-        each = PICTURES + ASIDE if folder.startswith("train") else ASIDE
+        each = PICTURES + ASIDE if folder.startswith("train") else TESTED
         yield from those[: each * 2 // len(folders)]
 
 

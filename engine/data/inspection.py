@@ -70,6 +70,8 @@ class Inspection(Frozen):
     """Items of each split that the files name."""
     series: bool = False
     """It is one series, whose end is held out."""
+    nested: bool = False
+    """Class folders hold folders, which may be what tells the classes."""
     notes: tuple[str, ...] = ()
 
 
@@ -87,6 +89,7 @@ class _Found:
     labels: Counter[str] = field(default_factory=Counter)
     splits: Counter[str] = field(default_factory=Counter)
     series: bool = False
+    nested: bool = False
     notes: list[str] = field(default_factory=list)
 
     def shown(self, table: Table) -> None:
@@ -102,6 +105,7 @@ class _Found:
         self.splits.update(split for split in layout.splits if split)
         self.groups = tuple(layout.groups)
         self.notes += layout.warnings
+        self.nested = layout.nested
         for role, column in layout.columns.items():
             if role in ("encoding", "delimiter"):
                 setattr(self, role, column)
@@ -147,7 +151,7 @@ def inspect(
         delimiter=found.delimiter, columns=found.columns, roles=found.roles,
         rows=tuple(found.rows[:ROWS]), groups=found.groups, items=found.items,
         classes=tuple(classes[:CLASSES]), class_count=len(classes), splits=dict(found.splits),
-        notes=tuple(found.notes),
+        series=found.series, nested=found.nested, notes=tuple(found.notes),
     )  # fmt: skip
 
 
@@ -437,6 +441,7 @@ def _text(gathered: Gathered, options: ImportOptions, found: _Found) -> None:
             gathered.entries, gathered.name,
             wanted=lambda entry: ending(entry.path[-1]) in TEXTS, noun="texts",
             files=".txt files", unlabelled=options.columns.get("label") == "",
+            classes=options.classes,
         )  # fmt: skip
         found.laid_out(layout)
         found.columns = ("file", "label", "text")

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from engine.catalog import BadInput
 from engine.data.archive import ARCHIVES, Entry, Source, Unreadable, one_line, shown
@@ -73,6 +73,8 @@ class Layout:
     warnings: list[str] = field(default_factory=list)
     tables: list[Entry] = field(default_factory=list)
     """The tables that were read: with the files, all that the layout was made of."""
+    nested: bool = False
+    """Class folders hold folders, which may be what tells the classes."""
 
     def keep(self, places: Sequence[int]) -> None:
         """Only the files at those places."""
@@ -171,7 +173,8 @@ def lay_out(
             "add one (CSV or JSONL), or choose no columns",
             field="columns",
         )
-    return arrange(entries, archive, wanted=wanted, noun=noun, files=files, unlabelled=unlabelled)
+    return arrange(entries, archive, wanted=wanted, noun=noun, files=files,
+                   unlabelled=unlabelled, classes=options.classes)  # fmt: skip
 
 
 @dataclass
@@ -202,6 +205,7 @@ class Held:
             layout = arrange(
                 self.entries, self.archive,
                 wanted=self.wanted, noun=self.noun, files=self.files, unlabelled=True,
+                classes=self.options.classes,
             )  # fmt: skip
         except BadInput:
             return None
@@ -222,10 +226,12 @@ def arrange(
     noun: str,
     files: str,
     unlabelled: bool = False,
+    classes: Literal["outermost", "path"] = "outermost",
 ) -> Layout:
     """Classes and splits from the folders. BadInput says how the folders should lie.
 
     Where `unlabelled`, files that lie in no class folder at all are a layout without labels.
+    `classes` as `ImportOptions.classes`.
     """
     found = [entry for entry in entries if wanted(entry)]
     if not found:
@@ -242,7 +248,8 @@ def arrange(
     for entry, path in zip(found, paths, strict=True):
         split = named.get(path[0]) if len(path) > 1 else None
         inside = path[1:] if split else path
-        label = one_line(inside[0]) if len(inside) > 1 else ""
+        label = "/".join(map(one_line, inside[:-1] if classes == "path" else inside[:1]))
+        label = label if len(inside) > 1 else ""
         if not label or (named and split is None):
             outside.append(entry.name)
             continue
@@ -263,7 +270,8 @@ def arrange(
         )
     if outside:
         layout.warnings.append(f"Left out, for they lie in no class folder: {some(outside)}")
-    if deeper:
+    layout.nested = deeper > 0
+    if layout.nested and classes == "outermost":
         layout.warnings.append(
             f"{deeper:,} files lie in folders inside a class folder; they count to that class"
         )

@@ -32,6 +32,9 @@ class ImportOptions(Frozen):
     """Images only: 1 reads them in grey, 3 in colours; None finds it by itself."""
     rate: Annotated[int, Field(ge=4000, le=48_000)] | None = None
     """Sound only: samples a second that recordings are resampled to; None finds it by itself."""
+    classes: Literal["outermost", "path"] = "outermost"
+    """Folders in folders: whether the outermost alone is the class, or the whole path to a file
+    (``Greek/character01``)."""
     encoding: str | None = None
     """Text and tables: as Python names it (``gb18030``); None finds it by itself."""
     delimiter: str | None = None

@@ -208,6 +208,7 @@ def _folders(
     layout = labelled.arrange(
         gathered.entries, gathered.name, wanted=lambda entry: ending(entry.path[-1]) in TEXTS,
         noun="texts", files=".txt files", unlabelled=options.columns.get("label") == "",
+        classes=options.classes,
     )  # fmt: skip
     if options.columns.get("label") == "":
         layout.labels = None

@@ -466,6 +466,7 @@ export function bringIn({ limit, begun }) {
         !found.columns.length && (found.failed === "columns" || found.unseen)
           ? part("columns", named())
           : null,
+        found.nested ? part("classes", naming()) : null,
         part("split", splitting()),
         part("rest", rest()),
         actions,
@@ -626,6 +627,18 @@ export function bringIn({ limit, begun }) {
           ),
         ),
       ),
+    );
+  }
+
+  /** Which folders are classes, where they lie in one another. */
+  function naming() {
+    const ways = ["outermost", "path"].map((way) => [way, text(`bring.classes.${way}`)]);
+    const set = (way) => tellIt({ classes: way === "path" ? way : null });
+    return el(
+      "div",
+      { class: "an-splitting" },
+      segments(text("bring.classes"), ways, told.classes ?? "outermost", set),
+      el("p", { class: "an-help" }, text("bring.classes.help")),
     );
   }
 

@@ -122,6 +122,26 @@ def test_folders_inside_a_class_folder_count_to_the_class(pack, take):
     assert any("10 files lie in folders inside" in warning for warning in said.warnings)
 
 
+def test_folders_inside_folders_can_each_be_a_class(pack, take):
+    files = (
+        class_folders("one", "two", top="omni/greek/") | class_folders("one", top="omni/latin/")
+    )  # fmt: skip
+    data, said = take(pack(files), classes="path")
+    assert data.classes == ("greek/one", "greek/two", "latin/one")
+    assert not said.warnings
+
+
+def test_splits_are_no_part_of_a_path_that_is_a_class(pack, take):
+    files = {
+        f"{split}/{path}": content
+        for split in ("train", "test")
+        for path, content in class_folders("one", "two", top="greek/").items()
+    }
+    data, _ = take(pack(files), classes="path")
+    assert data.classes == ("greek/one", "greek/two")
+    assert data.version.counts["test"] == (5, 5)
+
+
 def test_classes_are_sorted_as_people_count(pack, take):
     data, _ = take(pack(class_folders("10", "2", "b1", "A2", each=3)))
     assert data.classes == ("2", "10", "A2", "b1")
