@@ -17,7 +17,7 @@ SEEDS = (0, 1, 2)
 # Small and fast, so that many epochs fit into twenty minutes on two cores.
 NETWORK = ("model.depth=8", "model.width=32", "model.stem=medium pictures")
 PRETRAINING = (
-    "method.epochs=40", "method.batch_size=256", "method.learning_rate=4e-3",
+    "method.epochs=25", "method.batch_size=256", "method.learning_rate=4e-3",
     "method.weight_decay=1e-3", "method.warmup=0.1", "task.smallest=0.2", "task.jitter=0.5",
     "task.temperature=0.2", "data.flip=true",
 )  # fmt: skip
