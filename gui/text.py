@@ -147,7 +147,8 @@ STRINGS: dict[str, str] = {
     "starts.file": "A file on this computer",
     "starts.file.help": "A safetensors file, or a folder of them.",
     "starts.none": (
-        "No run of this model has kept weights yet: pretrain one first, or name a file."
+        "No run of this model has kept weights yet. Pretrain one first, name a file, or choose a "
+        "model that comes with weights of its own, such as EfficientNet-Lite0."
     ),
     "starts.how": "Labels and budget",
     "starts.amounts": "Labels",

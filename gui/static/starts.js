@@ -286,7 +286,7 @@ class Form {
       "div",
       { class: "an-field starts-field", "data-field": "starts" },
       el("div", { class: "starts-choices" }, boxes),
-      bare ? el("p", { class: "an-muted" }, text("starts.none")) : null,
+      bare ? el("p", { class: "an-notice" }, text("starts.none")) : null,
       el("label", { for: file.id }, text("starts.file")),
       el("p", { class: "an-help", id: "starts-file-help" }, text("starts.file.help")),
       el("div", { class: "an-control" }, file),
@@ -343,7 +343,9 @@ class Form {
     const said = [this.plan.readonly, ...this.plan.notices].filter(Boolean);
     this.notices.replaceChildren(...said.map((words) => el("p", { class: "an-notice" }, words)));
     this.go.disabled = Boolean(this.plan.readonly);
-    this.problem(this.plan.problem);
+    // With nothing to choose from, the hint says what to do: that is no mistake of a person.
+    const bare = this.plan.problem?.field === "starts" && this.plan.starts.length < 2;
+    this.problem(bare ? null : this.plan.problem);
     this.foretell({});
     if (!this.plan.problem) this.estimate();
   }
