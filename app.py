@@ -553,12 +553,18 @@ class Bar:
 
     def __init__(self, run: Run) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            TextColumn,
+            TimeRemainingColumn,
+        )
 
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.completed:.0f}/{task.total}"),
+            MofNCompleteColumn(),
             TimeRemainingColumn(),
             console=Console(stderr=True),
         )
