@@ -149,6 +149,8 @@ def serve(
 
     catalog = catalog_of(place)
     answers = Answers(command(place, "answer"), log=place.root / "answers.log")
+    # It starts with the first question of its kind, and most people never ask one.
+    patient = Answers(command(place, "answer"), log=place.root / "answers.log")
     jobs = Jobs(history, place, command(place, "work"), catalog.devices)
     intake = Intake(history, place, command(place, "bring-in"))
     sweep(place.datasets, [d.id for d in history.datasets() if d.state == "importing"])
@@ -156,7 +158,7 @@ def serve(
     answers.warm()
     served = gui.shell.serve(
         gui.shell.Anneal(
-            catalog=catalog, history=history, answers=answers, importer=intake,
+            catalog=catalog, history=history, answers=answers, patient=patient, importer=intake,
             home=place.root, home_is_named=not place.usual, poke=jobs.poke, offers=offers(),
             upload_limit=LIMITS.upload_bytes,
         ),
@@ -180,6 +182,7 @@ def serve(
         served.close()
         jobs.close()
         answers.close()
+        patient.close()
         history.close()
         lock.release()
 

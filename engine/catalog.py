@@ -185,6 +185,9 @@ class Card(Frozen):
     """Its answers come piece by piece (tasks only)."""
     invents: bool = False
     """A trained model answers to nothing but a seed (tasks only)."""
+    judges: str = ""
+    """What is known of each item of a split once a model was tested on it (tasks only): which of
+    the “classes” was said, which “texts” were written, how large its “errors” are; or nothing."""
     adapts: bool = False
     """It works on weights that have learned something already, and needs a start (methods only)."""
     published: bool = False
@@ -345,6 +348,7 @@ class Choosable:
         thorough: Mapping[str, Value] | None = None,
         streams: bool = False,
         invents: bool = False,
+        judges: str = "",
         adapts: bool = False,
         published: bool = False,
         bundled: bool = False,
@@ -364,8 +368,8 @@ class Choosable:
             provides=frozenset(provides or ()), suggests=dict(suggests or {}),
             thorough=dict(thorough or {}), hidden=hidden, rank=rank, fields=tuple(fields_of(cls)),
             tries=tuple(_keywords(cls.show).values()) if hasattr(cls, "show") else (),
-            streams=streams, invents=invents, adapts=adapts, published=published,
-            bundled=bundled,
+            streams=streams, invents=invents, judges=judges, adapts=adapts,
+            published=published, bundled=bundled,
         )  # fmt: skip
         key = (cls.kind, cls.__name__)
         other = cls.registry.get(key)

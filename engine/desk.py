@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TextIO
 
-from engine import look
+from engine import look, mistakes
 from engine.batchfile import texts_in
 from engine.catalog import BadInput, Card, Catalog, chosen, discover
 from engine.comparisons import ComparisonPlan
@@ -65,6 +65,7 @@ class Desk:
     def __init__(self, home: Home, catalog: Catalog) -> None:
         self.home, self.catalog = home, catalog
         self.predictors: dict[int, Predictor] = {}
+        self.last: tuple[str, tuple[Card, Data, Stored | None]] | None = None
 
     def predict(
         self, *, run: int, inputs: list[dict[str, Any]], options: dict[str, Any] | None = None
@@ -152,6 +153,37 @@ class Desk:
         """Make a dataset's next version, by a change or by a finding's mend."""
         return revise(self.home, dataset, version, change, finding=finding)
 
+    def judged(self, **asked: Any) -> Generator[str, None, dict[str, Any]]:
+        """Items of a split as the run's best weights tell them (`engine.mistakes.judged`)."""
+        return mistakes.judged(self.home, self.opened_once, **asked)
+
+    def calibration(self, *, run: int) -> Generator[str, None, dict[str, Any]]:
+        """How sure a run's answers are, and how right."""
+        return mistakes.calibration(self.home, run)
+
+    def temperature(self, *, run: int, on: bool) -> Generator[str, None, dict[str, Any]]:
+        """Use a fitted temperature when the run is asked, or no longer."""
+        return mistakes.temperature(self.home, run, on=on)
+
+    def apart(self, **asked: Any) -> Generator[str, None, dict[str, Any]]:
+        """What a threshold on a class's probability costs."""
+        return mistakes.apart(self.home, **asked)
+
+    def suspects(self, **asked: Any) -> Generator[str, None, dict[str, Any]]:
+        """Items of a run's data whose labels look wrong."""
+        return mistakes.suspects(self.home, self.opened_once, **asked)
+
+    def approve(self, *, run: int, rows: list[int], back: bool = False) -> dict[str, Any]:
+        """Keep the labels of suspected items, or suspect them again."""
+        return {"kept": mistakes.approve(self.home, run, rows, back=back)}
+
+    def opened_once(self, data: dict[str, Any]) -> tuple[Card, Data, Stored | None]:
+        """As `opened`, kept for the next question: people turn pages."""
+        key = json.dumps([data, str(self.home.root)], sort_keys=True)
+        if self.last is None or self.last[0] != key:
+            self.last = key, self.opened(data)
+        return self.last[1]
+
     def opened(self, data: dict[str, Any]) -> tuple[Card, Data, Stored | None]:
         """A dataset's card, its items, and its folder where a person brought it in."""
         choice = Choice.model_validate(data)
@@ -209,6 +241,8 @@ def serve(home: Home) -> None:
         "count": desk.count, "foretell": desk.foretell,
         "inspect": desk.inspect, "details": desk.details, "items": desk.items,
         "sound": desk.sound, "given": desk.given, "change": desk.change,
+        "judged": desk.judged, "calibration": desk.calibration, "apart": desk.apart,
+        "temperature": desk.temperature, "suspects": desk.suspects, "approve": desk.approve,
     }  # fmt: skip
     inbox = Inbox(sys.stdin)
     for asked in inbox:

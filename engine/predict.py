@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 
 from engine import checkpoint, session
+from engine.calibration import in_use
 from engine.catalog import BadInput
 from engine.data import sound
 from engine.data.arrays import Ragged
@@ -45,6 +46,7 @@ class Predictor:
     """A run's model with its best weights so far, read anew when a newer checkpoint is there."""
 
     def __init__(self, home: Home, run: int) -> None:
+        self.home, self.run = home, run
         self.folder = home.checkpoints(run)
         checkpoint.find(self.folder, "best")
         recipe = Recipe.from_json((home.run(run) / "recipe.json").read_text("utf-8"))
@@ -68,6 +70,7 @@ class Predictor:
             checkpoint.load_weights(model, model.translated(weights))
             self.setup.model.eval()
             self.entry = entry
+        self.setup.task.temperature = in_use(self.home, self.run)
 
     @torch.inference_mode()
     def answer(
@@ -110,7 +113,9 @@ class Predictor:
     def checkpoint(self) -> dict[str, Any]:
         """Which of the run's checkpoints answers."""
         assert self.entry is not None
-        return {"step": self.entry.step, "epoch": self.entry.epoch}
+        known = {"step": self.entry.step, "epoch": self.entry.epoch}
+        temperature = self.setup.task.temperature
+        return known if temperature == 1 else known | {"temperature": temperature}
 
 
 def read(given: Mapping[str, Any], data: Data) -> tuple[Batch, dict[str, Any]]:

@@ -19,7 +19,7 @@ from engine.data.items import Pairs
 from engine.data.splits import Rows
 from engine.data.tokens import TokenPairs
 from engine.models import Translator
-from engine.tasks import Mean, Task, inside
+from engine.tasks import Mean, Task, Verdict, inside
 
 SHOWN = 50
 """Texts of the test split that stay on the run's page."""
@@ -65,6 +65,10 @@ class Writing(Task):
         self, written: Sequence[str], references: Sequence[str]
     ) -> tuple[Score, dict[str, str]]:
         """What the texts score against their references, 0…100, and how each was computed."""
+
+    def alone(self, written: str, reference: str) -> float:
+        """What one text scores, 0…100, by a measure that says something of one."""
+        return self.measures([written], [reference])[0][self.headline]
 
     @abstractmethod
     def without_learning(self, data: Data) -> dict[str, list[str]]:
@@ -120,6 +124,20 @@ class Writing(Task):
         """What the model writes to each source, as `engine.beams.write`."""
         return write(model, batch.inputs["tokens"], batch.inputs["lengths"],
                      longest=pairs_of(data).longest, stretch=self.stretch, **how)  # fmt: skip
+
+    def judge(self, model: Any, batch: Batch, data: Data) -> Verdict:
+        """What is written to each source, as in the test; the error is what it lacks of 100 in the
+        task's headline, of this text alone."""
+        assert batch.rows is not None
+        sources, references = texts_of(data, batch.rows)
+        found = self.hypotheses(model, batch, data, beam=self.beam)
+        written = [decoded(texts[0], data) for texts in found]
+        lacks = [100 - self.alone(text, reference)
+                 for text, reference in zip(written, references, strict=True)]  # fmt: skip
+        return Verdict(torch.tensor(lacks), texts=[
+            {"source": source, "reference": reference, "written": text}
+            for source, reference, text in zip(sources, references, written, strict=True)
+        ])  # fmt: skip
 
     def show(
         self, model: Any, batch: Batch, data: Data, *,

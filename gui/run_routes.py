@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, cast
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from engine.catalog import KINDS, BadInput, Card, Field, Kind, Value
+from engine.catalog import KINDS, BadInput, Card, Catalog, Field, Kind, Value
 from engine.recipe import Recipe, differences
 from gui import curves
 from gui.curves import Traces
@@ -152,6 +152,7 @@ class RunRoutes:
                 "parent": parent,
                 "metrics": plain(run.metrics),
                 "again": again(run),
+                "judges": judges(run, self.anneal.catalog),
                 "saved_step": run.saved_step,
                 "best_step": run.best_step,
                 "ahead": queued.index(run.id) if run.id in queued else None,
@@ -502,6 +503,16 @@ def again(run: Run) -> dict[str, str]:
         if run.method == method:
             return {"href": f"/few?clone={run.id}", "words": text(f"run.again.{way}")}
     return {"href": f"/?clone={run.id}", "words": text("run.clone")}
+
+
+def judges(run: Run, catalog: Catalog) -> str:
+    """What can be told of single items of a run that is over (`engine.catalog.Card.judges`)."""
+    if run.state in UNFINISHED or run.saved_step is None:
+        return ""
+    try:
+        return catalog.card("task", run.task).judges
+    except BadInput:
+        return ""
 
 
 def side_by_side(

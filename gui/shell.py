@@ -88,6 +88,8 @@ class Anneal:
     home: Path
     poke: Callable[[], None]
     """Tells the queue that there may be something to start."""
+    patient: Answers | None = None
+    """Another one, for what takes long: nobody's prediction waits behind it."""
     offers: Sequence[Mapping[str, Any]] = ()
     """Datasets to fetch by a click: their origin, label, help, kind, licence, homepage, bytes."""
     upload_limit: int = 20 << 30

@@ -838,6 +838,7 @@ STRINGS: dict[str, str] = {
     "predict.newer": "The run has a better checkpoint now.",
     "predict.again": "Predict again",
     "predict.of": "By the checkpoint of step {step}, epoch {epoch}",
+    "predict.of.scaled": "over the temperature {temperature}",
     "predict.saw": "What the model saw",
     "predict.more": "All {count} classes",
     "predict.classes": "Classes by probability",
@@ -930,6 +931,9 @@ STRINGS: dict[str, str] = {
     "confusion.shares": "Row %",
     "confusion.numbers": "Numbers",
     "confusion.hint": "Point at a cell, or use the arrow keys.",
+    "confusion.hint.open": (
+        "Point at a cell, or use the arrow keys; a click or Enter shows its items."
+    ),
     "confusion.corner": "predicted →\ntrue ↓",
     "confusion": "Confusion matrix",
     "confusion.map": "Confusion matrix of {count} classes; arrow keys read cells",
@@ -1033,6 +1037,148 @@ STRINGS: dict[str, str] = {
     "run.log.end": "End of the log",
     "run.log": "Log",
     "run.log.empty": "The log is empty.",
+    # A run's items, one by one
+    "closer": "Look closer",
+    "closer.views": "What to look at",
+    "closer.items.classes": "Items",
+    "closer.items.texts": "Worst texts",
+    "closer.items.errors": "Worst items",
+    "closer.sure.classes": "How sure",
+    "closer.threshold.classes": "Thresholds",
+    "closer.labels.classes": "Wrong labels?",
+    "closer.invite.classes": (
+        "Click a cell of the confusion matrix to see exactly those items, or choose above: the "
+        "mistakes from the worst on, whether it is as sure as it is right, what a threshold costs, "
+        "and which labels look wrong."
+    ),
+    "closer.invite.texts": "See each text beside its reference, the worst first.",
+    "closer.invite.errors": "See the items that it does worst on.",
+    "closer.working": "Asking the model about each item",
+    "closer.opening": "Opening the data …",
+    "closer.progress": "{done} of {total}",
+    "closer.stopped": "Stopped.",
+    "closer.empty": "There is no item in this split.",
+    "closer.none": "No item is of this kind.",
+    "closer.true": "True class",
+    "closer.true.any": "Every class",
+    "closer.said": "What was said",
+    "closer.said.any": "Every answer",
+    "closer.said.wrong": "Any wrong answer",
+    "closer.lead.cell": "{true} taken for {said}: {count} of {all} items, the worst first.",
+    "closer.lead.right": "{true} recognised: {count} of {all} items, the least sure first.",
+    "closer.lead.all": "{count} of {all} items, the worst first.",
+    "closer.lead.which.missed": "{count} of {all} items are {class} and aren't said so.",
+    "closer.lead.which.false": "{count} of {all} items are said to be {class} and aren't.",
+    "closer.chip.missed": "{class}, missed at {share}",
+    "closer.chip.false": "Falsely {class} at {share}",
+    "closer.scaled": "Probabilities are over the temperature {temperature}.",
+    "closer.own": "not {label}, {share}",
+    "closer.own.help": "The probability of the true class",
+    "closer.error": "Loss {error}",
+    "closer.how": (
+        "Choose items to give them another label, leave them out or move them: the dataset gets a "
+        "new version, and this run keeps its own."
+    ),
+    "closer.fixed_data": "These data come along with Anneal and can't be changed.",
+    "closer.newer": (
+        "“{name}” is at version {version} by now; this run learned from version {then}. Train "
+        "again with what you changed:"
+    ),
+    "closer.go_on": "Go on from these weights",
+    "closer.anew": "Train anew",
+    "closer.now.out": "left out by now",
+    "closer.now.label": "{label} by now",
+    "closer.now.split": "in {split} by now",
+    "closer.how.substitute": "Other words",
+    "closer.how.insert": "Too much",
+    "closer.how.delete": "Missing",
+    "closer.text.reference": "Reference",
+    "closer.text.written": "Written",
+    "closer.text.nothing": "(nothing)",
+    "closer.text.counts": (
+        "≠ {substituted} other · + {inserted} too much · − {deleted} missing, of {length}"
+    ),
+    "closer.sure.right": (
+        "On {count} test items it is {confidence} sure on average, and right in {accuracy}: it "
+        "knows what it doesn't know."
+    ),
+    "closer.sure.over": (
+        "On {count} test items it is {confidence} sure on average, but right in {accuracy} only: "
+        "too sure."
+    ),
+    "closer.sure.under": (
+        "On {count} test items it is {confidence} sure on average, but right in {accuracy}: surer "
+        "than it thinks."
+    ),
+    "closer.sure.perfect": "as sure as right",
+    "closer.sure.before": "as it is",
+    "closer.sure.after": "over temperature {temperature}",
+    "closer.sure.figure": "Reliability: how often it is right, by how sure it is",
+    "closer.sure.axes": (
+        "Across: how sure it is, on average in each of {bins} bins of equal width. Up: the share "
+        "of them that is right. Below the dashed line it is too sure."
+    ),
+    "closer.sure.ece": "ECE, {bins} bins",
+    "closer.sure.nll": "NLL",
+    "closer.sure.confidence": "Sure",
+    "closer.sure.accuracy": "Right",
+    "closer.sure.bins": "The bins as numbers",
+    "closer.sure.bin": "Sure between",
+    "closer.sure.items": "Items",
+    "closer.temperature": (
+        "Logits over {temperature} fit the {count} validation items best. The answers stay the "
+        "same, only how sure they are changes."
+    ),
+    "closer.temperature.on": (
+        "In use: Predict divides this run's logits by {temperature}, which fits the {count} "
+        "validation items best."
+    ),
+    "closer.temperature.use": "Use temperature {temperature}",
+    "closer.temperature.stop": "Take it back",
+    "closer.temperature.done": "Predict uses the temperature {temperature} from now on.",
+    "closer.temperature.off": "Predict shows the probabilities as they are again.",
+    "closer.temperature.none": "There are no validation items to fit a temperature to.",
+    "closer.threshold.class": "Say this class from a probability on:",
+    "closer.threshold.choice": "{class} (average precision {ap})",
+    "closer.threshold.help": "Say {class} when its probability is at least",
+    "closer.threshold.precision": "Precision",
+    "closer.threshold.recall": "Recall",
+    "closer.threshold.f1": "F1",
+    "closer.threshold.found": "Found",
+    "closer.threshold.missed": "Missed",
+    "closer.threshold.false": "Falsely said",
+    "closer.threshold.left": "Rightly left",
+    "closer.threshold.curve": "precision over recall, average precision {ap}",
+    "closer.threshold.here": "at {share}",
+    "closer.threshold.figure": "Precision over recall",
+    "closer.threshold.axes": (
+        "Across: recall, the share of the class that is found. Up: precision, the share of what is "
+        "said that is right. On the test items."
+    ),
+    "closer.labels.ways": "How to find them",
+    "closer.labels.way.head": "Quick: five heads",
+    "closer.labels.way.whole": "Thorough: five trainings",
+    "closer.labels.about.head": (
+        "Five linear layers over what this run sees, each asked about items that it hasn't learned "
+        "from: seconds. The run itself has learned from these labels, so some that it has learned "
+        "by heart aren't noticed."
+    ),
+    "closer.labels.about.whole": (
+        "This run's recipe is trained five times, each time without a fifth of the items, which it "
+        "is asked about then: no item is judged by weights that saw its label. It takes about five "
+        "times as long as the run; stopped, it goes on from the last whole training."
+    ),
+    "closer.labels.found": (
+        "{count} labels look wrong, the surest first; about {estimated} are estimated to be wrong."
+    ),
+    "closer.labels.found.one": "1 label looks wrong; about {estimated} are estimated to be wrong.",
+    "closer.labels.kept": "{count} you have kept.",
+    "closer.labels.none": "No label looks wrong.",
+    "closer.labels.settled": "All {count} that looked wrong are settled.",
+    "closer.labels.accept": "Accept suggestions",
+    "closer.labels.keep": "Keep labels",
+    "closer.labels.done": "{count} labels are kept as they are.",
+    "closer.labels.done.one": "1 label is kept as it is.",
     "runs.column.name": "Name",
     "runs.column.state": "State",
     "runs.column.model": "Model",

@@ -37,6 +37,17 @@ class Batch:
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
 
+    def at(self, places: Sequence[int]) -> Batch:
+        """Only the items at these places, as long as they were padded."""
+
+        def those(named: Mapping[str, Tensor]) -> dict[str, Tensor]:
+            return {name: tensor[list(places)] for name, tensor in named.items()}
+
+        return Batch(
+            those(self.inputs), None if self.targets is None else self.targets[list(places)],
+            those(self.wanted), None if self.rows is None else self.rows[list(places)],
+        )  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Data:

@@ -66,6 +66,13 @@ class Relabel(Frozen):
     label: str
 
 
+class RelabelEach(Frozen):
+    """Several relabels in one change."""
+
+    do: Literal["relabels"] = "relabels"
+    relabels: tuple[Relabel, ...]
+
+
 class Merge(Frozen):
     """Classes that are one, under the name `into`; of a single class, a new name."""
 
@@ -96,7 +103,8 @@ class Restore(Frozen):
 
 
 Change = Annotated[
-    Exclude | Move | Relabel | Merge | MergeAll | Divide | Restore, Field(discriminator="do")
+    Exclude | Move | Relabel | RelabelEach | Merge | MergeAll | Divide | Restore,
+    Field(discriminator="do"),
 ]
 _CHANGE: TypeAdapter[Change] = TypeAdapter(Change)
 
@@ -193,6 +201,10 @@ class State:
                     )
                 self.splits[which] = SPLITS.index(split)
                 return f"{_items(len(which))} moved to {split}"
+            case RelabelEach(relabels=relabels):
+                if not relabels:
+                    raise BadInput("No item is chosen")
+                return "; ".join(self.apply(one) for one in relabels)
             case Relabel(rows=rows, label=label):
                 which = self._items(rows)
                 code = self._class(label)

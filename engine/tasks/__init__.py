@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -28,6 +29,18 @@ class Meter(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What was answered to each item of a batch, and how wrong that is."""
+
+    errors: Tensor
+    """(B,), the larger the worse: a loss, or what of a text is wrong."""
+    logits: Tensor | None = None
+    """(B, classes), where one of them is said."""
+    texts: Sequence[Mapping[str, str]] = ()
+    """``{"reference", "written"}`` of each item, and ``source``, where a text is the answer."""
+
+
 class Task(Choosable, kind="task"):
     """What is asked of a model. A task owns its loss and its metrics.
 
@@ -40,6 +53,9 @@ class Task(Choosable, kind="task"):
     """Whether the training split is fed with the dataset's augmentation."""
     watches: ClassVar[int] = 500
     """Items of the validation split that `samples` gets."""
+    temperature: float = 1.0
+    """What logits are divided by before `show` makes probabilities of them, where it does
+    (`engine.calibration`)."""
 
     def splits(self, data: Data) -> Mapping[Split, Rows]:
         """Which rows are learned from, judged by and tested on, where the task draws another line
@@ -117,6 +133,12 @@ class Task(Choosable, kind="task"):
         Keyword-only arguments of a task's own `show` are what can be set when a model is tried
         (a beam's width, a temperature), read as the form's settings are.
         """
+
+    def judge(self, model: Any, batch: Batch, data: Data) -> Verdict:
+        """What each item of a batch was answered, for the tasks whose card says ``judges``: its own
+        loss, where a task doesn't know more."""
+        losses = [self.step(model, batch.at([place]))["loss"] for place in range(len(batch))]
+        return Verdict(torch.stack(losses).float())
 
     def tell(self, model: Any, batch: Batch, data: Data, **options: Any) -> Iterator[str]:
         """The answer to one item piece by piece, for the tasks whose card says ``streams``; the

@@ -17,7 +17,7 @@ from engine.catalog import Advanced, BadInput, Help, Range
 from engine.data.batches import Batch, Data
 from engine.models import Model
 from engine.showing import pictures, texts
-from engine.tasks import Mean, Task
+from engine.tasks import Mean, Task, Verdict
 
 SHOWN = 12
 """Items that a sample shows."""
@@ -31,6 +31,7 @@ AT_ONCE = 64
 
 class Classification(
     Task, label="Classification", fits={"logits", "names"}, needs={"label"}, rank=10,
+    judges="classes",
 ):  # fmt: skip
     """Learns from labelled pictures, texts, sounds or sequences to tell the classes apart."""
 
@@ -139,8 +140,13 @@ class Classification(
                 "rows": [{"label": pair, "images": images} for pair, images in rows.items()],
             }  # fmt: skip
 
+    def judge(self, model: Model, batch: Batch, data: Data) -> Verdict:
+        assert batch.targets is not None
+        logits = model(**batch.inputs).float()
+        return Verdict(F.cross_entropy(logits, batch.targets, reduction="none"), logits)
+
     def show(self, model: Model, batch: Batch, data: Data) -> list[dict[str, Any]]:
-        shares = model(**batch.inputs).float().softmax(1).cpu()
+        shares = (model(**batch.inputs).float() / self.temperature).softmax(1).cpu()
         return [
             {"classes": sorted(
                 ({"label": label, "probability": float(p)}

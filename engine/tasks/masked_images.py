@@ -32,7 +32,7 @@ COMPARED = 1000
 
 class MaskedImages(
     Probed, label="Masked pictures", fits={"masked image"}, needs={"image"}, rank=62,
-    suggests={"data.shift": 0},
+    judges="errors", suggests={"data.shift": 0},
 ):  # fmt: skip
     """Learns from pictures without labels to draw what lies under most of their patches (MAE).
 

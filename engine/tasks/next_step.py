@@ -15,7 +15,7 @@ from engine.tasks.each_step import EachStep, names_of
 
 
 class NextStep(
-    EachStep, label="Next step", fits={"steps"}, rank=66,
+    EachStep, label="Next step", fits={"steps"}, rank=66, judges="errors",
     suggests={"data": "MnistRows", "method.epochs": 20},
 ):  # fmt: skip
     """Learns without labels to tell, at each step of a sequence or a sound, the values to come.

@@ -26,7 +26,7 @@ SHOWN = 10
 
 class Reconstruction(
     Probed, label="Reconstruction", fits={"reconstruction"}, needs={"image"}, rank=60,
-    suggests={"data.shift": 0},
+    judges="errors", suggests={"data.shift": 0},
 ):  # fmt: skip
     """Learns without labels to squeeze pictures into a short code and to draw them again.
 

@@ -16,7 +16,7 @@ from engine.tasks.each_step import EachStep, picture
 
 class SoundDenoising(
     EachStep, label="Denoising of sounds", fits={"spectra"}, needs={"audio"}, rank=68,
-    suggests={"data": "TelephoneKeys", "method.epochs": 20},
+    judges="errors", suggests={"data": "TelephoneKeys", "method.epochs": 20},
 ):  # fmt: skip
     """Learns without labels to clean spectra of sounds that were corrupted first.
 

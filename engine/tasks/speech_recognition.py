@@ -22,7 +22,7 @@ from engine.data.splits import Rows
 from engine.data.tokens import PAD, SPECIAL
 from engine.models import Model
 from engine.showing import pictures
-from engine.tasks import Mean, Task
+from engine.tasks import Mean, Task, Verdict
 
 BLANK = PAD
 """CTC's “nothing new here”: no transcript holds padding, so its number is free."""
@@ -39,6 +39,7 @@ SILENT = -1e-4
 
 class SpeechRecognition(
     Task, label="Speech recognition", fits={"frames"}, needs={"audio", "transcript"}, rank=40,
+    judges="texts",
 ):  # fmt: skip
     """Learns from recordings and their transcripts to write down what is said.
 
@@ -126,6 +127,17 @@ class SpeechRecognition(
             "rows": [list(pair) for pair in zip(true, found, strict=True)],
             "wrong": [a != b for a, b in zip(true, found, strict=True)],
         }  # fmt: skip
+
+    def judge(self, model: Any, batch: Batch, data: Data) -> Verdict:
+        """What is heard in each recording; the error is its rate of wrong characters."""
+        assert batch.rows is not None
+        logits, frames = model(**batch.inputs)
+        true, found = said(heard(data), batch.rows), read(logits, frames, data)
+        wrong = [rates([a], [b])["cer"] if a else float(bool(b))
+                 for a, b in zip(true, found, strict=True)]  # fmt: skip
+        return Verdict(torch.tensor(wrong), texts=[
+            {"reference": a, "written": b} for a, b in zip(true, found, strict=True)
+        ])  # fmt: skip
 
     def show(
         self,

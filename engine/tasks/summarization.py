@@ -24,6 +24,7 @@ END = re.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|(?<=[。！？])|\n\s*\n")
 
 class Summarization(
     Writing, label="Summarization", fits={"target text"}, needs={"pair", "target"}, rank=35,
+    judges="texts",
     suggests={
         "data": "DocstringSummaries",
         "data.tokenizer": "BPE", "data.vocabulary": 4000, "data.longest": 160, "model.copy": True,

@@ -15,6 +15,7 @@ from engine.writing import Score, Writing, texts_of
 
 class Translation(
     Writing, label="Translation", fits={"target text"}, needs={"pair", "target"}, rank=30,
+    judges="texts",
     suggests={
         "data.tokenizer": "BPE", "data.vocabulary": 4000, "data.longest": 128,
         "method.batch_size": 256, "method.batch_tokens": 4096,
@@ -42,6 +43,10 @@ class Translation(
         }
         signatures = {"bleu": bleu.get_signature().format(), "chrf": chrf.get_signature().format()}
         return scores, signatures
+
+    def alone(self, written: str, reference: str) -> float:
+        """chrF: of one sentence, BLEU's four-grams are nearly always none."""
+        return float(CHRF().sentence_score(written, [reference]).score)
 
     def without_learning(self, data: Data) -> dict[str, list[str]]:
         sources, _ = texts_of(data, data.splits["test"])

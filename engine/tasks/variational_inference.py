@@ -27,7 +27,7 @@ SEED = 0
 
 class VariationalInference(
     Probed, label="Variational inference", fits={"latent code"}, needs={"image"}, rank=62,
-    suggests={"data.shift": 0},
+    judges="errors", suggests={"data.shift": 0},
 ):  # fmt: skip
     """Learns to draw pictures that never were, and the few numbers that stand for a given one.
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from gui import assets, run_routes
+from gui import assets, mistakes, run_routes
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -24,5 +24,5 @@ def build(anneal: Anneal) -> None:
 
 
 def routes(anneal: Anneal) -> list[Route]:
-    """The addresses that all three pages about runs share."""
-    return run_routes.routes(anneal)
+    """The addresses that all three pages about runs share, and those about a run's items."""
+    return [*run_routes.routes(anneal), *mistakes.routes(anneal)]

@@ -5,6 +5,7 @@ import { fieldOf, matters } from "./fields.js";
 import { ways } from "./giving.js";
 import { ask, button, count, debounce, el, number, poll, remember, text } from "./page.js";
 import { page as sheet, shown } from "./results.js";
+import { coming } from "./sending.js";
 
 /** Milliseconds between two looks at the runs: a training one gets new checkpoints. */
 const LOOK = 3000;
@@ -82,7 +83,11 @@ export function mount(page) {
       checkpoint.step || key !== "predict.of"
         ? text(key, { step, epoch: number(checkpoint.epoch), ...more })
         : "";
-    return [said, note].filter(Boolean).join(". ");
+    const { temperature } = checkpoint;
+    const scaled = temperature
+      ? text("predict.of.scaled", { temperature: number(temperature) })
+      : "";
+    return [[said, scaled].filter(Boolean).join(", "), note].filter(Boolean).join(". ");
   }
 
   async function one({ input, signal, now }) {
@@ -406,29 +411,4 @@ export function mount(page) {
       ...(trouble ? [el("p", { class: "an-notice bad" }, trouble.message)] : []),
     );
   });
-}
-
-/** What an address sends line by line, as it comes. */
-async function* coming(path, body, signal) {
-  let reply;
-  try {
-    const headers = { "Content-Type": "application/json" };
-    reply = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal });
-  } catch (trouble) {
-    if (trouble.name === "AbortError") throw trouble;
-    throw new Error(text("offline"));
-  }
-  if (!reply.ok) {
-    const said = await reply.json().catch(() => ({}));
-    throw new Error(said.error ?? text("server.failed"));
-  }
-  const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
-  let rest = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const lines = (rest + value).split("\n");
-    rest = lines.pop();
-    for (const line of lines) if (line) yield JSON.parse(line);
-  }
 }

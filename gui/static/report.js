@@ -30,7 +30,9 @@ const LONGEST_NAME = 24;
 // --- measures -------------------------------------------------------------------------------
 
 export class Results {
-  constructor() {
+  /** `open(true, said)` shows the items of a cell of the confusion matrix; `said` may be null. */
+  constructor(open = null) {
+    this.open = open;
     const head = unique("results");
     this.body = el("div", {});
     this.element = el(
@@ -44,10 +46,11 @@ export class Results {
   }
 
   update(run) {
-    this.draw({ metrics: run.metrics, over: !isActive(run.state) && run.state !== "queued" });
+    const over = !isActive(run.state) && run.state !== "queued";
+    this.draw({ metrics: run.metrics, over, opens: run.judges === "classes" });
   }
 
-  lay({ metrics, over }) {
+  lay({ metrics, over, opens }) {
     const flat = Object.entries(metrics).filter(
       ([name, value]) =>
         !ABOUT_MEASURES.includes(name) && (typeof value === "number" || typeof value === "string"),
@@ -77,7 +80,7 @@ export class Results {
         ),
       ),
     );
-    this.wide.replaceChildren(...this.tables(metrics));
+    this.wide.replaceChildren(...this.tables(metrics, opens ? this.open : null));
   }
 
   /** Rows: the run on each split, then what is reached without it. Columns: measures. */
@@ -147,11 +150,11 @@ export class Results {
     );
   }
 
-  tables(metrics) {
+  tables(metrics, open) {
     const cards = [];
     for (const [name, value] of Object.entries(metrics)) {
       if (name === "baselines") continue;
-      const body = tableOf(value);
+      const body = tableOf(value, open);
       if (!body) continue;
       const head = unique("table");
       const title = el(
@@ -194,10 +197,10 @@ function signaturesOf(signatures) {
 }
 
 /** A list of rows, or a confusion matrix, as an element; null for anything else. */
-function tableOf(value) {
+function tableOf(value, open = null) {
   if (isConfusion(value)) {
     const place = el("div", { class: "sample-confusion" });
-    new Confusion(place).draw(value);
+    new Confusion(place, open).draw(value);
     return place;
   }
   if (!Array.isArray(value) || !value.length || typeof value[0] !== "object") return null;
@@ -206,11 +209,16 @@ function tableOf(value) {
   const cell = (row, name, index) => {
     const said = String(row[name] ?? "");
     if (index === 0 && looks[name] !== "words")
-      return el("th", { scope: "row", dir: "auto" }, String(row[name]));
+      return el("th", { scope: "row", dir: "auto" }, nameOf(row, name));
     return looks[name]
       ? el("td", { class: looks[name], dir: "auto" }, said)
       : el("td", { class: "an-number" }, shareCell(row[name]));
   };
+  // A class leads to its items.
+  const nameOf = (row, name) =>
+    open && name === "class" && row.items
+      ? button(row.class, () => open(row.class, null), { kind: "quiet" })
+      : String(row[name]);
   return el(
     "div",
     { class: "run-scroll run-tall", tabindex: 0 },

@@ -29,6 +29,7 @@ import {
 } from "./page.js";
 import { Chart, Feed, Settings, join, metricOf, metricsOf, splitOf } from "./curves.js";
 import { Lineage } from "./lineage.js";
+import { Closer } from "./mistakes.js";
 import { Samples } from "./samples.js";
 import { Results, Recipe, Notices, Log } from "./report.js";
 
@@ -79,7 +80,8 @@ class RunPage {
     this.curves = new Curves(this);
     this.samplesPlace = el("div", { class: "run-stack" });
     this.samples = new Samples(this.samplesPlace, id);
-    this.results = new Results();
+    this.closer = new Closer(id);
+    this.results = new Results((true_, said) => this.closer.cell(true_, said));
     this.lineage = new Lineage();
     this.settings = new Recipe();
     this.noticeCard = new Notices();
@@ -104,6 +106,7 @@ class RunPage {
       this.curves.element,
       this.samplesPlace,
       this.results.wide,
+      this.closer.element,
     );
     const side = el(
       "div",
@@ -127,6 +130,7 @@ class RunPage {
     this.header.update(reply);
     this.samples.update(reply.samples);
     this.results.update(reply.run);
+    this.closer.update(reply);
     this.lineage.update(reply);
     this.settings.update(reply);
     this.noticeCard.update(this.notices);

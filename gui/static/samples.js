@@ -5,6 +5,7 @@ import { lineChart } from "./chart.js";
 import {
   ask,
   attempt,
+  button,
   count,
   cssValue,
   el,
@@ -304,11 +305,17 @@ const READABLE = 30;
 const HEADS = 39;
 const MISTAKES = 8;
 
-/** True classes down, predicted classes across; arrow keys go from cell to cell. */
+/**
+ * True classes down, predicted classes across; arrow keys go from cell to cell, and where there is
+ * `open(true, said)`, a click or Enter shows the items of a cell.
+ */
 export class Confusion {
-  constructor(place) {
+  constructor(place, open = null) {
+    this.open = open;
     this.mode = "counts";
     this.cursor = [0, 0];
+    /** What the mouse is over, of a map. */
+    this.under = [0, 0];
     this.place = place;
     const modes = ["counts", "shares"].map((mode) => [mode, text(`confusion.${mode}`)]);
     this.readout = el("p", { class: "confusion-readout", "aria-live": "polite" }, "");
@@ -341,7 +348,7 @@ export class Confusion {
     this.table = small ? this.layTable(classes) : this.layMap(classes);
     this.matrix.replaceChildren(this.table);
     this.table.addEventListener("keydown", (event) => this.key(event));
-    this.readout.textContent = text("confusion.hint");
+    this.readout.textContent = text(this.open ? "confusion.hint.open" : "confusion.hint");
   }
 
   layTable(classes) {
@@ -360,6 +367,7 @@ export class Confusion {
           tabindex: row + column === 0 ? 0 : -1,
           onfocus: () => this.point(row, column),
           onmouseenter: () => this.read(row, column),
+          onclick: () => this.enter(row, column),
         }),
       ),
     );
@@ -369,7 +377,7 @@ export class Confusion {
     return el(
       "table",
       {
-        class: turned ? "confusion-table turned" : "confusion-table",
+        class: `confusion-table${turned ? " turned" : ""}${this.open ? " opens" : ""}`,
         role: "grid",
         "aria-label": text("confusion"),
         style: `--columns: ${classes.length}`,
@@ -393,12 +401,20 @@ export class Confusion {
     canvas.addEventListener("mousemove", (event) => {
       const place = (at, size) =>
         Math.min(classes.length - 1, Math.max(0, Math.floor((at / size) * classes.length)));
-      this.read(
+      this.under = [
         place(event.offsetY, canvas.clientHeight),
         place(event.offsetX, canvas.clientWidth),
-      );
+      ];
+      this.read(...this.under);
     });
+    canvas.addEventListener("click", () => this.enter(...this.under));
     return canvas;
+  }
+
+  /** Shows the items of a cell, where it has any. */
+  enter(y, x) {
+    const { classes, counts } = this.data;
+    if (this.open && counts[y][x]) this.open(classes[y], classes[x]);
   }
 
   fill() {
@@ -453,7 +469,7 @@ export class Confusion {
       el(
         "li",
         {},
-        el("span", {}, text("confusion.mistake", { right: classes[y], wrong: classes[x] })),
+        this.link(text("confusion.mistake", { right: classes[y], wrong: classes[x] }), y, x),
         el("b", { class: "an-number" }, count(n)),
       ),
     );
@@ -463,6 +479,12 @@ export class Confusion {
         ? el("ol", {}, ...items)
         : el("p", { class: "an-muted" }, text("confusion.none")),
     );
+  }
+
+  /** Words about a cell, which lead to its items where that is possible. */
+  link(words, y, x) {
+    if (!this.open) return el("span", {}, words);
+    return button(words, () => this.enter(y, x), { kind: "quiet" });
   }
 
   sentence(y, x) {
@@ -496,7 +518,11 @@ export class Confusion {
     if (moves[event.key]) [y, x] = [y + moves[event.key][0], x + moves[event.key][1]];
     else if (event.key === "Home") x = 0;
     else if (event.key === "End") x = last;
-    else return;
+    else if (this.open && (event.key === "Enter" || event.key === " ")) {
+      event.preventDefault();
+      this.enter(y, x);
+      return;
+    } else return;
     event.preventDefault();
     this.point(Math.min(last, Math.max(0, y)), Math.min(last, Math.max(0, x)));
     if (this.cells) this.cells[this.cursor[0]][this.cursor[1]].focus();

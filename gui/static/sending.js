@@ -1,4 +1,4 @@
-// A file on its way to the server.
+// A file on its way to the server, and answers that come line by line.
 
 import { text } from "./shell.js";
 
@@ -30,4 +30,29 @@ export function put(one, token, moved) {
   request.setRequestHeader("Content-Type", "application/octet-stream");
   request.send(one);
   return { answer, abort: () => request.abort() };
+}
+
+/** What an address sends line by line, as it comes. */
+export async function* coming(path, body, signal) {
+  let reply;
+  try {
+    const headers = { "Content-Type": "application/json" };
+    reply = await fetch(path, { method: "POST", headers, body: JSON.stringify(body), signal });
+  } catch (trouble) {
+    if (trouble.name === "AbortError") throw trouble;
+    throw new Error(text("offline"));
+  }
+  if (!reply.ok) {
+    const said = await reply.json().catch(() => ({}));
+    throw new Error(said.error ?? text("server.failed"));
+  }
+  const reader = reply.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop();
+    for (const line of lines) if (line) yield JSON.parse(line);
+  }
 }

@@ -20,8 +20,11 @@ export const atFirst = () => ({ few: true, split: ALL, label: null, finding: nul
  *
  * `data()` is what the address is asked with, `change(wanted)` makes a change; null where nothing
  * can be changed. Gives the element, `finding(one)` and `label(name)` to look at others.
+ *
+ * Where the items are chosen elsewhere, `pages({ offset, count, signal })` gives them, `note(item)`
+ * says something of each, and `offers` are more to do with chosen ones: `[words, act(items)]`.
  */
-export function viewer({ found, view, data, change }) {
+export function viewer({ found, view, data, change, pages: asks, note, offers = [] }) {
   const kind = found.samples.kind;
   const size = PAGE[kind];
   const chosen = new Set();
@@ -77,12 +80,14 @@ export function viewer({ found, view, data, change }) {
     const finding = view.finding?.code ?? null;
     const body = { ...data(), split: view.split || null, label, finding, offset: view.offset };
     list.classList.add("stale");
+    const { signal } = mine;
+    const look = () =>
+      asks?.({ offset: view.offset, count: size, signal }) ??
+      ask("/api/datasets/items", { body: { ...body, count: size }, signal });
     const page = await attempt(() =>
-      ask("/api/datasets/items", { body: { ...body, count: size }, signal: mine.signal }).catch(
-        (problem) => {
-          if (problem.name !== "AbortError") throw problem;
-        },
-      ),
+      look().catch((problem) => {
+        if (problem.name !== "AbortError") throw problem;
+      }),
     );
     if (mine !== asked || !page) return;
     items = page.items;
@@ -97,6 +102,7 @@ export function viewer({ found, view, data, change }) {
 
   /** The filters, as they are set. */
   function draw() {
+    if (asks) return;
     if (view.finding) {
       const words = text("viewer.finding", { count: count(view.finding.count) });
       const close = button("×", () => set({ finding: null }), { name: text("viewer.everything") });
@@ -166,6 +172,7 @@ export function viewer({ found, view, data, change }) {
       "li",
       { class: "an-item", "data-row": item.row, title: item.name },
       looks(kind, item, tools),
+      note?.(item) ?? null,
       foot,
       el(
         "button",
@@ -220,6 +227,7 @@ export function viewer({ found, view, data, change }) {
       { class: "an-dialog an-page an-large", "aria-labelledby": title, "data-kind": kind },
       el("h2", { id: title }, item.label || item.name),
       el("div", { class: "an-large-look" }, looks(kind, item, { ...tools, large: true })),
+      note?.(item) ?? null,
       el(
         "dl",
         {},
@@ -331,6 +339,8 @@ export function viewer({ found, view, data, change }) {
       move,
     ];
     if (found.classes.length) parts.push(relabel());
+    for (const [words, act] of offers)
+      parts.push(button(words, () => act(items.filter((item) => chosen.has(item.row)))));
     parts.push(button(text("viewer.clear"), clear, { kind: "quiet" }));
     bulk.replaceChildren(...parts);
   }

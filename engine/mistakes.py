@@ -1,0 +1,175 @@
+"""What a run's page shows of single items: which were told wrong, how sure it was, which labels are
+doubtful. Answers that take long come with how far they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Sequence
+from typing import Any
+
+from engine import calibration as measures
+from engine import judging, look
+from engine import suspects as doubts
+from engine.calibration import in_use, precisions
+from engine.catalog import BadInput, Card, chosen
+from engine.data.arrays import UNKNOWN, Stored
+from engine.data.batches import Data
+from engine.data.splits import SPLITS
+from engine.data.upgrade import upgraded
+from engine.datasets.imported import Imported
+from engine.errors_in_text import compared
+from engine.home import Home
+from engine.judging import Judged
+
+Opened = Callable[[dict[str, Any]], tuple[Card, Data, Stored | None]]
+Answer = Generator[str, None, dict[str, Any]]
+
+
+def judged(
+    home: Home, opened: Opened, *, run: int, split: str = "test", true: str | None = None,
+    said: str | None = None, wrong: bool = False, threshold: dict[str, Any] | None = None,
+    offset: int = 0, count: int = 24, today: int | None = None,
+) -> Answer:  # fmt: skip
+    """A page of a split's items, the worst first, as the run told them; `true`, `said`, `wrong` and
+    `threshold` choose among them (`engine.judging.some`). `today` is the dataset's newest version,
+    whose labels are named where they are others by now."""
+    found = yield from judging.judged(home, run, split)
+    temperature = in_use(home, run)
+    places = judging.some(
+        found, true=true, said=said, wrong=wrong, apart=threshold, temperature=temperature
+    )
+    page = places[max(offset, 0) : max(offset, 0) + count].tolist()
+    told = [judging.told(found, place, temperature) for place in page]
+    for one in told:
+        if "written" in one:
+            one["compared"] = compared(one["reference"], one["written"])
+    return {
+        "total": len(places), "of": len(found.rows), "step": found.step,
+        "classes": list(found.classes), "temperature": temperature,
+        **shown(home, opened, run, told, today),
+    }  # fmt: skip
+
+
+def shown(
+    home: Home, opened: Opened, run: int, told: Sequence[dict[str, Any]], today: int | None
+) -> dict[str, Any]:
+    """Items with what they look like, and what they are in the dataset's newest version."""
+    recipe = judging.recipe_of(home, run)
+    _, data, stored = opened(recipe.data.model_dump())
+    newest = None
+    if stored is not None and today is not None:
+        newest = Stored(upgraded(stored.folder), today)
+    items = []
+    for one in told:
+        known = look.item(data, one["row"], stored) | one
+        if newest is not None:
+            known["now"] = now(newest, one["row"])
+        items.append(known)
+    return {
+        "kind": data.items.kind, "items": items, "labels": list(data.classes),
+        "features": list(getattr(data.items, "names", ())),
+        "version": None if stored is None else stored.version.number,
+        "now_classes": list(data.classes if newest is None else newest.classes),
+    }  # fmt: skip
+
+
+def now(stored: Stored, row: int) -> dict[str, Any]:
+    """An item's class and split in that version; no split where it was left out."""
+    place = int(stored.splits[row])
+    code = UNKNOWN if stored.labels is None else int(stored.labels[row])
+    return {"split": SPLITS[place] if place >= 0 else None,
+            "label": stored.classes[code] if code >= 0 else ""}  # fmt: skip
+
+
+# --- how sure ---------------------------------------------------------------------------------
+
+
+def calibration(home: Home, run: int) -> Answer:
+    """The test split's calibration and the average precision of each class."""
+    test = yield from judging.judged(home, run, "test")
+    validation = yield from _validation(home, run)
+    answer = measures.shown(home, run, test, validation)
+    assert test.true is not None
+    shares = test.shares(in_use(home, run))
+    return answer | {
+        "step": test.step, "classes": precisions(shares, test.true, test.classes),
+        "fitted_on": None if validation is None else len(validation.rows),
+    }  # fmt: skip
+
+
+def temperature(home: Home, run: int, *, on: bool) -> Answer:
+    """Fit a temperature on the validation split and use it from now on, or no longer."""
+    validation = yield from _validation(home, run)
+    if validation is None:
+        raise BadInput("There are no validation items to fit a temperature to")
+    return measures.switched(home, run, validation, on=on)
+
+
+def _validation(home: Home, run: int) -> Generator[str, None, Judged | None]:
+    try:
+        return (yield from judging.judged(home, run, "validation"))
+    except judging.Empty:
+        return None
+
+
+def apart(home: Home, *, run: int, name: str, split: str = "test") -> Answer:
+    """A class against all others at every threshold, by the probabilities that Predict gives."""
+    found = yield from judging.judged(home, run, split)
+    if found.true is None:
+        raise BadInput("This run says no classes: there is no threshold to set")
+    which = judging.place_of(name, found.classes)
+    return measures.apart(found.shares(in_use(home, run)), found.true, which)
+
+
+# --- doubtful labels --------------------------------------------------------------------------
+
+
+def suspects(
+    home: Home, opened: Opened, *, run: int, way: str = "head", folds: int = doubts.FOLDS,
+    offset: int = 0, count: int = 24, today: int | None = None,
+) -> Answer:  # fmt: skip
+    """A page of the items whose labels look wrong and that nobody has settled since: relabelled,
+    left out, or kept."""
+    found, classes = yield from suspected(home, run, way, folds)
+    approved = set(doubts.approved(home, run))
+    newest = _newest(home, run, today)
+    open_ = [
+        place for place, row in enumerate(found.rows.tolist())
+        if row not in approved and not _settled(newest, row, classes[int(found.given[place])])
+    ]  # fmt: skip
+    page = [doubts.told(found, place, classes) for place in open_[offset : offset + count]]
+    return {
+        "total": len(open_), "suspected": len(found.rows), "kept": len(approved),
+        "estimated": found.estimated, "way": way, "folds": folds,
+        **shown(home, opened, run, page, today),
+    }  # fmt: skip
+
+
+def suspected(
+    home: Home, run: int, way: str, folds: int = doubts.FOLDS
+) -> Generator[str, None, tuple[doubts.Suspects, tuple[str, ...]]]:
+    """All of them, and what the classes are called."""
+    if way not in doubts.WAYS:
+        raise BadInput(f"There is no way {way!r} to find wrong labels")
+    held = yield from doubts.held_out(home, run, way, folds)  # type: ignore[arg-type]
+    assert held.true is not None
+    return doubts.suspected(held.rows, held.shares(), held.true), held.classes
+
+
+def _newest(home: Home, run: int, today: int | None) -> Stored | None:
+    recipe = judging.recipe_of(home, run)
+    data = chosen("data", recipe.data.name)(**recipe.data.settings)
+    if today is None or not isinstance(data, Imported):
+        return None
+    return Stored(upgraded(home.dataset(data.id)), today)
+
+
+def _settled(newest: Stored | None, row: int, given: str) -> bool:
+    if newest is None:
+        return False
+    said = now(newest, row)
+    return said["split"] is None or said["label"] != given
+
+
+def approve(home: Home, run: int, rows: Sequence[int], *, back: bool = False) -> list[int]:
+    """Keep the labels of these items, or suspect them again."""
+    return doubts.approve(home, run, rows, back=back)
