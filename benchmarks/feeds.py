@@ -29,6 +29,7 @@ from torchvision.datasets import ImageFolder
 
 from benchmarks import Options, Result
 from engine import device
+from engine.augmentation.pictures import PictureVariation
 from engine.data import origins
 from engine.data.arrays import Stored
 from engine.data.batches import Data, Feed
@@ -142,7 +143,8 @@ def feed_images(options: Options) -> Result:
     """60,000 JPEG files, cropped, mirrored and normalised: against ImageFolder + DataLoader."""
     archive = options.file("cifar10", "cifar10.zip")
     with prepared(archive) as (folder, stored):
-        ours = Ours(all_of(stored, Images(stored.images, shift=4, flip=True)), 128, augment=True)
+        moved = Images(stored.images, PictureVariation(shift=4, flip=True))
+        ours = Ours(all_of(stored, moved), 128, augment=True)
         normalise = transforms.Normalize(MEAN, STD, inplace=True)
         prepare = transforms.Compose([
             transforms.RandomCrop(32, padding=4), transforms.RandomHorizontalFlip(),

@@ -102,6 +102,23 @@ class Lines(Frozen):
     """A text of several lines."""
 
 
+Aptness = Literal["items", "label", "shares"]
+
+
+class Augments(Frozen):
+    """The setting varies training items at random, but not at the value `off`.
+
+    `needs` is what task and method must do for it to matter: learn from varied “items” at all, from
+    a “label” of the whole item, or from “shares” of several labels.
+    """
+
+    off: Value
+    needs: Aptness | None
+
+    def __init__(self, off: Value, needs: Aptness | None = None) -> None:
+        BaseModel.__init__(self, off=off, needs=needs)
+
+
 class Hidden(Frozen):
     """Not on the form: filled in by the program (the id of an imported dataset)."""
 
@@ -125,10 +142,16 @@ class Field(Frozen):
     choices: tuple[str, ...] = ()
     unit: str | None = None
     only: Only | None = None
+    augments: Augments | None = None
     advanced: bool = False
     hidden: bool = False
     lines: bool = False
     """It is a text of several lines."""
+
+    def matters(self, chosen: Chosen) -> bool:
+        """Whether the chosen task and method have any use for it."""
+        needs = self.augments.needs if self.augments else None
+        return needs is None or needs in chosen["task"].augments & chosen["method"].augments
 
     def check(self, value: Any) -> Value:
         """The value, in the field's own type. BadInput says what would be right."""
@@ -194,6 +217,8 @@ class Card(Frozen):
     """Weights that others have trained can be had for it (models only)."""
     bundled: bool = False
     """And they come with Anneal: no network is needed (models only)."""
+    augments: frozenset[str] = frozenset()
+    """Which kinds of varied training items are learned from (tasks and methods; see `Augments`)."""
 
     def field(self, name: str) -> Field:
         """The field of that name; BadInput lists the names that exist."""
@@ -368,8 +393,8 @@ class Choosable:
             provides=frozenset(provides or ()), suggests=dict(suggests or {}),
             thorough=dict(thorough or {}), hidden=hidden, rank=rank, fields=tuple(fields_of(cls)),
             tries=tuple(_keywords(cls.show).values()) if hasattr(cls, "show") else (),
-            streams=streams, invents=invents, judges=judges, adapts=adapts,
-            published=published, bundled=bundled,
+            streams=streams, invents=invents, judges=judges, adapts=adapts, published=published,
+            bundled=bundled, augments=getattr(cls, "augments", frozenset()),
         )  # fmt: skip
         key = (cls.kind, cls.__name__)
         other = cls.registry.get(key)
@@ -423,7 +448,7 @@ def _field(parameter: inspect.Parameter, hint: Any) -> Field:
         type=kind, default=None if required else default, required=required,
         optional=optional, range=said.get(Range), choices=choices,
         unit=help_.unit if help_ else None, empty=help_.empty if help_ else "off",
-        only=said.get(Only),
+        only=said.get(Only), augments=said.get(Augments),
         advanced=Advanced in said, hidden=Hidden in said, lines=Lines in said,
     )  # fmt: skip
 

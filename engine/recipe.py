@@ -127,6 +127,14 @@ class Recipe(Frozen):
                 f"There are no published weights for {cards['model'].label}: start from scratch, "
                 "from an earlier run or from a file", field="start",
             )  # fmt: skip
+        for field in cards["data"].fields:
+            value = self.data.settings.get(field.name, field.default)
+            if field.augments and value != field.augments.off and not field.matters(cards):
+                raise BadInput(
+                    f"{cards['task'].label} with “{cards['method'].label}” can't learn from items "
+                    f"changed by “{field.label}”: set it to {field.augments.off}",
+                    field=f"data.{field.name}",
+                )
         if self.device != "auto" and catalog.devices:
             known = [device.id for device in catalog.devices]
             if self.device not in known:

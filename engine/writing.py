@@ -30,7 +30,7 @@ Score = dict[str, float]
 class Writing(Task):
     """A task whose answer is a text, written token by token and judged as a text."""
 
-    augments = False
+    augments = frozenset[str]()
     watches = 5
     written: ClassVar[str]
     """What an answer is called."""

@@ -250,8 +250,14 @@ def _fields(kind: Kind, held: Mapping[Kind, Option], wanted: Wanted,
     touched = wanted.touched.get(f"{kind}.{card.name}", {})
     return [
         drawn(field, kind, card, suggested[f"{kind}.{field.name}"], touched)
-        for field in card.fields if not field.hidden
+        for field in on_form(card, held)
     ]  # fmt: skip
+
+
+def on_form(card: Card, held: Mapping[Kind, Option]) -> list[Field]:
+    """A card's settings that a person sees beside the other choices."""
+    cards = {kind: option.card for kind, option in held.items()}
+    return [field for field in card.fields if not field.hidden and field.matters(cards)]
 
 
 def drawn(field: Field, group: str, card: Card, suggested: Value,
@@ -266,6 +272,7 @@ def drawn(field: Field, group: str, card: Card, suggested: Value,
         "step": field.range.step if field.range else None,
         "log": bool(field.range and field.range.log),
         "optional": field.optional, "empty": field.empty, "advanced": field.advanced,
+        "augments": field.augments is not None,
         "only": {"field": f"{group}.{field.only.field}", "values": list(field.only.values)}
         if field.only else None,
         "suggested": suggested,
@@ -332,8 +339,8 @@ def settings_of(wanted: Wanted, held: Mapping[Kind, Option]) -> dict[str, Value]
     settings: dict[str, Value] = {}
     for kind, option in held.items():
         touched = wanted.touched.get(f"{kind}.{option.card.name}", {})
-        on_form = {field.name for field in option.card.fields if not field.hidden}
-        settings |= {f"{kind}.{name}": value for name, value in touched.items() if name in on_form}
+        known = {field.name for field in on_form(option.card, held)}
+        settings |= {f"{kind}.{name}": value for name, value in touched.items() if name in known}
         settings |= {f"{kind}.{name}": value for name, value in option.settings.items()}
     return settings
 

@@ -81,6 +81,12 @@ STRINGS: dict[str, str] = {
     "train.recipe.thorough.help": "Aims at the best result: give it a GPU, and time.",
     "train.advanced": "Advanced",
     "train.changed": "{count} changed",
+    "train.augmentation": "Augmentation",
+    "train.augmentation.help": (
+        "Training items are varied anew each time they are seen. Validation and test stay as they "
+        "are."
+    ),
+    "train.augmentation.more": "More ways",
     "train.start": "Starting weights",
     "train.start.help": (
         "Weights of an earlier run of the same kind of model. What fits is taken over; a head for "

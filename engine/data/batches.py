@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.augmentation.mixing import blended
 from engine.data.items import Fed, ImagesOnDevice, Items
 from engine.data.splits import Rows, Split, evenly, fewer, latest
 from engine.recipe import Amount
@@ -33,6 +34,9 @@ class Batch:
     wanted: dict[str, Tensor] = field(default_factory=dict)
     rows: Rows | None = None
     """Which items of the dataset they are."""
+    shares: Tensor | None = None
+    """How much of each class is in an item (B, classes), where items are mixed; `targets` are then
+    the classes of the items that others were mixed into."""
 
     def __len__(self) -> int:
         return len(next(iter(self.inputs.values())))
@@ -114,11 +118,12 @@ class Feed:
 
     def __init__(
         self, data: Data, split: Split, *, batch_size: int, device: torch.device,
-        seed: int = 0, shuffle: bool = False, augment: bool = False,
+        seed: int = 0, shuffle: bool = False, augment: bool = False, mix: bool = False,
         resident: ImagesOnDevice | None = None, batch_tokens: int | None = None,
     ) -> None:  # fmt: skip
         """At most `batch_size` items a batch; with `batch_tokens`, also at most so many steps of
-        all its items together, padding included (but always one item)."""
+        all its items together, padding included (but always one item). With `augment` items are
+        varied as they say, with `mix` also mixed."""
         self.rows = data.splits[split]
         self.items: Fed = resident or data.fed
         self.labels = data.labels
@@ -131,6 +136,8 @@ class Feed:
         self.ahead = device.type != "cpu" and resident is None
         self.shuffle = shuffle
         self.augment = augment
+        self.mix = mix
+        self.classes = len(data.classes)
 
     def __len__(self) -> int:
         """Batches in an epoch: the same in each."""
@@ -184,8 +191,15 @@ class Feed:
         targets = None
         if self.labels is not None:
             targets = torch.from_numpy(self.labels[rows]).to(self.device)
-        inputs = self.inputs(rows, epoch, number)
-        return Batch(inputs, targets, self.items.wanted(rows, self.device), rows)
+        inputs, shares = self.inputs(rows, epoch, number), None
+        if self.mix and self.items.mixing and targets is not None:
+            rng = np.random.default_rng((self.seed, epoch, number, 2))
+            pairing = self.items.mixing.drawn(len(rows), rng)
+            inputs, kept = self.items.mix(inputs, pairing, rng)
+            partners = torch.from_numpy(pairing.partners).to(self.device)
+            own = torch.from_numpy(kept).to(self.device)
+            shares = blended(targets, partners, own, self.classes)
+        return Batch(inputs, targets, self.items.wanted(rows, self.device), rows, shares)
 
     def inputs(self, rows: Rows, epoch: int, number: int) -> dict[str, Tensor]:
         """A model's arguments by name, for the items of these rows."""

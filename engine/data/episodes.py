@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from engine.augmentation.distortions import Distortion
 from engine.data.batches import Data, Feed
-from engine.data.distortions import Distortion
 from engine.data.splits import Rows, Split
 
 

@@ -17,6 +17,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from engine.augmentation.mixing import Mixing, Pairing
+from engine.augmentation.pictures import PictureVariation, mixed
 from engine.data.arrays import Ragged
 from engine.data.options import Kind
 from engine.data.splits import Rows
@@ -71,6 +73,18 @@ class Fed(Items):
         """What should come out, beside the class: ``target_tokens`` with ``target_lengths``."""
         return {}
 
+    @property
+    def mixing(self) -> Mixing:
+        """How training items are mixed with each other."""
+        return Mixing()
+
+    def mix(
+        self, inputs: dict[str, Tensor], pairing: Pairing, augment: np.random.Generator
+    ) -> tuple[dict[str, Tensor], npt.NDArray[np.float32]]:
+        """What `gather` gave, mixed, and the share (B,) that each item keeps of itself; asked for
+        only where `mixing` says how."""
+        raise NotImplementedError(f"{type(self).__name__} can't be mixed")
+
     @abstractmethod
     def outline(self, rows: Rows) -> dict[str, Any]:
         """What a trained model must know of them to take new inputs, as JSON values; `rows` are
@@ -89,10 +103,8 @@ class Images(Fed):
     kind: ClassVar[Kind] = "images"
 
     pixels: npt.NDArray[np.uint8]
-    shift: int = 0
-    """Training pictures are moved by up to this many pixels, zeros moving in."""
-    flip: bool = False
-    """Half of the training pictures are mirrored left to right."""
+    variation: PictureVariation = PictureVariation()  # noqa: RUF009, it is frozen
+    """How training pictures are varied."""
     border: float | None = None
     """Mean brightness along the edges of those a model learned from, where only that is known."""
 
@@ -143,12 +155,12 @@ class Images(Fed):
         self, rows: Rows, device: torch.device, augment: np.random.Generator | None
     ) -> dict[str, Tensor]:
         height, width, _ = self.shape
-        if augment is None or not (self.shift or self.flip):
+        if augment is None or not (self.variation.shift or self.variation.flip):
             pixels = self.pixels[rows]
         else:
             # Slices, one picture at a time: twice as fast as one fancy-index gather.
             pixels = np.zeros((len(rows), *self.shape), np.uint8)
-            moves, mirrored = draw(self, len(rows), augment)
+            moves, mirrored = self.variation.drawn(len(rows), (height, width), augment)
             for i, (row, (dy, dx), mirror) in enumerate(
                 zip(rows.tolist(), moves.tolist(), mirrored.tolist(), strict=True)
             ):
@@ -157,18 +169,25 @@ class Images(Fed):
                 target = pixels[i, :, ::-1] if mirror else pixels[i]
                 target[y : y + source.shape[0], x : x + source.shape[1]] = source
         # uint8 until the device: 4x less to move. NHWC permuted is channels_last already.
-        moved = torch.from_numpy(pixels).to(device)
-        return {"images": moved.permute(0, 3, 1, 2).float().div_(255)}
+        return self.finished(torch.from_numpy(pixels).to(device), augment)
 
+    def finished(self, pixels: Tensor, augment: np.random.Generator | None) -> dict[str, Tensor]:
+        """Pixels (B, H, W, C), moved and mirrored already, as a model takes them."""
+        images = pixels.permute(0, 3, 1, 2).float().div_(255)
+        if augment is not None and self.variation.more:
+            images = self.variation.of(images, augment)
+            images = images.contiguous(memory_format=torch.channels_last)
+        return {"images": images}
 
-def draw(
-    images: Images, count: int, augment: np.random.Generator
-) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
-    """How far each picture of a batch moves, (B, 2) rows and columns, and which are mirrored."""
-    most = [min(images.shift, side - 1) for side in images.shape[:2]]
-    moves = augment.integers([-m for m in most], [m + 1 for m in most], (count, 2))
-    mirrored = augment.random(count) < (0.5 if images.flip else 0.0)
-    return moves, mirrored
+    @property
+    def mixing(self) -> Mixing:
+        return self.variation.mixing
+
+    def mix(
+        self, inputs: dict[str, Tensor], pairing: Pairing, augment: np.random.Generator
+    ) -> tuple[dict[str, Tensor], npt.NDArray[np.float32]]:
+        images, kept = mixed(inputs["images"], pairing, augment)
+        return {"images": images.contiguous(memory_format=torch.channels_last)}, kept
 
 
 @dataclass(frozen=True)
@@ -207,9 +226,12 @@ class ImagesOnDevice(Fed):
     ) -> dict[str, Tensor]:
         index = torch.from_numpy(rows).to(device)
         pixels = self.pixels[index]
-        if augment is not None and (self.origin.shift or self.origin.flip):
+        variation = self.origin.variation
+        if augment is not None and (variation.shift or variation.flip):
             height, width, _ = self.origin.shape
-            moves, mirrored = (torch.from_numpy(a) for a in draw(self.origin, len(rows), augment))
+            moves, mirrored = map(
+                torch.from_numpy, variation.drawn(len(rows), (height, width), augment)
+            )
             moves, mirrored = moves.to(device), mirrored.to(device)
             ys = torch.arange(height, device=device) - moves[:, :1]
             xs = torch.arange(width, device=device).expand(len(rows), width)
@@ -220,7 +242,16 @@ class ImagesOnDevice(Fed):
                 which, ys.clamp(0, height - 1)[:, :, None], xs.clamp(0, width - 1)[:, None]
             ]
             pixels = pixels * inside[..., None]
-        return {"images": pixels.permute(0, 3, 1, 2).float().div_(255)}
+        return self.origin.finished(pixels, augment)
+
+    @property
+    def mixing(self) -> Mixing:
+        return self.origin.mixing
+
+    def mix(
+        self, inputs: dict[str, Tensor], pairing: Pairing, augment: np.random.Generator
+    ) -> tuple[dict[str, Tensor], npt.NDArray[np.float32]]:
+        return self.origin.mix(inputs, pairing, augment)
 
 
 class Unequal(Items):

@@ -8,7 +8,20 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 
-from engine.catalog import Advanced, BadInput, Choosable, Help, Lines, Range
+from engine.augmentation.mixing import Mixing
+from engine.augmentation.pictures import PictureVariation
+from engine.augmentation.policies import Policy, PolicyName
+from engine.augmentation.views import Views
+from engine.catalog import (
+    Advanced,
+    Augments,
+    BadInput,
+    Choosable,
+    Help,
+    Lines,
+    Only,
+    Range,
+)
 from engine.data.batches import Data
 from engine.data.items import Items
 from engine.data.naming import named
@@ -30,7 +43,7 @@ SplitSeed = Annotated[
     Help("Decides which items are kept aside; keep it to compare runs", label="Split seed"),
 ]  # fmt: skip
 Shift = Annotated[
-    int, Range(0, 32),
+    int, Range(0, 32), Augments(0),
     Help("Training pictures are moved at random by up to this much", label="Random shift",
          unit="pixels"),
 ]  # fmt: skip
@@ -51,9 +64,16 @@ Longest = Annotated[
          unit="tokens", empty="whole texts"),
 ]  # fmt: skip
 Flip = Annotated[
-    bool,
+    bool, Augments(off=False),
     Help("Training pictures are mirrored at random: right for animals, wrong for digits",
          label="Random mirror"),
+]  # fmt: skip
+
+
+Mixup = Annotated[
+    float, Range(0, 4, step=0.05), Augments(0.0, "shares"),
+    Help("Each training item is blended with another, and so are their labels; the larger, the "
+         "more evenly: 0.2 for many items, 1 for few", label="MixUp"),
 ]  # fmt: skip
 
 
@@ -86,6 +106,58 @@ class SplitAtRandom(Dataset):
 
     def split(self, labels: Rows) -> dict[Split, Rows]:
         return stratified(np.asarray(labels), **self.shares)
+
+
+class Pictures(Dataset):
+    """A dataset of pictures; `variation` is how training ones are varied."""
+
+    def __init__(
+        self,
+        *,
+        shift: Shift = 2,
+        flip: Flip = False,
+        policy: Annotated[
+            PolicyName, Augments("none", "items"),
+            Help("Operations drawn at random for each training picture, of geometry and colour: "
+                 "RandAugment some of one magnitude, TrivialAugment one of any",
+                 label="Augmentation policy"),
+        ] = "none",
+        operations: Annotated[
+            int, Range(1, 4), Only("policy", "RandAugment"),
+            Augments(2, "items"), Help("So many are drawn for each picture"),
+        ] = 2,
+        magnitude: Annotated[
+            int, Range(0, 30), Only("policy", "RandAugment"),
+            Augments(9, "items"), Help("How strong they are, of 30: more suits larger models"),
+        ] = 9,
+        crop: Annotated[
+            float, Range(0.05, 1, step=0.01), Advanced(), Augments(1.0, "items"),
+            Help("A part of each training picture, of at least this share of its area, is enlarged "
+                 "to the whole; 1 leaves pictures whole", label="Smallest crop"),
+        ] = 1.0,
+        jitter: Annotated[
+            float, Range(0, 1, step=0.05), Advanced(), Augments(0.0, "items"),
+            Help("How far brightness, contrast and colours of training pictures change",
+                 label="Colour jitter"),
+        ] = 0.0,
+        erase: Annotated[
+            float, Range(0, 1, step=0.05), Advanced(), Augments(0.0, "items"),
+            Help("The share of training pictures in which a rectangle becomes black",
+                 label="Random erasing"),
+        ] = 0.0,
+        mixup: Mixup = 0.0,
+        cutmix: Annotated[
+            float, Range(0, 4, step=0.05), Augments(0.0, "shares"),
+            Help("A box of each training picture comes from another, and so much of the label; 1 "
+                 "makes boxes of every size as likely", label="CutMix"),
+        ] = 0.0,
+        **more: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**more)
+        self.variation = PictureVariation(
+            shift, flip, Views(smallest=crop, jitter=jitter, grey=0),
+            Policy(policy, operations, magnitude), erase, Mixing(mixup, cutmix),
+        )  # fmt: skip
 
 
 class Tokenized(Dataset):

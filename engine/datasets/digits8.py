@@ -11,12 +11,12 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 from engine.catalog import Help, Range
 from engine.data.batches import Data
 from engine.data.items import Images
-from engine.datasets import Flip, Shift, SplitAtRandom
+from engine.datasets import Pictures, Shift, SplitAtRandom
 from engine.home import Home
 
 
 class Digits8x8(
-    SplitAtRandom, label="Small digits, 8×8", provides={"image", "label"}, rank=20,
+    Pictures, SplitAtRandom, label="Small digits, 8×8", provides={"image", "label"}, rank=20,
 ):  # fmt: skip
     """1,797 handwritten digits of 8×8 pixels from scikit-learn: the fastest to try things on."""
 
@@ -30,11 +30,10 @@ class Digits8x8(
             int, Range(8, 64), Help("Enlarge the pictures to this side", unit="pixels")
         ] = 8,
         shift: Shift = 0,
-        flip: Flip = False,
-        **split: Any,
+        **more: Any,
     ) -> None:
-        super().__init__(**split)
-        self.size, self.shift, self.flip = size, shift, flip
+        super().__init__(shift=shift, **more)
+        self.size = size
 
     def open(self, home: Home) -> Data:
         from sklearn.datasets import load_digits  # takes a second: only when it is chosen
@@ -46,7 +45,7 @@ class Digits8x8(
         pixels = (pictures * 255).round().to(torch.uint8).permute(0, 2, 3, 1).contiguous().numpy()
         labels = bunch.target.astype(np.int64)
         return Data(
-            items=Images(pixels, shift=self.shift, flip=self.flip), labels=labels,
+            items=Images(pixels, self.variation), labels=labels,
             classes=tuple("0123456789"), splits=self.split(labels),
             fingerprint=f"digits-8x8-at-{self.size}", source=self.source, licence=self.licence,
         )  # fmt: skip

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from engine.data.batches import Data
 from engine.data.items import Images
-from engine.datasets import Flip, Shift, SplitAtRandom
+from engine.datasets import Pictures, SplitAtRandom
 from engine.home import Home, replacing
 
 SIDE = 28
@@ -45,7 +44,7 @@ _CANVAS = SIDE * _FINE
 
 
 class Glyphs(
-    SplitAtRandom, label="Letters of 17 alphabets", provides={"image", "label"}, rank=40,
+    Pictures, SplitAtRandom, label="Letters of 17 alphabets", provides={"image", "label"}, rank=40,
     suggests={"task.turns": True, "task.distortion": 0.5},
 ):  # fmt: skip
     """Some 550 letters of 17 alphabets, printed in several faces: 20 pictures of 28×28 each.
@@ -58,15 +57,11 @@ class Glyphs(
     source = "Drawn by Anneal with the DejaVu fonts 2.37, which come with matplotlib"
     licence = "The fonts: Bitstream Vera and Arev licences, DejaVu's changes in the public domain"
 
-    def __init__(self, *, shift: Shift = 2, flip: Flip = False, **split: Any) -> None:
-        super().__init__(**split)
-        self.shift, self.flip = shift, flip
-
     def open(self, home: Home) -> Data:
         pixels, classes = glyphs(home)
         labels = np.repeat(np.arange(len(classes)), EACH)
         return Data(
-            items=Images(pixels, shift=self.shift, flip=self.flip), labels=labels, classes=classes,
+            items=Images(pixels, self.variation), labels=labels, classes=classes,
             splits=self.split(labels), fingerprint="glyphs-1", source=self.source,
             licence=self.licence,
         )  # fmt: skip

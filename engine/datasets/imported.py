@@ -13,7 +13,7 @@ from engine.data.spectra import Listening, Variation
 from engine.data.splits import SPLITS
 from engine.data.tokens import Tokenizer
 from engine.data.upgrade import upgraded
-from engine.datasets import Dataset, Flip, Shift, Tokenized
+from engine.datasets import Dataset, Flip, Pictures, Tokenized
 from engine.home import Home
 
 Number = Annotated[int, Range(1, 2**31 - 1), Hidden(), Help("Which of the imported datasets")]
@@ -49,15 +49,16 @@ class Imported(Dataset):
         """Its items, mapped."""
 
 
-class ImportedImages(Imported, label="Imported pictures", provides={"image", "label"}, hidden=True):
+class ImportedImages(
+    Pictures, Imported, label="Imported pictures", provides={"image", "label"}, hidden=True
+):
     """Pictures, decoded once when they were brought in."""
 
-    def __init__(self, *, shift: Shift = 2, flip: Flip = True, **which: Any) -> None:
-        super().__init__(**which)
-        self.shift, self.flip = shift, flip
+    def __init__(self, *, flip: Flip = True, **more: Any) -> None:
+        super().__init__(flip=flip, **more)
 
     def items(self, stored: Stored) -> Images:
-        return Images(stored.images, shift=self.shift, flip=self.flip)
+        return Images(stored.images, self.variation)
 
 
 class ImportedSequences(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 from importlib import resources
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,7 @@ import numpy.typing as npt
 from engine.data.batches import Data
 from engine.data.items import Images, Sequences
 from engine.data.splits import Rows
-from engine.datasets import Flip, Shift, SplitAtRandom
+from engine.datasets import Pictures, SplitAtRandom
 from engine.home import Home, replacing
 
 FINGERPRINT = "mnist-5000"
@@ -35,20 +34,16 @@ def digits(home: Home) -> tuple[npt.NDArray[np.uint8], Rows]:
 
 
 class Mnist5000(
-    SplitAtRandom, label="MNIST, 5,000 digits", provides={"image", "label"}, rank=10,
+    Pictures, SplitAtRandom, label="MNIST, 5,000 digits", provides={"image", "label"}, rank=10,
 ):  # fmt: skip
     """5,000 handwritten digits of 28×28 grey pixels, 500 of each: comes with Anneal."""
 
     source, licence = SOURCE, LICENCE
 
-    def __init__(self, *, shift: Shift = 2, flip: Flip = False, **split: Any) -> None:
-        super().__init__(**split)
-        self.shift, self.flip = shift, flip
-
     def open(self, home: Home) -> Data:
         pixels, labels = digits(home)
         return Data(
-            items=Images(pixels, shift=self.shift, flip=self.flip), labels=labels, classes=CLASSES,
+            items=Images(pixels, self.variation), labels=labels, classes=CLASSES,
             splits=self.split(labels), fingerprint=FINGERPRINT, source=SOURCE, licence=LICENCE,
         )  # fmt: skip
 

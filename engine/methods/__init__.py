@@ -44,6 +44,9 @@ class Method(Choosable, kind="method"):
     splits: ClassVar[frozenset[Split]] = frozenset({"train", "validation", "test"})
     """Those that must hold items."""
 
+    augments: ClassVar[frozenset[str]] = frozenset({"items", "label", "shares"})
+    """What it can learn from, as `Task.augments` says it."""
+
     def equip(self, model: Model) -> None:
         """Change what lies over a model's features, where the method makes another head than the
         model's own; called as `Task.equip` is, after it."""

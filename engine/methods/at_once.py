@@ -27,6 +27,7 @@ class AtOnce(Method):
     """
 
     splits: ClassVar[frozenset[Split]] = frozenset()
+    augments = frozenset[str]()
     batch_size = 64
 
     def __init__(self) -> None:

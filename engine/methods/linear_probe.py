@@ -37,6 +37,8 @@ class LinearProbe(
     where there are few labels.
     """
 
+    augments = frozenset[str]()  # features are computed once
+
     def feeds(self, model: Model, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
         headed = with_head(model)
         numerics = quickest(headed, bench.device, self._asked())

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from engine.augmentation.distortions import Distortion
 from engine.catalog import Advanced, BadInput, Help, Range
 from engine.data.batches import Data
-from engine.data.distortions import Distortion
 from engine.data.splits import Rows
 from engine.events import Event, Notice
 from engine.loop import Wish

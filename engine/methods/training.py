@@ -149,8 +149,8 @@ class Training(
         self.resident = on_device(data, bench.device)
         training = task.feed(
             data, "train", batch_size=self.batch_size, batch_tokens=self.batch_tokens,
-            device=bench.device, seed=bench.seed, shuffle=True, augment=task.augments,
-            resident=self.resident,
+            device=bench.device, seed=bench.seed, shuffle=True, augment="items" in task.augments,
+            mix="shares" in task.augments,            resident=self.resident,
         )  # fmt: skip
         return training, self.judging(data, "validation", bench.device)
 

@@ -49,8 +49,9 @@ class Task(Choosable, kind="task"):
 
     headline: ClassVar[str]
     larger_is_better: ClassVar[bool]
-    augments: ClassVar[bool] = True
-    """Whether the training split is fed with the dataset's augmentation."""
+    augments: ClassVar[frozenset[str]] = frozenset({"items"})
+    """What the training split is fed with: “items” varied as the dataset says; also such variations
+    as only keep the “label” of the whole item; items mixed to “shares” of several labels."""
     watches: ClassVar[int] = 500
     """Items of the validation split that `samples` gets."""
     temperature: float = 1.0

@@ -45,7 +45,7 @@ class AdversarialGeneration(
 
     headline = "frechet"
     larger_is_better = False
-    augments = False
+    augments = frozenset[str]()
 
     def __init__(
         self,

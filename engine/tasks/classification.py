@@ -38,6 +38,7 @@ class Classification(
     headline = "accuracy"
     larger_is_better = True
     watches = 250
+    augments = frozenset({"items", "label", "shares"})
 
     def __init__(
         self,
@@ -73,20 +74,23 @@ class Classification(
     def step(self, model: Model, batch: Batch) -> dict[str, Tensor]:
         logits = model(**batch.inputs)
         assert batch.targets is not None
+        targets = batch.targets if batch.shares is None else batch.shares
         loss = F.cross_entropy(
-            logits.float(), batch.targets, weight=self._weights(logits.device), reduction="sum",
+            logits.float(), targets, weight=self._weights(logits.device), reduction="sum",
             label_smoothing=self.label_smoothing,
         )  # fmt: skip
         return {"loss": loss / self.weight(batch), "output": logits}
 
     def weight(self, batch: Batch) -> int | Tensor:
-        """Items, or the sum of their classes' weights: what the loss is divided by."""
+        """Items, or the sum of their classes' weights: what the loss is divided by. Of an item that
+        is mixed, each class weighs as much as is in it."""
         assert batch.targets is not None
         weights = self._weights(batch.targets.device)
         if weights is None:
             return len(batch)
         # All of classes that no training item has: nothing counts, and is not divided by.
-        return weights[batch.targets].sum().clamp(min=1e-12)
+        each = weights[batch.targets] if batch.shares is None else batch.shares @ weights
+        return each.sum().clamp(min=1e-12)
 
     def _weights(self, device: torch.device) -> Tensor | None:
         if self.weights is not None and self.weights.device != device:

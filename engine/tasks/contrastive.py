@@ -12,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, its usual name
 
+from engine.augmentation.views import Views
 from engine.catalog import Advanced, Help, Range
 from engine.chance import lots
 from engine.data.batches import Batch, Data
 from engine.data.items import Images
 from engine.data.splits import Rows
-from engine.layers.views import Views
 from engine.models import Headed
 from engine.pictures import png
 from engine.tasks import Mean, Meter
@@ -42,7 +42,7 @@ class Contrastive(
 
     headline = "contrastive_accuracy"
     larger_is_better = True
-    augments = False  # views differ by more than that
+    augments = frozenset[str]()  # views differ by more than that
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class Contrastive(
     def prepare(self, data: Data) -> None:
         """Views are mirrored where the dataset says that its pictures may be."""
         assert isinstance(data.items, Images)
-        self.views = replace(self.views, flip=data.items.flip)
+        self.views = replace(self.views, flip=data.items.variation.flip)
 
     def pair(self, batch: Batch, *, fixed: bool) -> tuple[Tensor, Tensor]:
         """Two views of each picture: at random for training, `fixed` to measure."""

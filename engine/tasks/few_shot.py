@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, its usual name
 
+from engine.augmentation.distortions import Distortion
 from engine.catalog import Advanced, BadInput, Help, Range
 from engine.data.batches import Batch, Data, Feed
-from engine.data.distortions import Distortion
 from engine.data.episodes import Episodes
 from engine.data.items import Images
 from engine.data.splits import Rows, Split, classes_apart
@@ -52,6 +52,7 @@ class FewShot(Task):
     """
 
     headline = "accuracy"
+    augments = frozenset({"items", "label"})
     larger_is_better = True
 
     def __init__(

@@ -45,7 +45,7 @@ class MaskedLanguageModelling(
 
     headline = "masked_accuracy"
     larger_is_better = True
-    augments = False
+    augments = frozenset[str]()
     watches = SHOWN
 
     def __init__(

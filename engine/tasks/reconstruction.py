@@ -36,7 +36,7 @@ class Reconstruction(
 
     headline = "mse"
     larger_is_better = False
-    augments = False
+    augments = frozenset[str]()
     points = "codes"
 
     def __init__(

@@ -25,7 +25,7 @@ class SoundDenoising(
     model.
     """
 
-    augments = False
+    augments = frozenset[str]()
 
     def __init__(
         self,

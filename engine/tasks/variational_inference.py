@@ -38,7 +38,7 @@ class VariationalInference(
 
     headline = "negative_elbo"
     larger_is_better = False
-    augments = False
+    augments = frozenset[str]()
     points = "codes"
 
     def __init__(

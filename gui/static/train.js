@@ -72,12 +72,13 @@ export function mount(page) {
       reset.title = hint;
       reset.setAttribute("aria-label", hint);
     }
-    for (const section of plan.sections) {
-      const said = root.querySelector(`[data-section="${section.kind}"] .an-count`);
-      const count = section.fields.filter(
-        (field) => field.advanced && !isUsual(field, field.value),
-      ).length;
-      if (said) said.textContent = count ? ` · ${text("train.changed", { count })}` : "";
+    for (const said of form.querySelectorAll("summary .an-count")) {
+      const inside = [...said.closest("details").querySelectorAll("[data-field]")];
+      const count = inside.filter((box) => {
+        const field = all.find(({ name }) => name === box.dataset.field);
+        return !isUsual(field, field.value);
+      }).length;
+      said.textContent = count ? ` · ${text("train.changed", { count })}` : "";
     }
   }
 
@@ -164,8 +165,9 @@ export function mount(page) {
   }
 
   function sectionOf(section, opened) {
-    const basic = section.fields.filter((field) => !field.advanced);
-    const advanced = section.fields.filter((field) => field.advanced);
+    const plain = section.fields.filter((field) => !field.augments);
+    const basic = plain.filter((field) => !field.advanced);
+    const advanced = plain.filter((field) => field.advanced);
     const only = section.options.length === 1 ? section.options[0] : null;
     const chosen = section.options.find((option) => option.chosen);
     const box = el(
@@ -178,17 +180,35 @@ export function mount(page) {
       chosen?.ill ? illnessOf(chosen) : null,
       basic.length ? el("div", { class: "an-fields" }, basic.map(boxOf)) : null,
     );
-    if (advanced.length) {
-      box.append(
-        el(
-          "details",
-          { class: "an-advanced", open: opened },
-          el("summary", {}, text("train.advanced"), el("span", { class: "an-count" })),
-          el("div", { class: "an-fields" }, advanced.map(boxOf)),
-        ),
-      );
-    }
+    if (advanced.length)
+      box.append(foldOf("an-advanced", text("train.advanced"), advanced, opened("an-advanced")));
+    const augmenting = section.fields.filter((field) => field.augments);
+    if (augmenting.length) box.append(augmentationOf(augmenting, opened));
     return el("section", { class: "an-card", "data-section": section.kind }, box);
+  }
+
+  /** Fields that are folded, with how many of them are changed. */
+  const foldOf = (kind, title, some, open) =>
+    el(
+      "details",
+      { class: kind, open },
+      el("summary", {}, title, el("span", { class: "an-count" })),
+      el("div", { class: "an-fields" }, some.map(boxOf)),
+    );
+
+  /** How training items are varied at random. */
+  function augmentationOf(some, opened) {
+    const rare = some.filter((field) => field.advanced);
+    const box = el(
+      "fieldset",
+      { class: "an-augmentation" },
+      el("legend", {}, text("train.augmentation")),
+      el("p", { class: "an-help" }, text("train.augmentation.help")),
+      el("div", { class: "an-fields" }, some.filter((field) => !field.advanced).map(boxOf)),
+    );
+    if (rare.length)
+      box.append(foldOf("an-more", text("train.augmentation.more"), rare, opened("an-more")));
+    return box;
   }
 
   /** What the dataset's check-up found, in a line. */
@@ -384,13 +404,11 @@ export function mount(page) {
   function draw() {
     const focused = document.activeElement;
     const where = root.contains(focused) ? focused : null;
-    const opened = new Set(
-      [...form.querySelectorAll(".an-advanced[open]")].map(
-        (d) => d.closest("section").dataset.section,
-      ),
+    const open = [...form.querySelectorAll("details[open]")].map(
+      (fold) => `${fold.closest("section").dataset.section} ${fold.className}`,
     );
     const scrolls = [...form.querySelectorAll(".an-options")].map((o) => o.scrollTop);
-    const drawn = plan.sections.map((section) => sectionOf(section, opened.has(section.kind)));
+    const drawn = plan.sections.map((section) => sectionOf(section, (fold) => open.includes(`${section.kind} ${fold}`)));
     drawn.splice(-1, 0, recipeOf()); // the method's settings are what it changes most
     form.replaceChildren(...drawn.filter(Boolean), startOf());
     form.querySelectorAll(".an-options").forEach((o, i) => {

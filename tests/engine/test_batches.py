@@ -6,15 +6,17 @@ import numpy as np
 import pytest
 import torch
 
+from engine.augmentation.pictures import PictureVariation
 from engine.data.batches import Data, Feed
-from engine.data.items import Images, Sequences, draw
+from engine.data.items import Images, Sequences
 
 CPU = torch.device("cpu")
 
 
 def pictures(count: int = 40, shift: int = 0, flip: bool = False) -> Images:
     rng = np.random.default_rng(0)
-    return Images(rng.integers(1, 256, (count, 6, 5, 3), dtype=np.uint8), shift=shift, flip=flip)
+    pixels = rng.integers(1, 256, (count, 6, 5, 3), dtype=np.uint8)
+    return Images(pixels, PictureVariation(shift=shift, flip=flip))
 
 
 def sequences(lengths: list[int]) -> Sequences:
@@ -41,7 +43,7 @@ def test_a_shifted_picture_is_moved_and_zeros_move_in() -> None:
     images = pictures(shift=2, flip=True)
     rows = np.arange(30)
     batch = images.gather(rows, CPU, np.random.default_rng(5))["images"]
-    moves, mirrored = draw(images, 30, np.random.default_rng(5))
+    moves, mirrored = images.variation.drawn(30, (6, 5), np.random.default_rng(5))
     assert {(-2, 2), (2, -2)} & {tuple(m) for m in moves.tolist()}
     assert 0 < mirrored.sum() < 30
     for i, ((dy, dx), mirror) in enumerate(zip(moves, mirrored, strict=True)):

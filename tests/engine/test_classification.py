@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -182,3 +183,30 @@ def test_classes_that_were_never_trained_on_leave_the_loss_a_number() -> None:
     logits = torch.zeros(4, 3)
     scores = measured(Classification(class_weights="balanced"), data, logits, 1)
     assert scores["loss"] == pytest.approx(float(F.cross_entropy(logits[:1], torch.tensor([0]))))
+
+
+@pytest.mark.parametrize("balance", ["none", "balanced"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_a_mixed_item_costs_what_its_parts_cost(balance: Any, smoothing: float) -> None:
+    torch.manual_seed(0)
+    data, logits = pictures([0, 0, 0, 1, 2, 2], 3), torch.randn(6, 3)
+    task = Classification(class_weights=balance, label_smoothing=smoothing)
+    task.prepare(data)
+    batch = whole(data)
+    assert batch.targets is not None
+    sure = replace(batch, shares=torch.eye(3)[batch.targets])
+    model: Any = Told(logits.repeat(5, 1))
+    plain, mixed = (task.step(model, one)["loss"] for one in (batch, sure))
+    torch.testing.assert_close(plain, mixed)
+    torch.testing.assert_close(
+        torch.as_tensor(task.weight(batch)).float(), torch.as_tensor(task.weight(sure)).float()
+    )
+    # λ of one label and 1 − λ of another: so much of either's loss.
+    others = (batch.targets + 1) % 3
+    shares = 0.3 * torch.eye(3)[batch.targets] + 0.7 * torch.eye(3)[others]
+    parts = [replace(batch, shares=part) for part in
+             (shares, torch.eye(3)[batch.targets], torch.eye(3)[others])]  # fmt: skip
+    both, first, second = (
+        task.step(model, one)["loss"] * torch.as_tensor(task.weight(one)) for one in parts
+    )
+    torch.testing.assert_close(both, 0.3 * first + 0.7 * second)

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from engine import checkpoint, session
+from engine.augmentation.views import Views, blur
 from engine.data.batches import Batch
 from engine.events import Event, Finished, Point
 from engine.home import Home
-from engine.layers.views import Views, blur
 from engine.models.convnet import ConvNet
 from engine.models.torchvision_models import TorchvisionModel
 from engine.predict import Predictor

@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine import checkpoint, session
+from engine.augmentation.distortions import Distortion
 from engine.catalog import BadInput, Catalog
 from engine.data.batches import Data
-from engine.data.distortions import Distortion
 from engine.data.episodes import Episodes, turned
 from engine.data.items import Images
 from engine.data.splits import SPLITS, classes_apart

@@ -42,29 +42,45 @@ class Views:
     LOTS = 13
     """Numbers in [0, 1) that decide a view."""
 
+    def __bool__(self) -> bool:
+        """Whether a view differs from its picture."""
+        return self.smallest < 1 or bool(self.flip or self.jitter or self.grey or self.blur)
+
     def __call__(self, images: Tensor, lots: Tensor) -> Tensor:
         """Views (B, C, H, W) in 0…1 of such images, decided by `lots` (B, LOTS)."""
         with torch.autocast(images.device.type, enabled=False):
             area, ratio, down, right, mirror, soft, sigma, *colours = lots.float().unbind(1)
-            share = self.smallest + (1 - self.smallest) * area
-            stretch = (RATIO * (2 * ratio - 1)).exp()
-            tall, wide = (x.sqrt().clamp(max=1) for x in (share / stretch, share * stretch))
-            mirrored = torch.where(mirror < 0.5, -1.0, 1.0) if self.flip else 1.0
-            nothing = torch.zeros_like(tall)
-            # In coordinates of −1…1, so much of the picture lies around a place so far from 0.
-            seen = torch.stack([
-                wide * mirrored, nothing, (1 - wide) * (2 * right - 1),
-                nothing, tall, (1 - tall) * (2 * down - 1),
-            ], 1).view(-1, 2, 3)  # fmt: skip
-            grid = F.affine_grid(seen, list(images.shape), align_corners=False)
-            views = F.grid_sample(images.float(), grid, padding_mode="border", align_corners=False)
+            views = images.float()
+            if self.smallest < 1 or self.flip:
+                views = self.cropped(views, area, ratio, down, right, mirror)
             if self.blur:
                 blurred = blur(views, sigma)
                 views = torch.where((soft < self.blur)[:, None, None, None], blurred, views)
-            return self.coloured(views, colours)
+            if self.jitter or self.grey:
+                views = self.coloured(views, colours)
+            return views.contiguous(memory_format=torch.channels_last)
+
+    def cropped(
+        self, images: Tensor, area: Tensor, ratio: Tensor, down: Tensor, right: Tensor,
+        mirror: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """A part of each picture, enlarged to the whole; mirrored, where that is allowed."""
+        share = self.smallest + (1 - self.smallest) * area
+        # A picture that is shown whole keeps its shape.
+        stretch = (RATIO * (2 * ratio - 1)).exp() if self.smallest < 1 else torch.ones_like(ratio)
+        tall, wide = (x.sqrt().clamp(max=1) for x in (share / stretch, share * stretch))
+        mirrored = torch.where(mirror < 0.5, -1.0, 1.0) if self.flip else 1.0
+        nothing = torch.zeros_like(tall)
+        # In coordinates of −1…1, so much of the picture lies around a place so far from 0.
+        seen = torch.stack([
+            wide * mirrored, nothing, (1 - wide) * (2 * right - 1),
+            nothing, tall, (1 - tall) * (2 * down - 1),
+        ], 1).view(-1, 2, 3)  # fmt: skip
+        grid = F.affine_grid(seen, list(images.shape), align_corners=False)
+        return F.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
     def coloured(self, images: Tensor, lots: list[Tensor]) -> Tensor:
-        """The images with other colours, in channels_last."""
+        """The images with other colours."""
         chosen, bright, hard, strong, turned, pale = lots
         jitter = torch.where(chosen < JITTERED, self.jitter, 0.0)
         brightness, contrast, saturation = (
@@ -83,8 +99,7 @@ class Views:
         # Contrast moves every pixel away from the picture's mean, or towards it.
         offset = ((1 - contrast) * brightness * luminance)[:, None, None]
         mixing = (contrast * brightness)[:, None, None] * mixing
-        changed = torch.baddbmm(offset, mixing, pixels).clamp_(0, 1)
-        return changed.view_as(images).contiguous(memory_format=torch.channels_last)
+        return torch.baddbmm(offset, mixing, pixels).clamp_(0, 1).view(images.shape)
 
 
 def blur(images: Tensor, strength: Tensor) -> Tensor:
