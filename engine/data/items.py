@@ -19,6 +19,7 @@ from torch import Tensor
 
 from engine.augmentation.mixing import Mixing, Pairing
 from engine.augmentation.pictures import PictureVariation, mixed
+from engine.augmentation.sequences import SequenceVariation, blended
 from engine.data.arrays import Ragged
 from engine.data.options import Kind
 from engine.data.splits import Rows
@@ -293,6 +294,8 @@ class Sequences(Unequal, Fed):
     where each stands by itself."""
     names: tuple[str, ...] = ()
     """What the features are called, where the data say so."""
+    variation: SequenceVariation = SequenceVariation()  # noqa: RUF009, it is frozen
+    """How training sequences are varied."""
 
     @classmethod
     def of(cls, values: npt.NDArray[np.float32], offsets: Rows) -> Sequences:
@@ -313,8 +316,21 @@ class Sequences(Unequal, Fed):
     def gather(
         self, rows: Rows, device: torch.device, augment: np.random.Generator | None
     ) -> dict[str, Tensor]:
-        values, lengths = padded(self.values, rows)
-        return {"values": values.to(device), "lengths": lengths.to(device)}
+        values, lengths = (part.to(device) for part in padded(self.values, rows))
+        if augment is not None and self.variation:
+            values, lengths = self.variation.of(values, lengths, augment)
+        return {"values": values, "lengths": lengths}
+
+    @property
+    def mixing(self) -> Mixing:
+        return self.variation.mixing
+
+    def mix(
+        self, inputs: dict[str, Tensor], pairing: Pairing, augment: np.random.Generator
+    ) -> tuple[dict[str, Tensor], npt.NDArray[np.float32]]:
+        lengths = inputs["lengths"]
+        values = blended(inputs["values"], lengths, pairing)
+        return {"values": values, "lengths": lengths}, pairing.shares
 
     def outline(self, rows: Rows) -> dict[str, Any]:
         return {"shape": list(self.shape), "names": list(self.names)}

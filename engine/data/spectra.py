@@ -19,6 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, its usual name
 
+from engine.augmentation.mixing import Mixing, Pairing
+from engine.augmentation.sequences import read_at
 from engine.catalog import BadInput
 from engine.data.archive import require_space
 from engine.data.arrays import Ragged
@@ -38,6 +40,8 @@ POINTS = 6
 """Places on the frequency axis that are raised or lowered at random, with lines between."""
 QUIET = -70.0
 """dB: hiss that nobody hears beside the loudest place of a recording."""
+BEHIND = (5.0, 20.0)
+"""dB by which a recording in the background is softer."""
 PIECE = 1024
 """Frames computed at a time."""
 BLOCK = 2**20
@@ -165,6 +169,12 @@ class Variation:
     """Spans of time silenced, each up to a fifth of the recording (Park et al. 2019)."""
     frequency_masks: int = 0
     """Runs of bands silenced, each up to a fifth of them."""
+    shift: float = 0.0
+    """Earlier or later, in milliseconds: what leaves at one end is lost, and at the other it is as
+    quiet as the recording gets."""
+    background: float = 0.0
+    """The share of recordings behind which another of the batch is heard, 5 to 20 dB softer."""
+    mixing: Mixing = Mixing()  # noqa: RUF009, it is frozen
 
     def of(
         self, values: Tensor, lengths: Tensor, mel: Mel, rng: np.random.Generator
@@ -180,6 +190,14 @@ class Variation:
             values = warped(values, drawn(self.warp).exp(), mel)
         if self.speed:
             values, lengths = stretched(values, lengths, drawn(self.speed).exp())
+        if self.shift:
+            values = delayed(values, lengths, drawn(self.shift / mel.step).round().long())
+        if self.background:
+            heard = torch.from_numpy(rng.random(count) < self.background).to(device)
+            level = -BEHIND[0] - (drawn(0.5) + 0.5) * (BEHIND[1] - BEHIND[0])
+            partners = torch.from_numpy(rng.permutation(count)).to(device)
+            level = level.masked_fill(~heard, -1e4)
+            values = added(values, lengths, partners, 0 * level, level)
         if self.gain or self.tone:
             curve = F.interpolate(
                 drawn(self.tone, 1, POINTS), mel.bands, mode="linear", align_corners=True
@@ -224,12 +242,29 @@ def stretched(values: Tensor, lengths: Tensor, factors: Tensor) -> tuple[Tensor,
     longer = (lengths * factors).round().long().clamp(min=1)
     steps = torch.arange(int(longer.max()), device=values.device)
     places = steps * ((lengths - 1).clamp(min=1) / (longer - 1).clamp(min=1))[:, None]
-    places = torch.minimum(places, (lengths - 1)[:, None].float())
-    before = places.long()
-    after = torch.minimum(before + 1, (lengths - 1)[:, None])
+    return read_at(values, places, lengths), longer
+
+
+def delayed(values: Tensor, lengths: Tensor, frames: Tensor) -> Tensor:
+    """Each recording so many frames (B,) later, or earlier below 0, with its length kept."""
+    steps = torch.arange(values.shape[1], device=values.device)
+    real = steps < lengths[:, None]
+    quiet = values.masked_fill(~real[..., None], 1e4).amin(1, keepdim=True)
+    from_ = steps - frames[:, None]
+    there = (from_ >= 0) & (from_ < lengths[:, None])
     each = torch.arange(len(values), device=values.device)[:, None]
-    share = (places - before)[..., None]
-    return values[each, before] * (1 - share) + values[each, after] * share, longer
+    moved = values[each, from_.clamp(0, values.shape[1] - 1)]
+    return torch.where(there[..., None], moved, quiet)
+
+
+def added(values: Tensor, lengths: Tensor, partners: Tensor, own: Tensor, theirs: Tensor) -> Tensor:
+    """Each recording with its partner in it, both made louder by so many dB (B,): powers add. The
+    partner lasts as long as it does; where the recording itself has ended, nothing is heard."""
+    louder, other = (level[:, None, None] * (math.log(10) / 10) for level in (own, theirs))
+    steps = torch.arange(values.shape[1], device=values.device)
+    lasts = (steps < lengths[partners][:, None])[..., None]
+    heard = (values[partners] + other).masked_fill(~lasts, -1e4)
+    return torch.logaddexp(values + louder, heard)
 
 
 def span(lengths: Tensor, longest: int, rng: np.random.Generator) -> Tensor:
@@ -283,6 +318,21 @@ class Spectrograms(Unequal, Fed):
         if augment is not None and self.variation != Variation():
             values, lengths = self.variation.of(values, lengths, self.mel, augment)
         return {"values": values, "lengths": lengths}
+
+    @property
+    def mixing(self) -> Mixing:
+        return self.variation.mixing
+
+    def mix(
+        self, inputs: dict[str, Tensor], pairing: Pairing, augment: np.random.Generator
+    ) -> tuple[dict[str, Tensor], npt.NDArray[np.float32]]:
+        """λ is the share of the power (Tokozume et al. 2018 mix so, and weigh by loudness too)."""
+        values, lengths = inputs["values"], inputs["lengths"]
+        partners, shares, _ = pairing.to(values.device)
+        own, theirs = (10 * share.clamp(min=1e-9).log10() for share in (shares, 1 - shares))
+        real = (torch.arange(values.shape[1], device=values.device) < lengths[:, None])[..., None]
+        heard = added(values, lengths, partners, own, theirs) * real
+        return {"values": heard, "lengths": lengths}, pairing.shares
 
     def wanted(self, rows: Rows, device: torch.device) -> dict[str, Tensor]:
         if self.tokens is None:

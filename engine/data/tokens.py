@@ -19,6 +19,7 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 from tokenizers import Tokenizer as Backend
 from torch import Tensor
 
+from engine.augmentation.texts import TextVariation
 from engine.catalog import BadInput
 from engine.data.arrays import Ragged
 from engine.data.batches import Data
@@ -43,6 +44,8 @@ BLANK = re.compile(r"\[MASK\]|_{3,}")
 
 UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}"
 """Scripts that set no spaces between words: each of their signs stands alone."""
+UNSPACED_NAMES = ("CJK UNIFIED", "HIRAGANA", "KATAKANA")
+"""How Unicode's names of them begin."""
 CLITIC = r"(?i:n['’]t|['’](?:s|m|d|re|ve|ll))\b"
 """What English appends to a word, cut off as in the Penn Treebank: does|n't, film|'s."""
 WORD = (
@@ -107,6 +110,21 @@ class Tokenizer:
     def bytewise(self) -> bool:
         """Whether tokens are made of bytes; the space before a word is part of it then."""
         return isinstance(self.backend.decoder, decoders.ByteLevel)
+
+    @cached_property
+    def begins(self) -> npt.NDArray[np.bool_]:
+        """Whether a word begins with a token, (vocabulary,): where spaces belong to words, with one
+        of those, or with a sign of a script that sets none."""
+        pieces = [str(self.backend.id_to_token(token)) for token in range(len(self))]
+        if isinstance(self.backend.decoder, decoders.WordPiece):
+            return np.array([not piece.startswith("##") for piece in pieces])
+        spaces = {"\u2581", *(sign for sign, byte in BYTES.items() if self.bytewise and
+                              chr(byte).isspace())}  # fmt: skip
+        return np.array([
+            token < len(SPECIAL) or piece[:1] in spaces or piece[:1].isspace()
+            or unicodedata.name(self.spell(token)[:1] or " ", "").startswith(UNSPACED_NAMES)
+            for token, piece in enumerate(pieces)
+        ])  # fmt: skip
 
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, without any special one but UNK."""
@@ -265,6 +283,8 @@ class Tokens(Unequal, Fed):
     """As they were brought in: tokens may not say all of them."""
     blanks: bool = False
     """“[MASK]” or “___” in a new text stands for a token to be filled in."""
+    variation: TextVariation = TextVariation()  # noqa: RUF009, it is frozen
+    """How training texts are varied."""
 
     @property
     def main(self) -> Ragged:
@@ -284,6 +304,11 @@ class Tokens(Unequal, Fed):
         tokens, lengths = padded(self.ids, rows, self.longest)
         # An empty text is read as one unknown token.
         tokens.numpy()[self.ids.offsets[rows + 1] == self.ids.offsets[rows], 0] = UNK
+        if augment is not None and self.variation:
+            # Where they are: to move words about in a few hundred tokens is no work for a GPU.
+            tokens, lengths = map(torch.from_numpy, self.variation.of(
+                tokens.numpy(), lengths.numpy(), self.tokenizer.begins, MASK, self.longest, augment
+            ))  # fmt: skip
         return {"tokens": tokens.to(device).long(), "lengths": lengths.to(device)}
 
     def outline(self, rows: Rows) -> dict[str, Any]:
@@ -382,6 +407,7 @@ class Tokenizing:
     vocabulary: int
     lowercase: bool = False
     longest: int | None = None
+    variation: TextVariation = TextVariation()  # noqa: RUF009
 
     def tokens(self, data: Data, home: Home, known: Tokenizer | None = None) -> Data:
         """The dataset with its texts, or both sides of its pairs, as tokens.
@@ -407,7 +433,7 @@ class Tokenizing:
             # Where capitals are lost, the tokens don't say all that the bytes did.
             sizes = None if tokenizer.lowercases else np.diff(items.text.offsets)
             made = Tokens(found[0], tokenizer, self.longest, running=items.running, bytes=sizes,
-                          texts=items)  # fmt: skip
+                          texts=items, variation=self.variation)  # fmt: skip
         else:
             made = TokenPairs(found[0], found[1], tokenizer, self.longest, texts=items)
         return data.of(made)

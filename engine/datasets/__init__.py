@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from engine.augmentation.mixing import Mixing
 from engine.augmentation.pictures import PictureVariation
 from engine.augmentation.policies import Policy, PolicyName
+from engine.augmentation.sequences import SequenceVariation
+from engine.augmentation.texts import TextVariation
 from engine.augmentation.views import Views
 from engine.catalog import (
     Advanced,
@@ -25,6 +28,7 @@ from engine.catalog import (
 from engine.data.batches import Data
 from engine.data.items import Items
 from engine.data.naming import named
+from engine.data.spectra import Variation
 from engine.data.splits import SPLITS, Rows, Split, stratified
 from engine.data.tokens import Tokenizer, TokenizerName, Tokenizing
 from engine.home import Home
@@ -74,6 +78,36 @@ Mixup = Annotated[
     float, Range(0, 4, step=0.05), Augments(0.0, "shares"),
     Help("Each training item is blended with another, and so are their labels; the larger, the "
          "more evenly: 0.2 for many items, 1 for few", label="MixUp"),
+]  # fmt: skip
+
+
+Warp = Annotated[
+    float, Range(0, 0.5, step=0.01), Augments(0.0),
+    Help("Training voices are made higher or lower at random by up to this share: helps with "
+         "voices never heard", label="Random voice"),
+]  # fmt: skip
+Speed = Annotated[
+    float, Range(0, 0.5, step=0.01), Augments(0.0),
+    Help("Training recordings are made slower or faster at random by up to this share",
+         label="Random speed"),
+]  # fmt: skip
+Gain = Annotated[
+    float, Range(0, 40), Advanced(), Augments(0.0),
+    Help("Training recordings are made louder or softer at random by up to this much",
+         label="Random loudness", unit="dB"),
+]  # fmt: skip
+Tone = Annotated[
+    float, Range(0, 40), Advanced(), Augments(0.0),
+    Help("Some frequencies are raised or lowered against others at random by up to this much: "
+         "helps with other microphones", label="Random tone", unit="dB"),
+]  # fmt: skip
+TimeMasks = Annotated[
+    int, Range(0, 8), Advanced(), Augments(0),
+    Help("So many stretches of time are hidden in each training recording"),
+]  # fmt: skip
+FrequencyMasks = Annotated[
+    int, Range(0, 8), Advanced(), Augments(0),
+    Help("So many runs of bands are hidden in each training recording"),
 ]  # fmt: skip
 
 
@@ -177,6 +211,108 @@ class Tokenized(Dataset):
 
     def ready(self, data: Data, home: Home, tokenizer: Tokenizer | None = None) -> Data:
         return self.tokenizing.tokens(data, home, tokenizer)
+
+
+class Writings(Tokenized):
+    """A dataset of texts that stand for themselves."""
+
+    def __init__(
+        self,
+        *,
+        swap: Annotated[
+            float, Range(0, 0.5, step=0.01), Augments(0.0, "label"),
+            Help("Pairs of a training text's words change places, so many for each word",
+                 label="Swapped words"),
+        ] = 0.0,
+        insert: Annotated[
+            float, Range(0, 0.5, step=0.01), Augments(0.0, "label"),
+            Help("This share of a training text's words comes a second time, anywhere",
+                 label="Repeated words"),
+        ] = 0.0,
+        delete: Annotated[
+            float, Range(0, 0.5, step=0.01), Augments(0.0, "label"),
+            Help("This share of a training text's words is left out", label="Left-out words"),
+        ] = 0.0,
+        mask: Annotated[
+            float, Range(0, 0.5, step=0.01), Augments(0.0, "label"),
+            Help("This share of a training text's words is covered by blanks",
+                 label="Covered words"),
+        ] = 0.0,
+        **more: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**more)
+        variation = TextVariation(swap=swap, insert=insert, delete=delete, mask=mask)
+        self.tokenizing = replace(self.tokenizing, variation=variation)
+
+
+class Series(Dataset):
+    """A dataset of sequences of numbers; `variation` is how training ones are varied."""
+
+    def __init__(
+        self,
+        *,
+        jitter: Annotated[
+            float, Range(0, 1, step=0.01), Augments(0.0, "label"),
+            Help("Noise is added to training sequences, in standard deviations of each feature",
+                 label="Random noise"),
+        ] = 0.0,
+        scale: Annotated[
+            float, Range(0, 1, step=0.01), Augments(0.0, "label"),
+            Help("Each feature of a training sequence is multiplied by a number about 1, which "
+                 "deviates by so much", label="Random scale"),
+        ] = 0.0,
+        warp: Annotated[
+            float, Range(0, 1, step=0.01), Augments(0.0, "label"),
+            Help("Parts of training sequences become slower and others faster",
+                 label="Time warp"),
+        ] = 0.0,
+        slice: Annotated[
+            float, Range(0.05, 1, step=0.01), Augments(1.0, "label"),
+            Help("A window of at least this share of a training sequence is seen; 1 leaves it "
+                 "whole", label="Shortest window"),
+        ] = 1.0,
+        mixup: Mixup = 0.0,
+        **more: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**more)
+        self.variation = SequenceVariation(jitter, scale, warp, slice, Mixing(mixup))
+
+
+class Recordings(Dataset):
+    """A dataset of recordings; `variation` is how training ones are varied."""
+
+    def __init__(
+        self,
+        *,
+        warp: Warp = 0.0,
+        speed: Speed = 0.0,
+        gain: Gain = 0.0,
+        tone: Tone = 0.0,
+        noise: Annotated[
+            float, Range(0, 70), Advanced(), Augments(0.0),
+            Help("Hiss is added to training recordings at random, from inaudible to so much above "
+                 "that", label="Random hiss", unit="dB"),
+        ] = 0.0,
+        shift: Annotated[
+            float, Range(0, 2000), Advanced(), Augments(0.0, "label"),
+            Help("Training recordings begin earlier or later by up to this much; what leaves at an "
+                 "end is lost", label="Random start", unit="ms"),
+        ] = 0.0,
+        background: Annotated[
+            float, Range(0, 1, step=0.05), Advanced(), Augments(0.0, "items"),
+            Help("The share of training recordings behind which another is heard, 5 to 20 dB "
+                 "softer", label="Background"),
+        ] = 0.0,
+        time_masks: TimeMasks = 0,
+        frequency_masks: FrequencyMasks = 0,
+        mixup: Mixup = 0.0,
+        **more: Any,
+    ) -> None:  # fmt: skip
+        super().__init__(**more)
+        self.variation = Variation(
+            warp, speed, gain, tone, noise, time_masks, frequency_masks, shift, background,
+            Mixing(mixup),
+        )  # fmt: skip
 
 
 class TypedLabels(Dataset):

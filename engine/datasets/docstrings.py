@@ -20,7 +20,7 @@ from engine.catalog import BadInput
 from engine.data.arrays import Ragged
 from engine.data.batches import Data
 from engine.data.items import Pairs, Texts
-from engine.datasets import SplitAtRandom, Tokenized
+from engine.datasets import SplitAtRandom, Tokenized, Writings
 from engine.home import Home, replacing
 
 SOURCE = f"Docstrings of the standard library of Python {platform.python_version()}"
@@ -57,7 +57,7 @@ _SENTENCE = re.compile(r"(.+?[.!?])(?:\s+(?=[A-Z`'\"(*])|$)", re.DOTALL)
 
 
 class DocstringTopics(
-    Tokenized, SplitAtRandom, label="Docstrings of Python, by topic",
+    Writings, SplitAtRandom, label="Docstrings of Python, by topic",
     provides={"text", "label"}, rank=40, suggests={"data.vocabulary": 4000},
 ):  # fmt: skip
     """Some 6,000 descriptions in English from Python's own library, of ten topics such as mail."""

@@ -9,11 +9,25 @@ from engine.catalog import Advanced, Help, Hidden, Range
 from engine.data.arrays import Stored
 from engine.data.batches import Data
 from engine.data.items import Images, Items, Pairs, Sequences, Texts, Waves
-from engine.data.spectra import Listening, Variation
+from engine.data.spectra import Listening
 from engine.data.splits import SPLITS
 from engine.data.tokens import Tokenizer
 from engine.data.upgrade import upgraded
-from engine.datasets import Dataset, Flip, Pictures, Tokenized
+from engine.datasets import (
+    Dataset,
+    Flip,
+    FrequencyMasks,
+    Gain,
+    Pictures,
+    Recordings,
+    Series,
+    Speed,
+    TimeMasks,
+    Tokenized,
+    Tone,
+    Warp,
+    Writings,
+)
 from engine.home import Home
 
 Number = Annotated[int, Range(1, 2**31 - 1), Hidden(), Help("Which of the imported datasets")]
@@ -62,16 +76,18 @@ class ImportedImages(
 
 
 class ImportedSequences(
-    Imported, label="Imported sequences", provides={"sequence", "label"}, hidden=True
+    Series, Imported, label="Imported sequences", provides={"sequence", "label"}, hidden=True
 ):
     """Sequences of numbers, of any length, with or without labels."""
 
     def items(self, stored: Stored) -> Sequences:
-        return Sequences(stored.ragged("values"), stored.series, stored.manifest.features)
+        return Sequences(
+            stored.ragged("values"), stored.series, stored.manifest.features, self.variation
+        )
 
 
 class ImportedText(
-    Tokenized, Imported, label="Imported texts", provides={"text", "label"}, hidden=True,
+    Writings, Imported, label="Imported texts", provides={"text", "label"}, hidden=True,
 ):  # fmt: skip
     """Texts, with or without labels."""
 
@@ -89,8 +105,9 @@ class ImportedPairs(
 
 
 class ImportedSound(
-    Imported, label="Imported recordings", provides={"audio", "label", "transcript"}, hidden=True
-):
+    Recordings, Imported, label="Imported recordings", hidden=True,
+    provides={"audio", "label", "transcript"},
+):  # fmt: skip
     """Recordings with a label or a transcript, resampled once when they were brought in."""
 
     def __init__(
@@ -108,48 +125,23 @@ class ImportedSound(
             float, Range(8, 100), Advanced(),
             Help("The stretch of sound that a frame looks at", label="Frame window", unit="ms"),
         ] = 25.0,
-        warp: Annotated[
-            float, Range(0, 0.5, step=0.01),
-            Help("Training voices are made higher or lower at random by up to this share: helps "
-                 "with voices never heard", label="Random voice"),
-        ] = 0.15,
-        speed: Annotated[
-            float, Range(0, 0.5, step=0.01),
-            Help("Training recordings are made slower or faster at random by up to this share",
-                 label="Random speed"),
-        ] = 0.1,
-        gain: Annotated[
-            float, Range(0, 40), Advanced(),
-            Help("Training recordings are made louder or softer at random by up to this much",
-                 label="Random loudness", unit="dB"),
-        ] = 6.0,
-        tone: Annotated[
-            float, Range(0, 40), Advanced(),
-            Help("Some frequencies are raised or lowered against others at random by up to this "
-                 "much: helps with other microphones", label="Random tone", unit="dB"),
-        ] = 10.0,
-        noise: Annotated[
-            float, Range(0, 70), Advanced(),
-            Help("Hiss is added to training recordings at random, from inaudible to so much above "
-                 "that", label="Random hiss", unit="dB"),
-        ] = 0.0,
-        time_masks: Annotated[
-            int, Range(0, 8), Advanced(),
-            Help("So many stretches of time are hidden in each training recording"),
-        ] = 1,
-        frequency_masks: Annotated[
-            int, Range(0, 8), Advanced(),
-            Help("So many runs of bands are hidden in each training recording"),
-        ] = 1,
+        warp: Warp = 0.15,
+        speed: Speed = 0.1,
+        gain: Gain = 6.0,
+        tone: Tone = 10.0,
+        time_masks: TimeMasks = 1,
+        frequency_masks: FrequencyMasks = 1,
         lowercase: Annotated[
             bool, Advanced(),
             Help("Read capital letters of transcripts as small ones: they sound alike"),
         ] = True,
         **which: Any,
     ) -> None:  # fmt: skip
-        super().__init__(**which)
-        variation = Variation(warp, speed, gain, tone, noise, time_masks, frequency_masks)
-        self.listening = Listening(bands, step, window, lowercase, variation)
+        super().__init__(
+            warp=warp, speed=speed, gain=gain, tone=tone, time_masks=time_masks,
+            frequency_masks=frequency_masks, **which,
+        )  # fmt: skip
+        self.listening = Listening(bands, step, window, lowercase, self.variation)
 
     def items(self, stored: Stored) -> Waves:
         assert stored.manifest.rate is not None

@@ -8,10 +8,11 @@ from importlib import resources
 import numpy as np
 import numpy.typing as npt
 
+from engine.data.arrays import Ragged
 from engine.data.batches import Data
 from engine.data.items import Images, Sequences
 from engine.data.splits import Rows
-from engine.datasets import Pictures, SplitAtRandom
+from engine.datasets import Pictures, Series, SplitAtRandom
 from engine.home import Home, replacing
 
 FINGERPRINT = "mnist-5000"
@@ -49,7 +50,8 @@ class Mnist5000(
 
 
 class MnistRows(
-    SplitAtRandom, label="MNIST digits, row by row", provides={"sequence", "label"}, rank=30,
+    Series, SplitAtRandom, label="MNIST digits, row by row", rank=30,
+    provides={"sequence", "label"},
 ):  # fmt: skip
     """The same 5,000 digits read as sequences: 28 steps, each a row of 28 pixels."""
 
@@ -58,9 +60,12 @@ class MnistRows(
     def open(self, home: Home) -> Data:
         pixels, labels = digits(home)
         return Data(
-            items=Sequences.of(
-                (pixels.reshape(-1, 28) / 255).astype(np.float32),
-                np.arange(0, 28 * len(pixels) + 1, 28, dtype=np.int64),
+            items=Sequences(
+                Ragged(
+                    (pixels.reshape(-1, 28) / 255).astype(np.float32),
+                    np.arange(0, 28 * len(pixels) + 1, 28, dtype=np.int64),
+                ),
+                variation=self.variation,
             ),
             labels=labels, classes=CLASSES, splits=self.split(labels),
             fingerprint=FINGERPRINT + "-rows", source=SOURCE, licence=LICENCE,

@@ -12,10 +12,10 @@ from engine.catalog import Advanced, Help, Range
 from engine.data.arrays import Ragged
 from engine.data.batches import Data
 from engine.data.items import Waves
-from engine.data.spectra import Listening, Variation
+from engine.data.spectra import Listening
 from engine.data.splits import Rows
 from engine.data.tokens import Tokenizer
-from engine.datasets import SplitAtRandom
+from engine.datasets import Recordings, SplitAtRandom
 from engine.home import Home, replacing
 
 KEYS = "0123456789*#"
@@ -27,7 +27,7 @@ RATE = 8000
 SOURCE = "Made by Anneal, with a seed: the two tones of each key of ITU-T Recommendation Q.23"
 
 
-class Telephone(SplitAtRandom):
+class Telephone(Recordings, SplitAtRandom):
     """Recordings of keys that are pressed on a telephone."""
 
     source, licence = SOURCE, "CC0"
@@ -43,11 +43,11 @@ class Telephone(SplitAtRandom):
             float, Range(4, 40), Advanced(),
             Help("From one frame of the spectrum to the next", label="Frame step", unit="ms"),
         ] = 10.0,
-        **split: Any,
+        **more: Any,
     ) -> None:  # fmt: skip
-        super().__init__(**split)
-        # What is heard isn't varied at random: a tone that is made higher is another key's.
-        self.listening = Listening(bands, step, 25.0, variation=Variation())
+        super().__init__(**more)
+        # By itself nothing is varied at random: a tone that is made higher is another key's.
+        self.listening = Listening(bands, step, 25.0, variation=self.variation)
 
     def ready(self, data: Data, home: Home, tokenizer: Tokenizer | None = None) -> Data:
         return self.listening.spectra(data, home, tokenizer)

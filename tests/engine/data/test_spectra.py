@@ -15,7 +15,7 @@ from engine.data import spectra
 from engine.data.arrays import Ragged
 from engine.data.batches import Data
 from engine.data.items import Waves
-from engine.data.spectra import Listening, Mel, Spectrograms, Variation, warped
+from engine.data.spectra import Listening, Mel, Spectrograms, Variation, added, delayed, warped
 from engine.home import Home
 
 CPU = torch.device("cpu")
@@ -176,7 +176,10 @@ def test_statistics_are_those_of_the_frames(place: Home) -> None:
 
 # --- variation ------------------------------------------------------------------------------
 
-MOST = Variation(warp=0.3, speed=0.3, gain=10, tone=10, noise=50, time_masks=2, frequency_masks=2)
+MOST = Variation(
+    warp=0.3, speed=0.3, gain=10, tone=10, noise=50, time_masks=2, frequency_masks=2, shift=40,
+    background=0.5,
+)  # fmt: skip
 
 
 def test_variation_depends_on_nothing_but_the_given_numbers(place: Home) -> None:
@@ -200,7 +203,15 @@ def test_without_variation_a_training_batch_is_the_plain_one(place: Home) -> Non
 
 
 @pytest.mark.parametrize(
-    "variation", [MOST, Variation(speed=0.5), Variation(time_masks=8), Variation(warp=0.5)]
+    "variation",
+    [
+        MOST,
+        Variation(speed=0.5),
+        Variation(time_masks=8),
+        Variation(warp=0.5),
+        Variation(shift=500),
+        Variation(background=1),
+    ],
 )
 def test_what_is_varied_stays_finite_with_zeros_behind(place: Home, variation: Variation) -> None:
     items = fed(Listening(variation=variation).spectra(recordings(), place))
@@ -268,3 +279,28 @@ def test_masks_hide_at_most_a_fifth_each() -> None:
     hidden = (found != values).all(2).sum(1)
     assert hidden.max() <= 20
     assert hidden.float().mean() == pytest.approx(10, abs=3)
+
+
+def test_a_delay_moves_the_sound_and_fills_with_quiet() -> None:
+    values = torch.zeros(3, 6, 2)
+    values[:, :5] = torch.arange(1.0, 6)[None, :, None]
+    lengths = torch.tensor([5, 5, 3])
+    found = delayed(values, lengths, torch.tensor([2, -1, 9]))
+    assert found[0, :5, 0].tolist() == [1, 1, 1, 2, 3]
+    assert found[1, :5, 0].tolist() == [2, 3, 4, 5, 1]
+    assert found[2, :3, 0].tolist() == [1, 1, 1]
+
+
+def test_powers_add_where_recordings_are_mixed() -> None:
+    mel = Mel(RATE)
+    one, other = (tone(hertz) for hertz in (500, 2000))
+    frames = torch.from_numpy(np.stack(mel.spectra([one, other]))).float()
+    lengths = torch.tensor([frames.shape[1], 10])
+    level = torch.tensor([0.0, 0.0])
+    found = added(frames, lengths, torch.tensor([1, 0]), level, level)
+    both = torch.logaddexp(frames[0], frames[1])
+    torch.testing.assert_close(found[0, :10], both[:10])
+    torch.testing.assert_close(found[0, 10:], frames[0, 10:])  # the partner has ended
+    softer = added(frames, lengths, torch.tensor([1, 0]), level, level - 20)
+    top = int(frames[1, 5].argmax())
+    assert softer[0, 5, top] == pytest.approx(float(frames[1, 5, top]) - 2 * math.log(10), abs=0.1)
