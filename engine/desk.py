@@ -30,6 +30,7 @@ from engine.estimate import counted, estimate, foretell
 from engine.home import Home
 from engine.intake import revise
 from engine.predict import Predictor, content
+from engine.preview import preview
 from engine.recipe import Choice, Recipe
 
 PATIENCE = 40.0
@@ -99,6 +100,15 @@ class Desk:
         with within(ESTIMATING, "It takes too long to try a few steps of this here, so its time "
                                 "isn't known; it can be trained all the same"):  # fmt: skip
             return estimate(checked, self.home)
+
+    def preview(
+        self, *, recipe: str, items: int = 4, draws: int = 3, salt: int = 0
+    ) -> dict[str, Any]:
+        """What a recipe's augmentation makes of some training items."""
+        checked = Recipe.from_json(recipe).checked(self.catalog)
+        with within(ESTIMATING, "It takes too long to vary a few items of this to look at; it can "
+                                "be trained all the same"):  # fmt: skip
+            return preview(checked, self.home, self.catalog, items=items, draws=draws, salt=salt)
 
     def count(self, *, plan: str) -> dict[str, Any]:
         """A comparison's plan, its labels counted."""
@@ -238,7 +248,7 @@ def serve(home: Home) -> None:
     desk = Desk(home, discover())
     known: dict[str, Callable[..., Any]] = {
         "predict": desk.predict, "stream": desk.stream, "estimate": desk.estimate,
-        "count": desk.count, "foretell": desk.foretell,
+        "preview": desk.preview, "count": desk.count, "foretell": desk.foretell,
         "inspect": desk.inspect, "details": desk.details, "items": desk.items,
         "sound": desk.sound, "given": desk.given, "change": desk.change,
         "judged": desk.judged, "calibration": desk.calibration, "apart": desk.apart,

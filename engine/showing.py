@@ -26,7 +26,7 @@ def pictures(batch: Batch, data: Data, places: Sequence[int]) -> list[str]:
             return [png(batch.inputs["images"][place]) for place in places]
         case Spectrograms():
             values, lengths = batch.inputs["values"], batch.inputs["lengths"]
-            return [_spectrum(values[place, : lengths[place]]) for place in places]
+            return [spectrum(values[place, : lengths[place]]) for place in places]
     return []
 
 
@@ -43,10 +43,12 @@ def texts(batch: Batch, data: Data, places: Sequence[int]) -> list[str]:
     return []
 
 
-def _spectrum(frames: Tensor) -> str:
-    """Log-mel frames (T, bands)."""
-    low, high = frames.min(), frames.max()
-    return png(((frames - low) / (high - low).clamp(min=1e-6)).T.flip(0)[None])
+def spectrum(frames: Tensor, low: float | None = None, high: float | None = None) -> str:
+    """Log-mel frames (T, bands) as a PNG in base64, from black at the lowest, or at `low`, to white
+    at the highest, or at `high`."""
+    low = float(frames.min()) if low is None else low
+    high = float(frames.max()) if high is None else high
+    return png(((frames - low) / max(high - low, 1e-6)).T.flip(0)[None])
 
 
 def _cut(text: str) -> str:

@@ -87,6 +87,19 @@ STRINGS: dict[str, str] = {
         "are."
     ),
     "train.augmentation.more": "More ways",
+    "train.preview": "What it does",
+    "train.preview.again": "Draw again",
+    "train.preview.before": "As it is",
+    "train.preview.drawn": "In training",
+    "train.preview.item": "{label}, as it is",
+    "train.preview.draw": "{label}, as it may be seen in training ({number})",
+    "train.preview.share": "{name} {percent} %",
+    "train.preview.busy": "Drawing …",
+    "train.preview.none": "There is nothing to vary for this task and method.",
+    "train.preview.mirror": (
+        "Mirrored, many of these pictures become others: of {plain} % the nearest picture is of "
+        "the same class, of their mirror images of {mirrored} % only. Switch Random mirror off."
+    ),
     "train.start": "Starting weights",
     "train.start.help": (
         "Weights of an earlier run of the same kind of model. What fits is taken over; a head for "

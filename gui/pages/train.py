@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 OFFERED_STARTS = 200
 """Earlier runs looked through for weights to start from: the newest ones."""
+SHOWN, DRAWS = 4, 4
+"""Items that show what augmentation does, and how often each is varied."""
 MOST_SET = 20
 """Settings that an address may bring along."""
 
@@ -40,12 +42,14 @@ def build(anneal: Anneal) -> None:
 
 
 def routes(anneal: Anneal) -> list[Route]:
-    """The form's plan, an estimate of what is on it, the start of a run, the queue's length."""
+    """The form's plan, an estimate of what is on it and what its augmentation does, the start of a
+    run, the queue's length."""
     page = Train(anneal)
     return [
         Route("/api/form", reads(page.open), methods=["GET"]),
         Route("/api/form", awaits(page.change), methods=["POST"]),
         Route("/api/estimate", awaits(page.estimate), methods=["POST"]),
+        Route("/api/preview", awaits(page.preview), methods=["POST"]),
         Route("/api/train", changes(page.train, readonly=anneal.readonly), methods=["POST"]),
         Route("/api/queue", reads(page.queue), methods=["GET"]),
     ]
@@ -138,6 +142,23 @@ class Train:
         try:
             made = form.recipe(self.catalog, wanted, imported=imported)
             return await answer(request, self.anneal, "estimate", recipe=made.to_json())
+        except BadInput as problem:
+            return {"problem": {"field": problem.field, "text": str(problem)}}
+
+    async def preview(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """What augmentation makes of some items, or the sentence why that can't be shown; ``salt``
+        draws others."""
+        salt = body.pop("salt", 0)
+        wanted = read(body)
+        if not isinstance(salt, int) or not 0 <= salt < 2**31:
+            raise Refusal(text("server.malformed"))
+        imported = await run_in_threadpool(self.anneal.history.datasets)
+        try:
+            made = form.recipe(self.catalog, wanted, imported=imported)
+            return await answer(
+                request, self.anneal, "preview", recipe=made.to_json(), items=SHOWN, draws=DRAWS,
+                salt=salt,
+            )  # fmt: skip
         except BadInput as problem:
             return {"problem": {"field": problem.field, "text": str(problem)}}
 

@@ -2,6 +2,7 @@
 
 import { fieldOf, isUsual, matters, shown, written } from "./fields.js";
 import { count as grouped, loadPlotly, poll, segments } from "./page.js";
+import { previewOf } from "./preview.js";
 import { ask, bytes, copy, duration, el, text } from "./shell.js";
 
 /** Milliseconds between two looks at the queue. */
@@ -196,6 +197,8 @@ export function mount(page) {
       el("div", { class: "an-fields" }, some.map(boxOf)),
     );
 
+  const preview = previewOf(() => wanted);
+
   /** How training items are varied at random. */
   function augmentationOf(some, opened) {
     const rare = some.filter((field) => field.advanced);
@@ -208,6 +211,7 @@ export function mount(page) {
     );
     if (rare.length)
       box.append(foldOf("an-more", text("train.augmentation.more"), rare, opened("an-more")));
+    box.append(preview.box);
     return box;
   }
 
@@ -530,6 +534,7 @@ export function mount(page) {
       note("");
       return;
     }
+    preview.renew(JSON.parse(plan.recipe));
     pausing = setTimeout(async () => {
       estimating = new AbortController();
       note(text("train.estimate.busy"));

@@ -64,7 +64,7 @@ def test_what_is_set_is_what_is_trained(page: Page, anneal: Anneal) -> None:
     assert made.method.settings["optimizer"] == "SGD"
     assert made.method.settings["momentum"] == 0.5
     assert made.model.settings == {"widths": [8, 4], "dropout": 0.25}
-    assert made.data.settings == {"flip": True}
+    assert made.data.settings == {"flip": True, "mixup": 0.0}
     assert made.seed == 42
     assert anneal.history.runs()[0][0].name == "My <b>run</b>"
 
@@ -140,6 +140,7 @@ def test_the_estimate_follows_the_form(page: Page, anneal: Anneal) -> None:
     expect(shown).to_contain_text("1 min 35 s")
     answers = anneal.answers
     assert isinstance(answers, fakes.FakeAnswers)
+    fakes.until(lambda: "preview" in dict(answers.asked))
     before = len(answers.asked)
     # In one go: a busy machine might rest between three fills.
     page.get_by_label("Epochs", exact=True).evaluate(
@@ -315,3 +316,36 @@ def test_read_only_says_so_and_lets_nothing_start(
         page = open_page(site.url)
         expect(page.get_by_text("Another Anneal already serves this folder")).to_be_visible()
         expect(page.get_by_role("button", name="Train", exact=True)).to_be_disabled()
+
+
+def test_augmentation_shows_what_it_does_and_hides_what_a_task_can_not_take(
+    page: Page, anneal: Anneal
+) -> None:
+    group = page.get_by_role("group", name="Augmentation")
+    strip = group.locator(".an-drawn-item")
+    expect(strip).to_have_count(2)
+    expect(strip.first.locator("figure")).to_have_count(5)
+    expect(strip.first).to_contain_text("cat")
+    assert isinstance(anneal.answers, fakes.FakeAnswers)
+    before = len(anneal.answers.asked)
+    group.get_by_role("spinbutton", name="MixUp").fill("0.4")
+    expect(strip.first.locator("figcaption").nth(1)).to_have_text("cat 70 % · dog 30 %")
+    asked = [payload for question, payload in anneal.answers.asked[before:]
+             if question == "preview"]  # fmt: skip
+    assert len(asked) == 1  # however many letters were typed
+    expect(group.get_by_text("Mirrored, many of these pictures become others")).to_have_count(0)
+    group.get_by_label("Mirror").check()
+    warned = group.get_by_text("of 83 % the nearest picture is of the same class")
+    expect(warned).to_be_visible()
+    group.get_by_role("button", name="Draw again").click()
+    fakes.until(lambda: anneal.answers.asked[-1][1].get("salt") == 1)  # type: ignore[attr-defined]
+    page.get_by_role("radio", name="Reconstruction").check()
+    expect(page.get_by_role("spinbutton", name="MixUp")).to_have_count(0)
+    page.get_by_role("radio", name="Classification").check()
+    expect(page.get_by_role("spinbutton", name="MixUp")).to_have_value("0.4")
+    page.get_by_role("button", name="Train", exact=True).click()
+    made = recipe(anneal, page)
+    assert made.data.settings == {"flip": True, "mixup": 0.4}
+    page.goto(f"{page.url.split('/run')[0]}/?clone={page.url.split('id=')[1]}")
+    expect(page.get_by_role("spinbutton", name="MixUp")).to_have_value("0.4")
+    expect(page.get_by_label("Mirror")).to_be_checked()

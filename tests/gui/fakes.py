@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import threading
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.batchfile import texts_in
-from engine.catalog import BadInput, Card, Catalog, Device, Field, Only, Range
+from engine.catalog import Augments, BadInput, Card, Catalog, Device, Field, Only, Range
 from engine.comparisons import ComparisonPlan
 from engine.recipe import Amount
 from gui.shell import Anneal, Served, serve
@@ -38,12 +39,15 @@ def catalog() -> Catalog:
                    default=[32, 16], range=Range(1, 1024))  # fmt: skip
     dropout = Field(name="dropout", label="Dropout", help="Left out at random.", type="float",
                     default=0.0, range=Range(0, 0.9))  # fmt: skip
-    flip = Field(name="flip", label="Mirror", help="Mirrors at random.", type="bool", default=False)
+    flip = Field(name="flip", label="Mirror", help="Mirrors at random.", type="bool", default=False,
+                 augments=Augments(off=False))  # fmt: skip
+    mixup = Field(name="mixup", label="MixUp", help="Blends two.", type="float", default=0.0,
+                  range=Range(0, 4, 0.1), augments=Augments(0.0, "shares"))  # fmt: skip
     number = Field(name="id", label="Dataset", type="int", required=True, hidden=True)
     version = Field(name="version", label="Version", type="int", default=1, hidden=True)
     cards = (
         Card(kind="task", name="Classification", label="Classification", help="Tells apart.",
-             needs={"label"}, fits={"logits"},
+             needs={"label"}, fits={"logits"}, augments={"items", "label", "shares"},
              fields=(Field(name="label_smoothing", label="Label smoothing", help="Softer targets.",
                            type="float", default=0.0, range=Range(0, 0.5, 0.01), advanced=True),)),
         Card(kind="task", name="Reconstruction", label="Reconstruction", help="Draws it again.",
@@ -67,7 +71,7 @@ def catalog() -> Catalog:
         Card(kind="task", name="Forecasting", label="Forecasting", help="What comes next.",
              needs={"sequence"}, fits={"forecast"}, rank=60),
         Card(kind="data", name="Digits", label="Digits", help="Small handwritten digits.",
-             provides={"image", "label"}, fields=(flip,)),
+             provides={"image", "label"}, fields=(flip, mixup)),
         Card(kind="data", name="Faces", label="Faces", help="Pictures without labels.",
              provides={"image"}),
         Card(kind="data", name="Rows", label="Rows", help="Digits, row by row.",
@@ -106,6 +110,7 @@ def catalog() -> Catalog:
         Card(kind="model", name="Forecaster", label="Forecaster", help="Goes on.",
              fits={"sequence"}, provides={"forecast", "features"}, rank=60),
         Card(kind="method", name="Training", label="Train all weights", help="The usual.",
+             augments={"items", "label", "shares"},
              fits={"logits", "reconstruction", "next token", "target text", "frames", "forecast"},
              fields=(
                  Field(name="epochs", label="Epochs", help="Passes over the data.", type="int",
@@ -190,6 +195,19 @@ class FakeAnswers:
         return {"parameters": 1234567, "trainable": 1234567, "memory": self.memory, "seconds": 95.0,
                 "seconds_per_epoch": 9.5, "steps": 320, "device": "cpu",
                 "device_name": "A processor", "precision": "fp32", "note": ""}  # fmt: skip
+
+    def preview(self, recipe: str, items: int, draws: int, salt: int) -> dict[str, Any]:
+        """Two pictures; mixed ones are also of the other class."""
+        said = json.loads(recipe)["data"]["settings"]
+        mixed = [{"name": "cat", "share": 0.7}, {"name": "dog", "share": 0.3}]
+        own = [{"name": "cat", "share": 1.0}]
+        draw = {"png": PIXEL, "label": mixed if said.get("mixup") else own}
+        return {
+            "kind": "images",
+            "items": [{"row": row, "label": own, "before": {"png": PIXEL}, "draws": [draw] * draws}
+                      for row in range(min(items, 2))],
+            "mirror": {"plain": 0.83, "mirrored": 0.37} if said.get("flip") else None,
+        }  # fmt: skip
 
     def count(self, plan: str) -> dict[str, Any]:
         """A plan over a hundred training items of two classes, counted."""

@@ -179,7 +179,7 @@ def test_a_wrong_value_starts_nothing(ask: httpx.Client, anneal: Anneal) -> None
 
 @pytest.mark.parametrize("body", [{"names": 3}, {"unknown": 1}, {"touched": {"a": "b"}}])
 def test_what_no_page_sends_is_refused(ask: httpx.Client, body: dict[str, Any]) -> None:
-    for path in ("/api/form", "/api/train", "/api/estimate"):
+    for path in ("/api/form", "/api/train", "/api/estimate", "/api/preview"):
         assert ask.post(path, json=body).status_code == 400
 
 
@@ -195,6 +195,21 @@ def test_an_estimate_is_asked_for_the_recipe(ask: httpx.Client, answers: fakes.F
     question, payload = answers.asked[-1]
     assert question == "estimate"
     assert json.loads(payload["recipe"])["model"]["name"] == "Coder"
+
+
+def test_what_augmentation_does_is_asked_for_the_recipe(
+    ask: httpx.Client, answers: fakes.FakeAnswers
+) -> None:
+    wanted = {"touched": {"data.Digits": {"flip": True}}}
+    found = ask.post("/api/preview", json={**wanted, "salt": 7}).json()
+    assert found["mirror"] == {"plain": 0.83, "mirrored": 0.37}
+    question, payload = answers.asked[-1]
+    assert (question, payload["salt"]) == ("preview", 7)
+    assert json.loads(payload["recipe"])["data"]["settings"]["flip"] is True
+    for salt in (-1, "x", 2**31):
+        assert ask.post("/api/preview", json={"salt": salt}).status_code == 400
+    answers.failure = BadInput("It is gone", field="data")
+    assert ask.post("/api/preview", json={}).json()["problem"]["text"] == "It is gone"
 
 
 def test_what_the_estimate_finds_wrong_is_said_beside_the_field(
