@@ -31,7 +31,7 @@ SEEDS = (0, 1, 2)
 LEARN: dict[str, Any] = {
     "data.shift": 0, "data.flip": False, "task.turns": True, "task.distortion": 1.0,
     "task.together": False, "task.validation": 0.07, "task.way": 40,
-    "task.shots": 1, "task.queries": 4, "task.test_way": 20, "method.epochs": 25,
+    "task.shots": 1, "task.queries": 4, "task.test_way": 20, "method.epochs": 15,
     "task.episodes": 100, "method.learning_rate": 6e-3,
 }  # fmt: skip
 """What differs from the defaults. Chosen with alphabets of the background kept aside, never with
@@ -156,7 +156,7 @@ def omniglot_5way(options: Options) -> Result:
         for number, alphabet in enumerate(alphabets, 1):
             metrics = learned(home, number, data, 0,
                               **{"task.tested": alphabet, "task.test_way": 5,
-                                 "method.epochs": 10})  # fmt: skip
+                                 "method.epochs": 6})  # fmt: skip
             found[alphabet] = metrics["test/accuracy"]
             peak, seconds = max(peak, metrics["peak_memory"]), max(seconds, metrics["seconds"])
     listed = ", ".join(f"{name} {value:.3f}" for name, value in found.items())

@@ -75,8 +75,8 @@ def polarity_transfer(options: Options) -> Result:
     os.environ["ANNEAL_MIRROR"] = str(options.file("rt-polarity").parent)
     ways: dict[str, Sequence[str]] = {
         "probe": ("--method", "LinearProbe"),
-        "LoRA": ("--method", "LoRA"),
-        "all weights": ("--method", "Training"),
+        "LoRA": ("--method", "LoRA", "--set", "method.epochs=2"),
+        "all weights": ("--method", "Training", "--set", "method.epochs=2"),
     }
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as home:
