@@ -821,6 +821,99 @@ def answered(
         print(piece, end="", file=sys.stderr, flush=True)  # noqa: T201
 
 
+# --- mistakes -------------------------------------------------------------------------------
+
+
+@cli.command("mistakes")
+def show_mistakes(
+    run: int,
+    split: Annotated[
+        Literal["train", "validation", "test"], typer.Option(help="Of which.")
+    ] = "test",
+    true: Annotated[str | None, typer.Option(help="Only items of this class.")] = None,
+    said: Annotated[str | None, typer.Option(help="Only items said to be of this one.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="Those that are told right too.")] = False,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """The items of a split that a run does worst on, the worst first: one line each."""
+    from engine import judging
+    from engine.calibration import in_use
+    from engine.catalog import discover
+    from engine.errors_in_text import compared
+
+    with looked(home, database_url) as (place, history):
+        history.run(run)
+        discover()
+        found = followed(judging.judged(place, run, split), "Asking the model about each item")
+        wrong = not every and true is None and said is None
+        temperature = in_use(place, run)
+        for one in judging.some(found, true=true, said=said, wrong=wrong).tolist():
+            told_ = judging.told(found, one, temperature)
+            if "written" in told_:
+                told_["errors"] = compared(told_["reference"], told_["written"])["parts"]
+            say({"item": told_.pop("row"), **told_})
+
+
+@cli.command("suspects")
+def show_suspects(
+    run: int,
+    whole: Annotated[
+        bool,
+        typer.Option("--whole", help="Train the run's recipe anew for each fold: slow, thorough."),
+    ] = False,
+    folds: Annotated[int, typer.Option(min=2, max=20, help="Parts that are held out in turn.")] = 5,
+    accept: Annotated[
+        bool, typer.Option("--accept", help="Give them the suggested labels, as a new version.")
+    ] = False,
+    most: Annotated[int | None, typer.Option(min=1, help="Only so many, the surest.")] = None,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Items of a run's data whose labels look wrong, the surest first: one line each."""
+    from engine import mistakes
+    from engine.catalog import discover
+
+    with looked(home, database_url) as (place, history):
+        entry = history.run(run)
+        discover()
+        way = "whole" if whole else "head"
+        today = None
+        if entry.dataset is not None:
+            today = history.dataset(entry.dataset).meta.get("version", 1)
+        answer = mistakes.unsettled(place, run, way, folds, today)
+        found = followed(answer, "Asking about items that were held out")
+        listed = [{"item": one.pop("row"), **one} for one in found["suspects"][:most]]
+        for one in listed:
+            say(one)
+        say({"run": run, "suspected": len(found["suspects"]), "way": way, "folds": folds,
+             "estimated": round(found["estimated"], 1)})  # fmt: skip
+        if accept and listed:
+            if entry.dataset is None:
+                raise BadInput("These data come along with Anneal and can't be changed")
+            relabels: dict[str, list[int]] = {}
+            for one in listed:
+                relabels.setdefault(one["suggested"], []).append(one["item"])
+            change(place, history, entry.dataset, {"do": "relabels", "relabels": [
+                {"rows": rows, "label": label} for label, rows in relabels.items()
+            ]})  # fmt: skip
+
+
+def followed(answer: Any, words: str) -> Any:
+    """What an answer ends with that says on its way how far it is, for people as a bar."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task(words, total=None)
+        while True:
+            try:
+                far = json.loads(next(answer))
+            except StopIteration as end:
+                return end.value
+            bar.update(task, completed=far["done"], total=far["total"] or None)
+
+
 # --- data -----------------------------------------------------------------------------------
 
 

@@ -129,18 +129,27 @@ def suspects(
 ) -> Answer:  # fmt: skip
     """A page of the items whose labels look wrong and that nobody has settled since: relabelled,
     left out, or kept."""
+    found = yield from unsettled(home, run, way, folds, today)
+    listed = found.pop("suspects")
+    return {
+        "total": len(listed), **found,
+        **shown(home, opened, run, listed[offset : offset + count], today),
+    }  # fmt: skip
+
+
+def unsettled(home: Home, run: int, way: str, folds: int, today: int | None) -> Answer:
+    """All of them without what they look like, and how many there are and seem to be."""
     found, classes = yield from suspected(home, run, way, folds)
     approved = set(doubts.approved(home, run))
     newest = _newest(home, run, today)
-    open_ = [
-        place for place, row in enumerate(found.rows.tolist())
-        if row not in approved and not _settled(newest, row, classes[int(found.given[place])])
-    ]  # fmt: skip
-    page = [doubts.told(found, place, classes) for place in open_[offset : offset + count]]
+    told = [doubts.told(found, place, classes) for place in range(len(found.rows))]
     return {
-        "total": len(open_), "suspected": len(found.rows), "kept": len(approved),
-        "estimated": found.estimated, "way": way, "folds": folds,
-        **shown(home, opened, run, page, today),
+        "suspects": [
+            one for one in told
+            if one["row"] not in approved and not _settled(newest, one["row"], one["given"])
+        ],
+        "suspected": len(found.rows), "kept": len(approved), "estimated": found.estimated,
+        "way": way, "folds": folds,
     }  # fmt: skip
 
 
