@@ -23,6 +23,8 @@ BINS = 15
 """Of equal width, as Guo et al. 2017 have them."""
 COOLEST, HOTTEST = 0.05, 20.0
 """Temperatures outside mean that the validation split has no mistake, or no right answer."""
+MANY = 200
+"""Classes of which each has its average precision told at once."""
 CURVE = 200
 """Points of a drawn curve."""
 STEPS = 100
@@ -116,10 +118,12 @@ def _path(home: Home, run: int) -> Path:
 
 
 def precisions(shares: Floats, true: Rows, classes: tuple[str, ...]) -> list[dict[str, Any]]:
-    """The average precision of each class that an item is of, against all others."""
+    """The average precision of each class that an item is of, against all others; where there are
+    very many, None for each: it is told with the curve."""
+    few = len(classes) <= MANY
     return [
         {"class": name, "items": int(own.sum()),
-         "average_precision": float(average_precision_score(own, shares[:, one]))}
+         "average_precision": float(average_precision_score(own, shares[:, one])) if few else None}
         for one, name in enumerate(classes) if (own := true == one).any()
     ]  # fmt: skip
 

@@ -210,7 +210,8 @@ class Card(Frozen):
     """A trained model answers to nothing but a seed (tasks only)."""
     judges: str = ""
     """What is known of each item of a split once a model was tested on it (tasks only): which of
-    the “classes” was said, which “texts” were written, how large its “errors” are; or nothing."""
+    the “classes” was said, which “texts” were written, how surprising its “tokens” were, how large
+    its “errors” are; or nothing."""
     adapts: bool = False
     """It works on weights that have learned something already, and needs a start (methods only)."""
     published: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from torch import Tensor
 from engine import checkpoint, session
 from engine.catalog import BadInput, chosen
 from engine.data.batches import Feed
-from engine.data.splits import SPLITS, Rows, Split
+from engine.data.splits import SPLITS, Rows, Split, evenly
 from engine.datasets.imported import Imported
 from engine.device import is_out_of_memory, pick
 from engine.home import Home, replacing
@@ -34,6 +34,9 @@ STEPS = 2**15
 """Steps of all of them together, padding included, at most."""
 WIDE = 2**24
 """Numbers of logits above which they are kept in half precision."""
+
+WINDOWS = 2000
+"""Windows of a running text that are looked at, spread evenly over the split."""
 
 Floats = npt.NDArray[np.float32]
 Telling = Generator[str, None, "Judged"]
@@ -123,12 +126,17 @@ def judged(home: Home, run: int, split: str) -> Telling:
     return found
 
 
+def device_of(recipe: Recipe) -> torch.device:
+    """Where the run was trained, or the best there is here."""
+    try:
+        return pick(recipe.device)
+    except BadInput:  # it was trained elsewhere
+        return pick("auto")
+
+
 def judge(setup: Setup, split: Split, step: int = 0) -> Telling:
     """What the setup's model says of each item of a split, on the recipe's device."""
-    try:
-        device = pick(setup.recipe.device)
-    except BadInput:  # it was trained elsewhere
-        device = pick("auto")
+    device = device_of(setup.recipe)
     try:
         return (yield from _judge(setup, split, step, device))
     except (RuntimeError, MemoryError) as problem:
@@ -139,6 +147,8 @@ def judge(setup: Setup, split: Split, step: int = 0) -> Telling:
 
 def _judge(setup: Setup, split: Split, step: int, device: torch.device) -> Telling:
     task, data = setup.task, setup.data
+    if task.card.judges == "tokens":  # windows of a running text: some of each part say enough
+        data = replace(data, splits={**data.splits, split: evenly(data.splits[split], WINDOWS)})
     model = setup.model.to(device).eval()
     feed = Feed(data, split, batch_size=AT_ONCE, batch_tokens=STEPS, device=device)
     feed.ahead = False  # it may be left half way
@@ -256,4 +266,6 @@ def told(found: Judged, place: int, temperature: float = 1.0) -> dict[str, Any]:
         }  # fmt: skip
     if found.texts:
         known |= found.texts[place]
+    if "pieces" in known:
+        known["pieces"] = json.loads(known["pieces"])
     return known

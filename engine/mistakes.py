@@ -39,13 +39,26 @@ def judged(
     )
     page = places[max(offset, 0) : max(offset, 0) + count].tolist()
     told = [judging.told(found, place, temperature) for place in page]
+    known = {
+        "total": len(places), "of": len(found.rows), "step": found.step,
+        "classes": list(found.classes), "temperature": temperature,
+    }  # fmt: skip
+    if told and "pieces" in told[0]:
+        return known | passages(told, split)
     for one in told:
         if "written" in one:
             one["compared"] = compared(one["reference"], one["written"])
+    return known | shown(home, opened, run, told, today)
+
+
+def passages(told: Sequence[dict[str, Any]], split: str) -> dict[str, Any]:
+    """Windows of a running text, which are no items of the dataset: nothing of them is changed."""
     return {
-        "total": len(places), "of": len(found.rows), "step": found.step,
-        "classes": list(found.classes), "temperature": temperature,
-        **shown(home, opened, run, told, today),
+        "kind": "text", "labels": [], "features": [], "version": None, "now_classes": [],
+        "items": [
+            one | {"name": str(one["row"]), "label": "", "split": split, "text": ""}
+            for one in told
+        ],
     }  # fmt: skip
 
 

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedKFold
@@ -23,10 +24,9 @@ from engine.catalog import BadInput
 from engine.checkpoint import Checkpoints
 from engine.data.batches import Data, Feed
 from engine.data.splits import SPLITS, Rows
-from engine.device import pick
 from engine.events import Progress
 from engine.home import Home, replacing
-from engine.judging import AT_ONCE, Floats, Judged, judge, progress, reopened
+from engine.judging import AT_ONCE, Floats, Judged, device_of, judge, progress, reopened
 from engine.judging import STEPS as MOST_STEPS
 from engine.methods import Bench
 from engine.models import Headed
@@ -36,6 +36,10 @@ from engine.starts import Start
 FOLDS = 5
 FEWEST = 2
 """Items of a class, below which nothing can be learned of it without one."""
+LARGE = 2**24
+"""Numbers of features, above which only so many principal components of them are kept, so that a
+head is learned in seconds."""
+WIDEST = 128
 HELD = 10
 """Every so many-th of the items that a fold learns from chooses its best weights."""
 
@@ -173,6 +177,8 @@ def by_heads(
     _, weights = checkpoint.find(home.checkpoints(run), "best")
     checkpoint.load_weights(model, model.translated(checkpoint.weights(weights)))
     features = yield from _features(setup, model, rows)
+    if features.size > LARGE and features.shape[1] > WIDEST:
+        features = PCA(WIDEST, svd_solver="randomized", random_state=0).fit_transform(features)
     shares = np.zeros((len(rows), len(setup.data.classes)), np.float32)
     for number, (learned, held) in enumerate(divided(labels, folds, setup.recipe.seed), 1):
         if len(known := np.unique(labels[learned])) < FEWEST:
@@ -191,7 +197,7 @@ def by_heads(
 
 def _features(setup: Setup, model: Headed, rows: Rows) -> Generator[str, None, Floats]:
     """(N, F) of these rows."""
-    device = pick("auto")
+    device = device_of(setup.recipe)
     model.to(device).eval()
     data = _only(setup.data, rows)
     feed = Feed(data, "test", batch_size=AT_ONCE, batch_tokens=MOST_STEPS, device=device)
@@ -247,7 +253,7 @@ def _trained(
     fresh.task.prepare(data)
     with closing(Checkpoints(folder)) as kept:
         bench = Bench(
-            device=pick(setup.recipe.device), seed=setup.recipe.seed, kept=kept,
+            device=device_of(setup.recipe), seed=setup.recipe.seed, kept=kept,
             wishes=lambda: None, home=home, made=[*setup.made, number, folds],
         )  # fmt: skip
         for event in fresh.method.run(fresh.model, fresh.task, data, bench):

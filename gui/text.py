@@ -1061,6 +1061,7 @@ STRINGS: dict[str, str] = {
     "closer.views": "What to look at",
     "closer.items.classes": "Items",
     "closer.items.texts": "Worst texts",
+    "closer.items.tokens": "Worst passages",
     "closer.items.errors": "Worst items",
     "closer.sure.classes": "How sure",
     "closer.threshold.classes": "Thresholds",
@@ -1071,6 +1072,7 @@ STRINGS: dict[str, str] = {
         "and which labels look wrong."
     ),
     "closer.invite.texts": "See each text beside its reference, the worst first.",
+    "closer.invite.tokens": "See the passages that surprise it most, token by token.",
     "closer.invite.errors": "See the items that it does worst on.",
     "closer.working": "Asking the model about each item",
     "closer.opening": "Opening the data …",
@@ -1091,9 +1093,13 @@ STRINGS: dict[str, str] = {
     "closer.chip.missed": "{class}, missed at {share}",
     "closer.chip.false": "Falsely {class} at {share}",
     "closer.scaled": "Probabilities are over the temperature {temperature}.",
-    "closer.own": "not {label}, {share}",
+    "closer.own": "labelled {label}: {share}",
     "closer.own.help": "The probability of the true class",
     "closer.error": "Loss {error}",
+    "closer.tokens.share": "Its probability was {share}",
+    "closer.tokens.mean": (
+        "{nats} nats a token. The darker, the more surprising; underlined: less likely than 1 %."
+    ),
     "closer.how": (
         "Choose items to give them another label, leave them out or move them: the dataset gets a "
         "new version, and this run keeps its own."

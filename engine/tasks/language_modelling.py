@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Annotated, Any
@@ -19,7 +20,7 @@ from engine.data.splits import Rows
 from engine.data.tokens import EOS, MASK, PAD, UNK, Tokenizer, Tokens
 from engine.data.windows import Windows
 from engine.decoding import Sampling, grown, pieces
-from engine.tasks import Mean, Task
+from engine.tasks import Mean, Task, Verdict
 
 Shares = npt.NDArray[np.float64]
 Following = Callable[[Rows, Rows], Shares]
@@ -39,6 +40,7 @@ USUAL = Sampling(temperature=0.8, top_k=None, top_p=0.95)
 
 class LanguageModelling(
     Task, label="Language modelling", fits={"next token"}, needs={"text"}, rank=20, streams=True,
+    judges="tokens",
     suggests={"data.tokenizer": "characters", "data.vocabulary": 4000, "data.longest": None,
               "method.epochs": 1000, "method.max_steps": 2000, "method.check_every": 500,
               "method.batch_size": 16, "method.patience": 10},
@@ -92,6 +94,19 @@ class LanguageModelling(
             logits.float().flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=PAD,
             label_smoothing=self.label_smoothing if model.training else 0.0,
         )  # fmt: skip
+
+    def judge(self, model: Any, batch: Batch, data: Data) -> Verdict:
+        """How surprising each window is, a token on average, and each of its tokens: nats."""
+        tokens, lengths = batch.inputs["tokens"], batch.inputs["lengths"].tolist()
+        spell, losses, texts = tokenizer_of(data).spell, [], []
+        for window, length in zip(tokens, lengths, strict=True):
+            logits = model(window[None, :length])[0].float()
+            nats = F.cross_entropy(logits, window[1 : length + 1], reduction="none")
+            losses.append(nats.mean())
+            pieces = [[spell(token), round(nat, 3)] for token, nat in
+                      zip(window[1 : length + 1].tolist(), nats.tolist(), strict=True)]  # fmt: skip
+            texts.append({"pieces": json.dumps(pieces), "before": spell(int(window[0]))})
+        return Verdict(torch.stack(losses), texts=texts)
 
     def weight(self, batch: Batch) -> int | Tensor:
         return batch.inputs["lengths"].sum()

@@ -30,6 +30,7 @@ const PATIENCE = 400;
 const VIEWS = {
   classes: ["items", "sure", "threshold", "labels"],
   texts: ["items"],
+  tokens: ["items"],
   errors: ["items"],
 };
 /** What this part of the page keeps in the address. */
@@ -173,11 +174,14 @@ class Mending {
   }
 
   get possible() {
-    return Boolean(this.dataset?.id) && !this.closer.readonly;
+    return (
+      Boolean(this.dataset?.id) && !this.closer.readonly && this.closer.kind !== "tokens"
+    );
   }
 
   draw() {
     const { id, name, version, today } = this.dataset;
+    if (this.closer.kind === "tokens") return;
     if (!id) {
       this.element.replaceChildren(
         el("p", { class: "an-muted an-small" }, text("closer.fixed_data")),
@@ -410,9 +414,38 @@ const NOTES = {
         : null,
     ),
   texts: (item) => differences(item),
+  tokens: (item) => surprises(item),
   errors: (item) =>
     el("span", { class: "an-number an-muted" }, text("closer.error", { error: steady(item.error) })),
 };
+
+/** Nats from which on a token is marked beside its colour: less likely than one in a hundred. */
+const RARE = Math.log(100);
+
+/** A passage whose tokens are the darker, the more surprising they were. */
+function surprises({ pieces, before, error }) {
+  const token = ([words, nats]) =>
+    el(
+      "span",
+      {
+        "data-rare": nats >= RARE,
+        style: `--nats:${Math.min(60, 10 * nats).toFixed(0)}%`,
+        title: text("closer.tokens.share", { share: percent(Math.exp(-nats)) }),
+      },
+      words,
+    );
+  return el(
+    "div",
+    { class: "closer-texts" },
+    el(
+      "p",
+      { class: "closer-passage", dir: "auto" },
+      el("span", { class: "an-muted" }, before),
+      pieces.map(token),
+    ),
+    el("p", { class: "an-muted an-small" }, text("closer.tokens.mean", { nats: steady(error) })),
+  );
+}
 
 /** The reference, and what was written, with what is wrong in it: each by a sign and a colour. */
 function differences({ reference, written, compared }) {
@@ -645,7 +678,9 @@ class Threshold {
     const label = el("span", { class: "an-muted" }, text("closer.threshold.class"));
     const choices = this.classes.map((one) => [
       one.class,
-      text("closer.threshold.choice", { class: one.class, ap: steady(one.average_precision) }),
+      one.average_precision === null
+        ? one.class
+        : text("closer.threshold.choice", { class: one.class, ap: steady(one.average_precision) }),
     ]);
     this.choice.replaceChildren(
       label,

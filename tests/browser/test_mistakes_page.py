@@ -79,7 +79,7 @@ def test_from_a_cell_to_a_training_on_better_data(program: Program, open_page: O
     expect(cards).to_have_count(many)
     for card in cards.all():
         expect(card).to_contain_text(re.compile(rf"✗ {said}\s*\d"))
-        expect(card).to_contain_text(f"not {true}")
+        expect(card).to_contain_text(f"labelled {true}:")
     expect(closer(page).get_by_role("heading", name="Look closer")).to_be_focused()
 
     # The address leads there again.

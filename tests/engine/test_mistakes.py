@@ -21,8 +21,12 @@ from engine.events import Event, Finished
 from engine.home import Home
 from engine.intake import revise
 from engine.judging import Judged
-from engine.recipe import Recipe
+from engine.recipe import Recipe, compose
+from tests.engine.test_language_modelling import LINES
+from tests.engine.test_language_modelling import SMALL as MODELS
+from tests.engine.test_speech import SMALL, brought, tunes
 
+DECODER = MODELS["TransformerDecoder"]
 Make = Callable[..., Recipe]
 Carry = Callable[..., list[Event]]
 
@@ -163,6 +167,41 @@ def test_the_worst_translations_come_first(recipe: Make, events: Carry, desk: De
         parts = one["compared"]["parts"]
         joined = " ".join(part["reference"] for part in parts if part["reference"])
         assert joined == " ".join(one["reference"].split())
+
+
+def test_what_was_heard_wrong_comes_first(
+    catalog: Any, home: Home, events: Carry, desk: Desk
+) -> None:
+    brought(home, tunes(40), "t" * 30 + "v" * 4 + "e" * 6)
+    settings = {"data.id": 1, **SMALL, "method.max_steps": 2}
+    names = {"task": "SpeechRecognition", "model": "SpeechEncoder", "data": "ImportedSound"}
+    assert isinstance(events(compose(catalog, names=names, settings=settings))[-1], Finished)  # type: ignore[arg-type]
+    page = drained(desk.judged(run=1, today=1))
+    assert page["total"] == page["of"] == 6
+    for one in page["items"]:
+        assert one["reference"] == one["transcript"]
+        assert one["compared"]["length"] == len(one["reference"].split())
+
+
+def test_a_passage_is_as_surprising_as_its_tokens(
+    catalog: Any, home: Home, events: Carry, desk: Desk, tmp_path: Path
+) -> None:
+    (tmp_path / "lines.txt").write_text("".join(LINES), encoding="utf-8")
+    list(bring_in(tmp_path / "lines.txt", home.dataset(1)))
+    made = compose(
+        catalog, names={"task": "LanguageModelling", "model": "TransformerDecoder",
+                        "data": "ImportedText"},
+        settings={"data.id": 1, "task.block": 16, "method.max_steps": 2, "method.batch_size": 8,
+                  "method.threads": 1, "method.precision": "fp32", **DECODER},
+    )  # fmt: skip
+    ended = events(made)[-1]
+    assert isinstance(ended, Finished)
+    page = drained(desk.judged(run=1, count=200, today=None))
+    found = drained(judging.judged(desk.home, 1, "test"))
+    assert float(found.errors.mean()) == pytest.approx(ended.metrics["test/loss"], rel=0.05)
+    for one in page["items"]:
+        nats = [nat for _, nat in one["pieces"]]
+        assert one["error"] == pytest.approx(np.mean(nats), abs=1e-2)
 
 
 @pytest.mark.parametrize(("reference", "written", "counts"), [
