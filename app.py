@@ -914,6 +914,66 @@ def followed(answer: Any, words: str) -> Any:
             bar.update(task, completed=far["done"], total=far["total"] or None)
 
 
+# --- explain --------------------------------------------------------------------------------
+
+
+@cli.command()
+def explain(
+    run: int,
+    input: Annotated[
+        Path | None, typer.Argument(help="A picture, recording, text or CSV file of a sequence.")
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="A text in place of a file.")] = None,
+    how: Annotated[
+        str | None, typer.Option(help="GradCam, IntegratedGradients … ; “list” names them.")
+    ] = None,
+    why: Annotated[
+        str | None, typer.Option(help="The class that is explained, by name; else the likeliest.")
+    ] = None,
+    rather_than: Annotated[
+        str | None, typer.Option(help="Another class: why the one rather than this.")
+    ] = None,
+    other: Annotated[
+        Path | None, typer.Option(help="A second file, where a way leads from the one to it.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", help="A setting of the explanation: steps=64")
+    ] = None,
+    png: Annotated[
+        Path | None, typer.Option(help="Write the picture of the explanation to this file.")
+    ] = None,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Why a run's best checkpoint answers so to an input: one JSON object."""
+    from engine.catalog import discover
+    from engine.explain import Explainer, drawn, number_of
+    from engine.predict import Predictor
+
+    with told():
+        place, history = opened(home, database_url)
+        history.run(run)
+        discover()
+        explainer = Explainer(Predictor(place, run), place)
+        ((_, given),) = asked([input] if input else [], [text] if text else [], None)
+        for path in (input, other):
+            if path is not None and not path.is_file():
+                raise BadInput(f"There is no file {path}")
+        if how == "list":
+            say(explainer.choices(given))
+            return
+        settings = dict(part(one, "steps=64") for one in setting or [])
+        found = explainer.explain(
+            given, how, settings=settings,
+            target=number_of(explainer.subject(given), why),
+            against=number_of(explainer.subject(given), rather_than),
+            other=None if other is None else {"path": str(other)},
+        )  # fmt: skip
+        if png is not None:
+            png.write_bytes(drawn(found))
+        say(found)
+
+
 # --- data -----------------------------------------------------------------------------------
 
 

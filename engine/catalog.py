@@ -19,12 +19,13 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
-Kind = Literal["task", "model", "data", "method"]
+Kind = Literal["task", "model", "data", "method", "explanation"]
 Value = bool | int | float | str | list[int] | list[float] | list[str] | None
 
 FieldType = Literal["bool", "int", "float", "str", "choice", "ints"]
 
 KINDS: tuple[Kind, ...] = ("task", "data", "model", "method")
+"""What a recipe is made of."""
 NAMED = 20
 """Choices that a sentence lists."""
 
@@ -502,15 +503,16 @@ _CONVERT: dict[str, Any] = {
 
 
 def discover() -> Catalog:
-    """Import every file under models/, datasets/, tasks/ and methods/; the catalogue they make.
+    """Import every file under models/, datasets/, tasks/, methods/ and explanations/; the
+    catalogue they make.
 
     Loads PyTorch: call it in an engine process, and hand the pages its JSON.
     """
-    for folder in ("tasks", "datasets", "models", "methods"):
+    for folder in ("tasks", "datasets", "models", "methods", "explanations"):
         package = importlib.import_module(f"engine.{folder}")
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{package.__name__}.{module.name}")
-    order = {kind: i for i, kind in enumerate(KINDS)}
+    order = {kind: i for i, kind in enumerate((*KINDS, "explanation"))}
     classes = sorted(
         Choosable.registry.values(), key=lambda c: (order[c.kind], c.card.rank, c.card.label)
     )

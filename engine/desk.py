@@ -8,6 +8,7 @@ import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
@@ -27,6 +28,8 @@ from engine.data.options import ImportOptions, Kind
 from engine.datasets.imported import Imported
 from engine.device import is_out_of_memory
 from engine.estimate import counted, estimate, foretell
+from engine.explain import Explainer
+from engine.explanations.subject import TakenBack
 from engine.home import Home
 from engine.intake import revise
 from engine.predict import Predictor, content
@@ -39,6 +42,8 @@ ESTIMATING = 20.0
 """Seconds for the steps that an estimate times: predictions wait for it."""
 KEPT = 4
 """Models kept in memory for the next prediction."""
+SAID_EVERY = 0.2
+"""Seconds between two words on how far an explanation has come."""
 
 
 @contextmanager
@@ -67,6 +72,10 @@ class Desk:
         self.home, self.catalog = home, catalog
         self.predictors: dict[int, Predictor] = {}
         self.last: tuple[str, tuple[Card, Data, Stored | None]] | None = None
+        self.explainers: dict[int, Explainer] = {}
+        self.hear: Callable[[str], None] = lambda piece: None
+        """Takes a piece of the answer that is being worked on; raises TakenBack when nobody wants
+        it any more."""
 
     def predict(
         self, *, run: int, inputs: list[dict[str, Any]], options: dict[str, Any] | None = None
@@ -79,6 +88,37 @@ class Desk:
     ) -> Generator[str, None, dict[str, Any]]:
         """One answer, piece by piece."""
         return self.predictor(run).stream(given, options)
+
+    def explain(
+        self, *, run: int, given: dict[str, Any], how: str | None = None,
+        settings: dict[str, Any] | None = None, target: int | None = None,
+        against: int | None = None, other: dict[str, Any] | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Why the run answers so to what was given; its pieces are shares of what is done. Without
+        `how`, the ways to explain it (`engine.explain.Explainer.choices`)."""
+        explainer = self.explainer(run)
+        if how is None:
+            return explainer.choices(given)
+        said = time.perf_counter()
+
+        def say(share: float) -> None:
+            nonlocal said
+            if time.perf_counter() - said > SAID_EVERY:
+                said = time.perf_counter()
+                self.hear(f"{share:.3f}")
+
+        return explainer.explain(
+            given, how, settings=settings, target=target, against=against, other=other, say=say
+        )
+
+    def explainer(self, run: int) -> Explainer:
+        """Of the run's predictor, kept as long as that."""
+        predictor = self.predictor(run)
+        self.explainers = {r: one for r, one in self.explainers.items() if r in self.predictors}
+        known = self.explainers.get(run)
+        if known is None or known.predictor is not predictor:
+            self.explainers[run] = Explainer(predictor, self.home)
+        return self.explainers[run]
 
     def texts(
         self, *, name: str, file: str, column: str | None = None, header: bool | None = None
@@ -240,6 +280,13 @@ def in_pieces(
             return dict(end.value)
 
 
+def heard(out: TextIO, unwanted: Callable[[], bool], piece: str) -> None:
+    """Write a piece of an answer; TakenBack when nobody wants more."""
+    if unwanted():
+        raise TakenBack
+    out.write(json.dumps({"part": piece}) + "\n")
+
+
 def serve(home: Home) -> None:
     """Read questions from standard input until it ends; write answers to standard output."""
     # Whatever a library prints must not mix with the answers.
@@ -247,8 +294,9 @@ def serve(home: Home) -> None:
     os.dup2(2, 1)
     desk = Desk(home, discover())
     known: dict[str, Callable[..., Any]] = {
-        "predict": desk.predict, "stream": desk.stream, "estimate": desk.estimate,
-        "preview": desk.preview, "count": desk.count, "foretell": desk.foretell,
+        "predict": desk.predict, "stream": desk.stream, "explain": desk.explain,
+        "estimate": desk.estimate, "preview": desk.preview, "count": desk.count,
+        "foretell": desk.foretell,
         "inspect": desk.inspect, "details": desk.details, "items": desk.items,
         "sound": desk.sound, "given": desk.given, "change": desk.change,
         "judged": desk.judged, "calibration": desk.calibration, "apart": desk.apart,
@@ -258,11 +306,15 @@ def serve(home: Home) -> None:
     for asked in inbox:
         question, number = asked.pop("question"), asked.pop("number")
         reply: dict[str, Any]
+        unwanted = partial(inbox.unwanted.__contains__, number)
+        desk.hear = partial(heard, answers, unwanted)
         try:
             answer = known[question](**asked)
             if isinstance(answer, Generator):
-                answer = in_pieces(answer, answers, partial(inbox.unwanted.__contains__, number))
+                answer = in_pieces(answer, answers, unwanted)
             reply = {"answer": answer}
+        except TakenBack:
+            reply = {"answer": {}}
         except BadInput as problem:
             reply = {"problem": str(problem), "field": problem.field, "defect": False}
         except Exception as problem:

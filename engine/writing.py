@@ -17,9 +17,9 @@ from engine.catalog import Advanced, Help, Range
 from engine.data.batches import Batch, Data
 from engine.data.items import Pairs
 from engine.data.splits import Rows
-from engine.data.tokens import TokenPairs
+from engine.data.tokens import BOS, EOS, TokenPairs
 from engine.models import Translator
-from engine.tasks import Mean, Task, Verdict, inside
+from engine.tasks import Mean, Numbers, Task, Verdict, inside
 
 SHOWN = 50
 """Texts of the test split that stay on the run's page."""
@@ -169,6 +169,24 @@ class Writing(Task):
                 } if best.looked else None,
             })  # fmt: skip
         return results
+
+    def numbers(self, model: Any, batch: Batch, data: Data) -> Numbers | None:
+        """The log-probability of each token that is written greedily, given those before it."""
+        spell = pairs_of(data).tokenizer.spell
+        ((best, *_),) = self.hypotheses(model, batch, data)
+        written = [*best.tokens, *[EOS] * best.ended]
+        if not written:
+            return None
+        target = torch.tensor([[BOS, *written]], device=batch.inputs["tokens"].device)
+
+        def of(inputs: Mapping[str, Tensor]) -> Tensor:
+            count = len(inputs["tokens"])
+            logits: Tensor = model(**inputs, target_tokens=target[:, :-1].expand(count, -1))
+            shares = logits.float().log_softmax(-1)
+            return shares.gather(2, target[:, 1:, None].expand(count, -1, 1))[..., 0]
+
+        names = tuple(f"{number}. {spell(token)}" for number, token in enumerate(written, 1))
+        return Numbers(names, of, torch.exp)
 
 
 IGNORED = -100

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
@@ -39,6 +39,21 @@ class Verdict:
     """(B, classes), where one of them is said."""
     texts: Sequence[Mapping[str, str]] = ()
     """``{"reference", "written"}`` of each item, and ``source``, where a text is the answer."""
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Numbers of the answer to one item, of which it can be asked what in the item made them so."""
+
+    names: tuple[str, ...]
+    of: Callable[[Mapping[str, Tensor]], Tensor]
+    """(B, numbers) of a model's arguments by name: logits, or values."""
+    shares: Callable[[Tensor], Tensor] | None = None
+    """Probabilities (B, numbers) of them; None where the numbers are no matter of probability."""
+
+
+def softmax(logits: Tensor) -> Tensor:
+    return logits.softmax(1)
 
 
 class Task(Choosable, kind="task"):
@@ -140,6 +155,11 @@ class Task(Choosable, kind="task"):
         loss, where a task doesn't know more."""
         losses = [self.step(model, batch.at([place]))["loss"] for place in range(len(batch))]
         return Verdict(torch.stack(losses).float())
+
+    def numbers(self, model: Any, batch: Batch, data: Data) -> Numbers | None:
+        """What of the answer to a batch of one item can be explained; None where it can't be put
+        as a number. Asked without gradients; what it gives is asked with them."""
+        return None
 
     def tell(self, model: Any, batch: Batch, data: Data, **options: Any) -> Iterator[str]:
         """The answer to one item piece by piece, for the tasks whose card says ``streams``; the

@@ -17,7 +17,7 @@ from engine.catalog import Advanced, BadInput, Help, Range
 from engine.data.batches import Batch, Data
 from engine.models import Model
 from engine.showing import pictures, texts
-from engine.tasks import Mean, Task, Verdict
+from engine.tasks import Mean, Numbers, Task, Verdict, softmax
 
 SHOWN = 12
 """Items that a sample shows."""
@@ -159,6 +159,10 @@ class Classification(
             )}
             for row in shares
         ]  # fmt: skip
+
+    def numbers(self, model: Model, batch: Batch, data: Data) -> Numbers:
+        """A logit for each class."""
+        return Numbers(data.classes, lambda inputs: model(**inputs), softmax)
 
 
 @dataclass(frozen=True)

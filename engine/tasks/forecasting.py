@@ -17,7 +17,7 @@ from engine.data.items import Sequences
 from engine.data.splits import Rows
 from engine.layers.recurrent import last
 from engine.models import Forecaster
-from engine.tasks import Mean, Task
+from engine.tasks import Mean, Numbers, Task
 
 Loss = Literal["squared error", "absolute error", "Huber"]
 LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {
@@ -157,6 +157,18 @@ class Forecasting(
                         f"{len(context)}" if few else "",
             })  # fmt: skip
         return shown
+
+    def numbers(self, model: Forecaster, batch: Batch, data: Data) -> Numbers:
+        """Each step to come of each feature, in the data's own units."""
+        names, steps = names_of(data), range(1, self.horizon + 1)
+
+        def of(inputs: Mapping[str, Tensor]) -> Tensor:
+            values = inputs["values"][:, -self.context :]
+            one = Batch({"values": values, "lengths": inputs["lengths"].clamp(max=self.context)})
+            told = self.forecast(model, one) * model.standardize.std + last_read(one)
+            return told.flatten(1)
+
+        return Numbers(tuple(f"{name} +{step}" for step in steps for name in names), of)
 
 
 def names_of(data: Data) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ from engine.data.splits import Rows
 from engine.data.tokens import EOS, MASK, PAD, UNK, Tokenizer, Tokens
 from engine.data.windows import Windows
 from engine.decoding import Sampling, grown, pieces
-from engine.tasks import Mean, Task, Verdict
+from engine.tasks import Mean, Numbers, Task, Verdict, softmax
 
 Shares = npt.NDArray[np.float64]
 Following = Callable[[Rows, Rows], Shares]
@@ -189,6 +189,18 @@ class LanguageModelling(
             sampling=sampling, seed=seed, device=device,
         )  # fmt: skip
         return pieces(tokenizer, prompt, new)
+
+    def numbers(self, model: Any, batch: Batch, data: Data) -> Numbers | None:
+        """A logit for each token that may come next; None after nothing."""
+        tokenizer = tokenizer_of(data)
+        (prompt,) = prompts(batch)
+
+        def of(inputs: Mapping[str, Tensor]) -> Tensor:
+            logits: Tensor = model(inputs["tokens"][:, -self.block :])
+            return logits[:, -1]
+
+        names = tuple(tokenizer.spell(token) for token in range(len(tokenizer)))
+        return Numbers(names, of, softmax) if prompt else None
 
 
 def tokenizer_of(data: Data) -> Tokenizer:

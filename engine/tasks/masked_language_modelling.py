@@ -20,7 +20,7 @@ from engine.data.batches import Batch, Data
 from engine.data.splits import Rows, Split
 from engine.data.tokens import MASK, SPECIAL, Tokens
 from engine.models import Filler
-from engine.tasks import Mean, Task, inside
+from engine.tasks import Mean, Numbers, Task, inside, softmax
 
 SHOWN = 8
 """Sentences of which the fill-ins are shown while training."""
@@ -216,6 +216,22 @@ class MaskedLanguageModelling(
             }
             for row in range(len(tokens))
         ]  # fmt: skip
+
+    def numbers(self, model: Filler, batch: Batch, data: Data) -> Numbers | None:
+        """A logit for each token that may stand in the first blank; None without one."""
+        items = data.items
+        assert isinstance(items, Tokens)
+        blanks = (batch.inputs["tokens"] == MASK).nonzero()[:, 1]
+        if not len(blanks):
+            return None
+        first = blanks[:1]
+
+        def of(inputs: Mapping[str, Tensor]) -> Tensor:
+            count = len(inputs["tokens"])
+            return sensible(model.fill(**inputs, places=first.expand(count, 1)))[:, 0]
+
+        names = tuple(items.tokenizer.spell(token) for token in range(len(items.tokenizer)))
+        return Numbers(names, of, softmax)
 
 
 @dataclass(frozen=True)

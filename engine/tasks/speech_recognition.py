@@ -22,7 +22,7 @@ from engine.data.splits import Rows
 from engine.data.tokens import PAD, SPECIAL
 from engine.models import Model
 from engine.showing import pictures
-from engine.tasks import Mean, Task, Verdict
+from engine.tasks import Mean, Numbers, Task, Verdict
 
 BLANK = PAD
 """CTC's “nothing new here”: no transcript holds padding, so its number is free."""
@@ -174,6 +174,25 @@ class SpeechRecognition(
                 ],
             })  # fmt: skip
         return results
+
+    def numbers(self, model: Any, batch: Batch, data: Data) -> Numbers | None:
+        """The log-probability of each letter in the frame where greedy reading hears it; None
+        where nothing is heard."""
+        items = heard(data)
+        assert items.tokenizer is not None
+        logits, frames = model(**batch.inputs)
+        count = int(frames[0])
+        places, tokens = spelled(logits[0, :count].float().argmax(-1).cpu().numpy())
+        seconds = items.mel.hop / items.mel.rate * int(batch.inputs["lengths"][0]) / count
+        at, which = torch.tensor(places), torch.tensor(tokens)
+
+        def of(inputs: Mapping[str, Tensor]) -> Tensor:
+            found: Tensor = model(**inputs)[0].float().log_softmax(-1)
+            return found[:, at, which]
+
+        names = tuple(f"{items.tokenizer.spell(token)} · {place * seconds:.2f} s"
+                      for place, token in zip(places, tokens, strict=True))  # fmt: skip
+        return Numbers(names, of, torch.exp) if names else None
 
 
 class TranscriptMeter:
