@@ -872,6 +872,107 @@ STRINGS: dict[str, str] = {
     "predict.view.2": "Second view",
     "predict.similarity": "Cosine of the two: {cosine} (1 is the same)",
     "predict.error": "Mean squared error: {error}",
+    # Predict, Datasets: explanations
+    "why": "Look into this answer",
+    "why.help": (
+        "What in it made the model answer so. An explanation is a hint, not a proof: the curve "
+        "under it says whether it is better than chance."
+    ),
+    "why.how": "Explanation",
+    "why.of": "Why",
+    "why.against": "rather than",
+    "why.against.none": "anything else",
+    "why.option": "{name} · {value}",
+    "why.settings": "Settings of the explanation",
+    "why.busy": "Explaining …",
+    "why.busy.share": "Explaining … {share} %",
+    "why.stop": "Stop",
+    "why.stopped": "Stopped.",
+    "why.again": "Explain",
+    "why.nothing": "Nothing can be said of what led to this answer.",
+    "why.strength": "Strength",
+    "why.picture": "Importance over what the model saw",
+    "why.for": "speaks for {name}",
+    "why.against.name": "speaks against it",
+    "why.rather": "{name} rather than {other}",
+    "why.words": "The text, its words coloured by importance",
+    "why.word": "{word}: {value}",
+    "why.tokens": "By token",
+    "why.token": "Token",
+    "why.importance": "Importance",
+    "why.strip": "Importance over the steps, one row a feature",
+    "why.strip.help": (
+        "Time goes to the right. Under the lines is how much each step of each feature matters."
+    ),
+    "why.sum": (
+        "All importance adds up to {sum}, the difference of this answer from that to nothing; "
+        "{missing} of it is missing for want of steps."
+    ),
+    "why.layer": "Layer",
+    "why.head": "Head",
+    "why.head.all": "mean of all",
+    "why.attended": "Rows look, columns are looked at; the darker, the more. A row adds up to 1.",
+    "why.attended.title": "Attention",
+    "why.seen": "Seen at {layer}, {map}",
+    "why.maps": "Where each of the {count} filters answers",
+    "why.maps.some": "Where the first {shown} of the {count} filters answer",
+    "why.map": "Map {number}",
+    "why.filters": "What each filter looks for; the middle grey is zero",
+    "why.filter": "Filter {number}",
+    "why.neighbours": "Of {count} training items, these look the most alike to the model",
+    "why.neighbours.some": (
+        "Of {count} training items, spread over all of them, these look the most alike to the model"
+    ),
+    "why.cosine": "{label} · cosine {cosine}",
+    "why.walk": "Turn the numbers of its code",
+    "why.walk.help": (
+        "Each slider is a direction in which the training items differ, in standard deviations; "
+        "the first ones matter the most."
+    ),
+    "why.walk.direction": "Direction {number}",
+    "why.walk.share": "{share} % of all differences",
+    "why.walk.drawn": "Drawn from the code",
+    "why.walk.reset": "Reset",
+    "why.walk.keep": "Keep as the other end",
+    "why.walk.kept": "Kept. Now give another input, and go from it to this one.",
+    "why.walk.way": "On the way to the kept one",
+    "why.walk.forget": "Forget the other end",
+    "why.sanity": "Is it better than chance?",
+    "why.sanity.chart": (
+        "The answer as more and more is taken away: the most important first, and in random orders"
+    ),
+    "why.sanity.probability": "Probability of the answer",
+    "why.sanity.moved": "How far the answer moves",
+    "why.sanity.removed": "taken away",
+    "why.sanity.explained": "the most important first",
+    "why.sanity.random": "at random, {draws} times",
+    "why.sanity.better": (
+        "Better than chance: with the most important parts taken away first, the answer falls "
+        "faster than in each of {draws} random orders (mean {area} against {random})."
+    ),
+    "why.sanity.unsure": (
+        "Not surely better than chance: the answer falls faster than in {beaten} of {draws} random "
+        "orders only (mean {area} against {random})."
+    ),
+    "why.sanity.no": (
+        "No better than chance here: in no random order of {draws} does the answer fall more "
+        "slowly (mean {area} against {random}). Don't trust it."
+    ),
+    "why.sanity.better.moves": (
+        "Better than chance: with the most important parts taken away first, the answer moves "
+        "further than in each of {draws} random orders (mean {area} against {random})."
+    ),
+    "why.sanity.unsure.moves": (
+        "Not surely better than chance: the answer moves further than in {beaten} of {draws} "
+        "random orders only (mean {area} against {random})."
+    ),
+    "why.sanity.no.moves": (
+        "No better than chance here: in no random order of {draws} does the answer move less "
+        "(mean {area} against {random}). Don't trust it."
+    ),
+    "why.run": "Ask a run about it",
+    "why.run.choose": "Choose a run …",
+    "why.run.none": "No run here takes such items.",
     # What is measured
     "metric.macro_f1": "macro F1",
     "metric.top5_accuracy": "top-5 accuracy",

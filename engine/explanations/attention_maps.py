@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from engine.catalog import Help, Range
+from engine.catalog import Help, Hidden, Range
 from engine.data.tokens import BOS
 from engine.explanations import Explanation
 from engine.explanations.attention import attentions, recorded
@@ -31,10 +31,11 @@ class AttentionMaps(
     def __init__(
         self, *,
         layer: Annotated[
-            int | None, Range(1, 1000), Help("Counted from the input", empty="the last")
+            int | None, Range(1, 1000), Hidden(), Help("Counted from the input", empty="the last")
         ] = None,
         head: Annotated[
-            int | None, Range(1, 1000), Help("One of those side by side", empty="the mean of all")
+            int | None, Range(1, 1000), Hidden(),
+            Help("One of those side by side", empty="the mean of all"),
         ] = None,
     ) -> None:  # fmt: skip
         self.layer, self.head = layer, head

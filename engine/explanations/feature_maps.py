@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor, nn
 
-from engine.catalog import Help, Range
+from engine.catalog import Help, Hidden, Range
 from engine.explanations import Explanation
 from engine.explanations.subject import Subject
 from engine.pictures import png
@@ -31,7 +31,7 @@ class FeatureMaps(
         self,
         *,
         layer: Annotated[
-            int | None, Range(1, 1000), Help("Counted from the input", empty="the first")
+            int | None, Range(1, 1000), Hidden(), Help("Counted from the input", empty="the first")
         ] = None,
     ) -> None:
         self.layer = layer

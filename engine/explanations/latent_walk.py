@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import torch
 from torch import Tensor
 
-from engine.catalog import BadInput, Help, Range
+from engine.catalog import BadInput, Help, Hidden, Range
 from engine.explanations import Explanation
 from engine.explanations.subject import Subject
 from engine.explanations.training import known
@@ -34,15 +34,17 @@ class LatentWalk(
         self, *,
         directions: Annotated[int, Range(1, 32), Help("Sliders that are shown")] = 8,
         moves: Annotated[
-            str, Help("How far along each direction, in standard deviations: 1.5, 0, −2")
-        ] = "",
+            str | None, Hidden(),
+            Help("How far along each direction, in standard deviations: 1.5, 0, −2"),
+        ] = None,
         share: Annotated[
-            float, Range(0, 1), Help("How far on the way to the second item, if there is one")
+            float, Range(0, 1), Hidden(),
+            Help("How far on the way to the second item, if there is one"),
         ] = 0.0,
     ) -> None:  # fmt: skip
         self.directions, self.share = directions, share
         try:
-            self.moves = [float(x.replace("−", "-")) for x in moves.split(",") if x.strip()]
+            self.moves = [float(x.replace("−", "-")) for x in (moves or "").split(",") if x.strip()]
         except ValueError:
             raise BadInput("Moves are numbers between commas: 1.5, 0, -2") from None
 
@@ -66,6 +68,7 @@ class LatentWalk(
             "spreads": [round(float(x), 4) for x in spread],
             "shares": self._shares(subject)[: len(ways)],
             "at": [round(float(x), 3) for x in at], "moves": moves.tolist(), "far": FAR,
+            "share": self.share,
             "code": code.shape[1],
         }}  # fmt: skip
 

@@ -74,7 +74,8 @@ class Subject:
     @cached_property
     def numbers(self) -> Numbers | None:
         """What of the answer can be explained, if anything."""
-        with torch.inference_mode():
+        # Not in inference mode: what is made here is part of what gradients go through.
+        with torch.no_grad():
             return self.setup.task.numbers(self.model, self.batch, self.data)
 
     def outputs(self, values: Tensor) -> Tensor:

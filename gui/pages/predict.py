@@ -63,6 +63,7 @@ def routes(anneal: Anneal) -> list[Route]:
         Route("/api/predict", reads(page.runs), methods=["GET"]),
         Route("/api/predict", awaits(page.predict), methods=["POST"]),
         Route("/api/predict/stream", page.stream, methods=["POST"]),
+        Route("/api/predict/explain", page.explain, methods=["POST"]),
         Route("/api/predict/texts", awaits(page.texts), methods=["POST"]),
     ]
 
@@ -83,6 +84,11 @@ class Predict:
         return reply(plain({
             "runs": [described(run, self.anneal.catalog)
                      for run in found if run.saved_step is not None],
+            "settings": {
+                card.name: [drawn(f, "why", card, f.default, {}) for f in card.fields
+                            if not f.hidden]
+                for card in self.anneal.catalog.of("explanation")
+            },
         }))  # fmt: skip
 
     async def predict(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
@@ -120,14 +126,41 @@ class Predict:
             run, given, options = _run(body), _given(body.get("input")), options_of(body)
         except Refusal as refusal:
             return reply({"error": str(refusal)}, refusal.status)
-        lines = self.lines(run=run, given=given, options=options)
+        return self.streamed("stream", run=run, given=given, options=options)
+
+    async def explain(self, request: Request) -> Response:
+        """Why ``run`` answers so to ``input``: lines as `stream` gives, whose parts are shares of
+        what is done. ``how`` names an explanation, with its ``settings``; without it the answer
+        holds those that there are. ``target`` is the number that is explained, ``against`` the one
+        that is taken off it, ``other`` a second input."""
+        try:
+            check_origin(request)
+            body = await read_body(request, LONGEST_QUESTION)
+            how, settings = body.get("how"), body.get("settings") or {}
+            numbers = {name: body.get(name) for name in ("target", "against")}
+            if not (isinstance(how, str | None) and isinstance(settings, dict) and all(
+                one is None or (isinstance(one, int) and not isinstance(one, bool))
+                for one in numbers.values()
+            )):  # fmt: skip
+                raise Refusal(text("server.malformed"))
+            check_text([how or "", settings])
+            other = None if body.get("other") is None else _given(body["other"])
+            payload = {"run": _run(body), "given": _given(body.get("input")), "how": how,
+                       "settings": settings, "other": other, **numbers}  # fmt: skip
+        except Refusal as refusal:
+            return reply({"error": str(refusal)}, refusal.status)
+        return self.streamed("explain", **payload)
+
+    def streamed(self, question: str, **payload: Any) -> Response:
+        """The answer to a question, line by line."""
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        lines = self.lines(question, **payload)
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
 
-    async def lines(self, **payload: Any) -> AsyncIterator[bytes]:
+    async def lines(self, question: str, **payload: Any) -> AsyncIterator[bytes]:
         """Each piece of an answer as a line, then its end."""
         try:
-            async with contextlib.aclosing(pieces(self.anneal, "stream", **payload)) as coming:
+            async with contextlib.aclosing(pieces(self.anneal, question, **payload)) as coming:
                 async for piece in coming:
                     said = {"part": piece} if isinstance(piece, str) else {"answer": plain(piece)}
                     yield orjson.dumps(said) + b"\n"

@@ -1,6 +1,7 @@
 // The Predict page: choose a run, give it something, see what it makes of it.
 
 import { askAll, batch } from "./batch.js";
+import { explainer } from "./explain.js";
 import { fieldOf, matters } from "./fields.js";
 import { ways } from "./giving.js";
 import { ask, button, count, debounce, el, number, poll, remember, text } from "./page.js";
@@ -27,6 +28,9 @@ export function mount(page) {
 
   const says = el("p", { class: "an-says", role: "status" });
   const answer = el("div", { class: "an-answer" });
+  /** The settings of each explanation, and the part of the page that looks into an answer. */
+  let settings = {};
+  const why = explainer(() => settings);
 
   /** A sentence above the answer, and a button beside it. */
   function tell(words, { bad = false, offer = null } = {}) {
@@ -39,6 +43,7 @@ export function mount(page) {
     const takes = run?.takes ?? "image";
     tell(text(`predict.waiting.${takes === "pair" ? "text" : takes}`));
     answer.replaceChildren();
+    why.rest();
   }
 
   const stale = () => answer.classList.add("stale");
@@ -71,6 +76,7 @@ export function mount(page) {
       tell(trouble.message, { bad: true });
       answered = null;
       answer.replaceChildren();
+      why.rest();
     }
   }
 
@@ -97,6 +103,13 @@ export function mount(page) {
     const [result] = found.results;
     tell(by(found.checkpoint, result.note));
     answer.replaceChildren(...shown(result, input));
+    look(input);
+  }
+
+  /** Offers to look into the answer; one that was made of nothing has nothing to look at. */
+  function look(input) {
+    if (input.seed === undefined) why.show(run.id, input);
+    else why.rest();
   }
 
   /** A text that grows while it is written. */
@@ -126,6 +139,7 @@ export function mount(page) {
         const result = { ...line.answer, prompt, written: said };
         tell(by(line.answer.checkpoint, line.answer.note), anew);
         answer.replaceChildren(...shown(result, input));
+        look(input);
         return;
       }
     }
@@ -133,6 +147,7 @@ export function mount(page) {
   }
 
   async function many({ input, signal, now }) {
+    why.rest();
     let done = 0;
     const total = count(input.texts.length);
     const stop = () => {
@@ -315,6 +330,7 @@ export function mount(page) {
     const fresh = await ask(`/api/predict${wanted ? `?run=${wanted}` : ""}`);
     const before = runs.length;
     runs = fresh.runs;
+    settings = fresh.settings ?? {};
     if (!runs.length) {
       empty();
       return LOOK;
@@ -399,6 +415,7 @@ export function mount(page) {
           el("div", { class: "an-card-head" }, el("h2", {}, text("predict.result"))),
           says,
           answer,
+          why.element,
         ),
       ),
     );

@@ -271,7 +271,11 @@ function candidates(list) {
 }
 
 /** What was looked at for each token written: target tokens down, source tokens across. */
-function attention({ source, target, weights }) {
+export function attention(
+  { source, target, weights },
+  title = "predict.attention",
+  help = "predict.attention.help",
+) {
   const head = (said, scope) => el("th", { scope, title: said, dir: "auto" }, token(said));
   const cell = (weight, row, column) =>
     el("td", {
@@ -281,14 +285,14 @@ function attention({ source, target, weights }) {
   return el(
     "section",
     { class: "an-part" },
-    el("h3", {}, text("predict.attention")),
-    el("p", { class: "an-help" }, text("predict.attention.help")),
+    el("h3", {}, text(title)),
+    el("p", { class: "an-help" }, text(help)),
     el(
       "div",
-      { class: "an-scroll", tabindex: 0, role: "group", "aria-label": text("predict.attention") },
+      { class: "an-scroll", tabindex: 0, role: "group", "aria-label": text(title) },
       el(
         "table",
-        { class: "an-attention", "aria-label": text("predict.attention") },
+        { class: "an-attention", "aria-label": text(title) },
         el(
           "thead",
           {},

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
@@ -17,11 +18,14 @@ from engine.data.arrays import Ragged
 from engine.data.batches import Data
 from engine.data.items import Images, Pairs, Sequences, Texts, Waves
 from engine.events import Event, Finished, Point
+from engine.explain import Explainer
 from engine.home import Home
 from engine.look import item, sound
 from engine.predict import Predictor
 from engine.recipe import compose
 
+QUICK = {"IntegratedGradients": {"steps": 8}, "Occlusion": {"window": 0.5}}
+"""Explanations that are made with fewer steps."""
 FEW = 16
 """What a size is brought down to, where its range allows."""
 
@@ -154,3 +158,9 @@ def test_two_steps_are_trained_tested_and_tried(
     assert answer
     if chosen["task"].streams:
         assert all(isinstance(piece, str) for piece in predictor.stream(asked))
+    if chosen["task"].invents:
+        return
+    explainer = Explainer(predictor, home)
+    for way in explainer.choices(asked)["ways"]:
+        explained = explainer.explain(asked, way["name"], settings=QUICK.get(way["name"]))
+        json.dumps(explained, allow_nan=False)
