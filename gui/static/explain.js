@@ -2,8 +2,19 @@
 
 import { fieldOf } from "./fields.js";
 import { looks, plot } from "./items.js";
-import { button, debounce, el, number, select, svg, text, unique } from "./page.js";
-import { attention, tableOf } from "./results.js";
+import {
+  ask as askOnce,
+  button,
+  count,
+  debounce,
+  el,
+  number,
+  select,
+  svg,
+  text,
+  unique,
+} from "./page.js";
+import { attention, shown, tableOf } from "./results.js";
 import { coming } from "./sending.js";
 
 /** Milliseconds after the last change of a setting until it is asked anew. */
@@ -254,6 +265,92 @@ export function explainer(settings = () => ({})) {
       tell("");
     },
   };
+}
+
+/** Which items a run takes, by the kind of a dataset's items. */
+const TAKES = { images: "image", sequences: "sequence", text: "text", pairs: "pair", sound: "audio" };
+
+/**
+ * A part of an item's dialog in which a run can be asked about it; `fetched()` gives the item whole,
+ * as a promise, and `own` is the address of the data that it is of: runs that know them come first.
+ */
+export function asking(kind, own, fetched) {
+  const says = el("p", { class: "an-says", role: "status", hidden: true });
+  const answer = el("div", { class: "an-answer" });
+  let settings = {};
+  const why = explainer(() => settings);
+  const place = el("div", { class: "an-ask-run" });
+  const element = el(
+    "details",
+    { class: "an-predict an-ask" },
+    el("summary", {}, text("why.run")),
+    place,
+    says,
+    answer,
+    why.element,
+  );
+
+  function tell(words, bad = false) {
+    says.textContent = words;
+    says.hidden = !words;
+    says.classList.toggle("bad", bad);
+  }
+
+  let newest = 0;
+  async function predict(run) {
+    newest += 1;
+    const mine = newest;
+    why.rest();
+    answer.replaceChildren();
+    if (!run) {
+      tell("");
+      return;
+    }
+    tell(text("predict.busy"));
+    try {
+      const input = await fetched();
+      // What answers piece by piece is asked on its own page; here it is looked into.
+      const found = run.streams
+        ? null
+        : await askOnce("/api/predict", { body: { run: run.id, input, options: {} } });
+      if (mine !== newest) return;
+      tell("");
+      if (found) answer.replaceChildren(...shown(found.results[0], input));
+      why.show(run.id, input);
+    } catch (trouble) {
+      if (mine === newest) tell(trouble.message, true);
+    }
+  }
+
+  async function offer() {
+    if (place.childElementCount) return;
+    try {
+      const found = await askOnce("/api/predict");
+      settings = found.settings ?? {};
+      const fit = found.runs.filter((run) => run.takes === TAKES[kind]);
+      fit.sort((a, b) => Number(b.data === own) - Number(a.data === own));
+      if (!fit.length) {
+        tell(text("why.run.none"));
+        return;
+      }
+      const words = (run) =>
+        text("predict.run.option", { ...run, state: text(`state.${run.state}`).toLowerCase() });
+      const runs = fit.map((run) => [String(run.id), words(run)]);
+      place.replaceChildren(
+        select(text("why.run"), [["", text("why.run.choose")], ...runs], "", (value) =>
+          predict(fit.find((run) => String(run.id) === value)),
+        ),
+      );
+    } catch (trouble) {
+      tell(trouble.message, true);
+    }
+  }
+
+  element.addEventListener("toggle", () => {
+    if (element.open) offer();
+    else why.rest();
+  });
+  return { element, close: () => why.rest() };
 }
 
 /** A token so that its spaces are seen. */
@@ -508,7 +605,7 @@ function mapped({ maps: found }, { setting }) {
 function alike({ neighbours: found }) {
   const words = found.whole ? "why.neighbours" : "why.neighbours.some";
   return [
-    el("p", { class: "an-help" }, text(words, { count: found.looked_through })),
+    el("p", { class: "an-help" }, text(words, { count: count(found.looked_through) })),
     el(
       "ul",
       { class: "an-alike", "data-kind": found.kind },
@@ -630,7 +727,7 @@ function walked(found, { walk, other, keep }) {
 
 function sanity({ sanity: found }) {
   if (!found?.draws) return [];
-  const [width, height, left, bottom] = [260, 120, 30, 18];
+  const [width, height, left, bottom] = [260, 120, 36, 18];
   const all = [...found.explained, ...found.high, ...found.low];
   const most = found.moves ? Math.max(...all, 1e-9) : 1;
   const x = (share) => left + share * (width - left - 6);

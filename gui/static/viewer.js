@@ -1,5 +1,6 @@
 // A dataset's items, a page at a time: filtered, chosen, and changed.
 
+import { asking } from "./explain.js";
 import { decoded, looks } from "./items.js";
 import { attempt, button, count, segments, select, tell, unique } from "./page.js";
 import { ask, el, text } from "./shell.js";
@@ -212,7 +213,13 @@ export function viewer({ found, view, data, change, pages: asks, note, offers = 
   /** One item as large as there is room, with all that is known of it. */
   function enlarge(item, place) {
     const title = unique("item");
+    const whole = () =>
+      item.png
+        ? Promise.resolve({ png: item.png })
+        : ask("/api/datasets/given", { body: { ...data(), row: item.row } });
+    const run = asking(kind, data().key, whole);
     const close = () => {
+      run.close();
       dialog.close();
       dialog.remove();
     };
@@ -236,6 +243,7 @@ export function viewer({ found, view, data, change, pages: asks, note, offers = 
           el("dd", {}, value),
         ]),
       ),
+      run.element,
       el("div", { class: "an-dialog-actions" }, button(text("dialog.close"), close)),
     );
     dialog.addEventListener("cancel", (event) => {
