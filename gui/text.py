@@ -924,7 +924,6 @@ STRINGS: dict[str, str] = {
         "Of {count} training items, spread over all of them, these look the most alike to the model"
     ),
     "why.cosine": "{label} · cosine {cosine}",
-    "why.walk": "Turn the numbers of its code",
     "why.walk.help": (
         "Each slider is a direction in which the training items differ, in standard deviations; "
         "the first ones matter the most."

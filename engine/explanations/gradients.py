@@ -64,7 +64,7 @@ class IntegratedGradients(
         with torch.inference_mode():
             full, none = subject.score(values), subject.score(nothing)
         return summed, {
-            "steps": self.steps, "sum": float(full - none), "missing": float(missing.abs().max()),
+            "path": self.steps, "sum": float(full - none), "missing": float(missing.abs().max()),
         }  # fmt: skip
 
     def _score(self, subject: Subject, values: Tensor) -> Tensor:

@@ -521,3 +521,56 @@ def test_an_answer_of_a_new_shape_is_shown_as_it_is(
     answers.result = {"score": 3, "why": "<b>so</b>"}
     write(translator, "x")
     expect(translator.locator(".an-json")).to_contain_text('"why": "<b>so</b>"')
+
+
+# --- explanations ---------------------------------------------------------------------------
+
+COLOUR = """() => [...document.querySelector('.an-overlay[data-ready]')
+    .getContext('2d').getImageData(0, 0, 1, 1).data].slice(0, 3)"""
+
+
+def test_an_answer_is_looked_into(page: Page, anneal: Anneal, run: int) -> None:
+    stroke(page, (0.25, 0.5), (0.75, 0.5))
+    expect(page.get_by_test_id("prediction")).to_have_text("seven")
+    assert not questions(anneal, "explain")  # it costs nothing until it is wanted
+    why = page.locator(".an-why")
+    why.get_by_text("Look into this answer").click()
+    expect(why.get_by_role("img", name="Importance over")).to_be_visible()
+    expect(why.get_by_text("speaks for seven")).to_be_visible()
+    expect(why.get_by_text("falls faster than in each of 8 random orders")).to_be_visible()
+    expect(why.get_by_role("img", name="The answer as more and more")).to_be_visible()
+    page.wait_for_function("() => document.querySelector('.an-overlay[data-ready]')")
+    slider = why.get_by_label("Strength")
+    slider.fill("1")
+    assert page.evaluate(COLOUR) == [217, 95, 2]
+    slider.fill("0")
+    assert page.evaluate(COLOUR) == [0, 0, 0]
+    why.get_by_label("Why", exact=True).select_option("<b>one</b> · 0.1")
+    expect(why.get_by_text("speaks for <b>one</b>")).to_be_visible()
+    why.get_by_label("rather than").select_option("seven · 0.9")
+    fakes.until(lambda: questions(anneal, "explain")[-1]["against"] == 0)
+    assert questions(anneal, "explain")[-1]["target"] == 1
+    why.get_by_label("Explanation", exact=True).select_option("It looks like these")
+    expect(why.get_by_text("Of 1,200 training items")).to_be_visible()
+    expect(why.get_by_text("<i>dog</i> · cosine 0.987")).to_be_visible()
+    # A new drawing is looked into in the same way.
+    before = len(questions(anneal, "explain"))
+    stroke(page, (0.2, 0.2), (0.2, 0.8))
+    fakes.until(lambda: len(questions(anneal, "explain")) >= before + 2)
+    assert questions(anneal, "explain")[-1]["how"] == "NearestItems"
+
+
+def test_the_words_of_a_text_are_marked_also_without_colour(
+    site: Served, anneal: Anneal, open_page: Opens
+) -> None:
+    number = fakes.add_run(anneal.history, task="Writing", data="Reviews")
+    opened = open_page(f"{site.url}predict?run={number}", width=390, dark=True)
+    write(opened, "good  bad the")
+    opened.locator(".an-why > summary").click()
+    words = opened.get_by_role("group", name="The text, its words")
+    expect(words).to_contain_text("−bad")
+    assert words.text_content() == "+<b>good</b>  −bad the"
+    styles = "all => all.map((one) => getComputedStyle(one).borderBottomStyle)"
+    shown = words.locator(".an-word").evaluate_all(styles)
+    assert shown == ["solid", "dotted", "none"]
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 390

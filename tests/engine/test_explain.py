@@ -10,19 +10,25 @@ import torch
 from torch import Tensor, nn
 
 from engine import session
+from engine.catalog import BadInput
 from engine.data.batches import Batch
+from engine.data.tokens import Tokenizer
 from engine.events import Event
+from engine.explain import Explainer, drawn, number_of, numbers, ways
 from engine.explanations import Importance
 from engine.explanations.attention import recorded
+from engine.explanations.attention_maps import AttentionMaps
 from engine.explanations.deletion import deletion
 from engine.explanations.grad_cam import last_maps
 from engine.explanations.gradients import IntegratedGradients
 from engine.explanations.occlusion import Occlusion
 from engine.explanations.rollout import AttentionRollout, rollout
-from engine.explanations.subject import Subject, plainly
+from engine.explanations.subject import Subject, TakenBack, plainly
+from engine.explanations.words import joined
 from engine.home import Home
-from engine.predict import read
+from engine.predict import Predictor, read
 from engine.recipe import Recipe
+from tests.engine.test_predict import png
 
 Make = Callable[..., Recipe]
 CarryOut = Callable[..., list[Event]]
@@ -202,3 +208,151 @@ def test_padding_gets_no_importance_and_changes_none(
     assert found[9:].abs().max() == 0
     if isinstance(how, IntegratedGradients):
         torch.testing.assert_close(found[:9], how.importance(alone)[0], atol=1e-5, rtol=1e-3)
+
+
+def test_words_are_joined_and_padding_is_no_word(subject: Callable[..., Subject]) -> None:
+    one = subject({"text": "Return the sorted list."}, data="DocstringTopics", model="TextLSTM",
+                  model__embedding=8, model__width=8)  # fmt: skip
+    tokens, lengths = one.batch.inputs["tokens"], one.batch.inputs["lengths"]
+    padded = torch.cat([tokens, torch.zeros(1, 6, dtype=torch.long)], 1)
+    inputs = {"tokens": padded, "lengths": lengths}
+    longer = Subject(one.setup, one.home, Batch(inputs), one.seen)
+    for how in (IntegratedGradients(steps=8), Occlusion()):
+        alone, whole = how.of(one), how.of(longer)
+        said = "".join(word["before"] + word["text"] for word in whole["words"])
+        assert said == "Return the sorted list."
+        for a, b in zip(alone["words"], whole["words"], strict=True):
+            assert a["text"] == b["text"]
+            assert a["value"] == pytest.approx(b["value"], abs=1e-3)
+        assert len(whole["sanity"]["removed"]) <= int(lengths[0]) + 1
+
+
+@pytest.mark.parametrize("kind", ["words", "WordPiece", "BPE", "characters"])
+def test_tokens_of_a_word_are_brought_together(kind: Any) -> None:
+    text = "Don't panic:  naïve 世界 cats"
+    tokenizer = Tokenizer.learned([text, "cat"] * 4, kind, vocabulary=300)
+    (tokens,) = tokenizer.encode([text])
+    words = joined(text, tokens, tokenizer)
+    assert "".join(before + word for before, word, _ in words) == text
+    assert [place for _, _, places in words for place in places] == list(range(len(tokens)))
+    assert {"panic", "naïve", "世", "界", "cats"} <= {word for _, word, _ in words}
+
+
+# --- a finished run ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def explainer(home: Home, recipe: Make, events: CarryOut) -> Callable[..., Explainer]:
+    def make(**names: Any) -> Explainer:
+        events(recipe(**names))
+        return Explainer(Predictor(home, 1), home)
+
+    return make
+
+
+def digit(home: Home, explainer: Explainer, row: int) -> dict[str, str]:
+    data = session.make(explainer.predictor.setup.recipe, home).data
+    return {"png": png(data.items.pixels[row, :, :, 0])}
+
+
+def test_a_training_item_looks_most_like_itself_and_is_computed_once(
+    home: Home, explainer: Callable[..., Explainer]
+) -> None:
+    one = explainer()
+    row = int(session.make(one.predictor.setup.recipe, home).data.splits["train"][5])
+    given, said = digit(home, one, row), []
+    first = one.explain(given, "NearestItems", say=said.append)["neighbours"]
+    assert first["items"][0]["row"] == row
+    assert first["items"][0]["cosine"] == pytest.approx(1, abs=1e-3)
+    assert first["items"][0]["cosine"] >= first["items"][-1]["cosine"]
+    assert said == sorted(said)
+    said.clear()
+    again = Explainer(one.predictor, home).explain(given, "NearestItems", say=said.append)
+    assert again["neighbours"] == first
+    assert not said  # nothing was left to compute
+
+
+def test_what_nobody_waits_for_ends_at_once(
+    home: Home, explainer: Callable[..., Explainer]
+) -> None:
+    one = explainer()
+    given = digit(home, one, 0)
+
+    def say(share: float) -> None:
+        raise TakenBack
+
+    with pytest.raises(TakenBack):
+        one.explain(given, "Occlusion", say=say)
+    assert one.explain(given, "Occlusion")["sanity"]["draws"]
+
+
+def test_what_is_asked_wrongly_is_a_sentence(
+    home: Home, explainer: Callable[..., Explainer]
+) -> None:
+    one = explainer()
+    given = digit(home, one, 0)
+    subject = one.subject(given)
+    assert number_of(subject, "7") == 7
+    assert sum(number["value"] for number in numbers(subject)) == pytest.approx(1, abs=1e-4)
+    with pytest.raises(BadInput, match="GradCam"):
+        one.explain(given, "Magic")
+    with pytest.raises(BadInput, match="10 numbers"):
+        one.explain(given, "GradCam", target=10)
+    with pytest.raises(BadInput, match="two different"):
+        one.explain(given, "GradCam", target=3, against=3)
+    with pytest.raises(BadInput, match="no 'seven'"):
+        number_of(subject, "seven")
+    found = one.explain(given, "GradCam", target=3, against=5)
+    assert (found["of"], found["rather_than"]) == ("3", "5")
+    assert drawn(found).startswith(b"\x89PNG")
+    with pytest.raises(BadInput, match="JSON"):
+        drawn(one.explain(given, "NearestItems"))
+
+
+def test_a_walk_begins_at_the_item_and_ends_at_the_other(
+    home: Home, explainer: Callable[..., Explainer]
+) -> None:
+    one = explainer(model="ConvAutoencoder", task="Reconstruction", model__channels=[4],
+                    model__code=6)  # fmt: skip
+    here, there = digit(home, one, 0), digit(home, one, 1)
+
+    def walk(**how: Any) -> dict[str, Any]:
+        other = how.pop("other", None)
+        return dict(one.explain(here, "LatentWalk", settings=how, other=other)["walk"])
+
+    start = walk()
+    (shown,) = one.predictor.answer([here])["results"]
+    assert start["drawn"] == shown["reconstruction"]
+    assert start["spreads"] == sorted(start["spreads"], reverse=True)
+    assert sum(start["shares"]) == pytest.approx(1, abs=1e-2)
+    assert walk(moves="2.5")["drawn"] != start["drawn"]
+    assert walk(share=0.0, other=there)["drawn"] == start["drawn"]
+    (target,) = one.predictor.answer([there])["results"]
+    assert walk(share=1.0, other=there)["drawn"] == target["reconstruction"]
+    with pytest.raises(BadInput, match="numbers"):
+        walk(moves="up")
+
+
+def test_each_step_of_a_translation_looks_at_the_source(subject: Callable[..., Subject]) -> None:
+    for model in ("TransformerTranslator", "AttentionGRU"):
+        one = subject({"text": "twenty one"}, task="Translation", data="NumberWords", model=model,
+                      model__width=16)  # fmt: skip
+        found = AttentionMaps().of(one)["attended"]
+        assert len(found["weights"]) == len(found["target"])
+        for row in found["weights"]:
+            assert len(row) == len(found["source"])
+            assert sum(row) == pytest.approx(1, abs=1e-2)
+
+
+def test_only_what_a_run_can_have_is_offered(subject: Callable[..., Subject]) -> None:
+    def names(**how: Any) -> set[str]:
+        return {card.name for card in ways(subject(**how))}
+
+    assert {"GradCam", "FeatureMaps", "NearestItems"} <= names()
+    assert "AttentionRollout" not in names()
+    small = {"model__width": 16, "model__layers": 1, "model__heads": 1}
+    assert "AttentionRollout" in names(model="VisionTransformer", **small)
+    assert "GradCam" not in names(model="VisionTransformer", **small)
+    assert not {"GradCam", "FeatureMaps"} & names(data="MnistRows", model="LSTM")
+    assert "LatentWalk" in names(model="Autoencoder", task="Reconstruction")
+    assert "Occlusion" not in names(model="Autoencoder", task="Reconstruction")

@@ -29,6 +29,11 @@ PIXEL = (
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
 )
 
+# And a white one.
+WHITE = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTj2FAAAAABJRU5ErkJggg=="
+)
+
 
 LIMIT = 64 * 2**20
 
@@ -180,7 +185,8 @@ class FakeAnswers:
         if self.failure is not None:
             future.set_exception(self.failure)
         elif heard is not None:
-            threading.Thread(target=self.tell, args=(heard, future), daemon=True).start()
+            told = (heard, future, question, payload)
+            threading.Thread(target=self.tell, args=told, daemon=True).start()
         elif not self.slow:
             try:
                 future.set_result(getattr(self, question)(**payload))
@@ -221,14 +227,53 @@ class FakeAnswers:
                 "items": ready.items, "seconds": 95.0, "starts": {},
                 "device_name": "A processor"}  # fmt: skip
 
-    def tell(self, heard: Callable[[str], None], future: Future[dict[str, Any]]) -> None:
+    def tell(
+        self, heard: Callable[[str], None], future: Future[dict[str, Any]], question: str,
+        payload: Mapping[str, Any],
+    ) -> None:  # fmt: skip
         """The pieces one after the other; the end only when `held` lets it."""
-        for piece in self.pieces:
+        for piece in self.pieces if question == "stream" else ["0.5"]:
             heard(piece)
             time.sleep(0.02)
         self.held.wait(30)
         if future.set_running_or_notify_cancel():
-            future.set_result({"checkpoint": {"step": 300, "epoch": 7.5}, "text": "", "note": ""})
+            future.set_result(getattr(self, question)(**payload))
+
+    def stream(self, **_: Any) -> dict[str, Any]:
+        return {"checkpoint": {"step": 300, "epoch": 7.5}, "text": "", "note": ""}
+
+    def explain(
+        self, *, run: int, given: Mapping[str, str], how: str | None, settings: Mapping[str, Any],
+        target: int | None, against: int | None, other: Mapping[str, str] | None,
+    ) -> dict[str, Any]:  # fmt: skip
+        """One white pixel that speaks wholly for the answer, or a text of two words."""
+        checkpoint = {"step": 300, "epoch": 7.5}
+        names = ["seven", "<b>one</b>"]
+        if how is None:
+            ways = [("GradCam", "Grad-CAM", True), ("NearestItems", "It looks like these", False)]
+            return {"checkpoint": checkpoint, "ways": [
+                {"name": name, "label": label, "help": f"{label} helps.", "targeted": targeted}
+                for name, label, targeted in ways
+            ], "numbers": [{"index": i, "name": name, "value": 0.9 - 0.8 * i}
+                           for i, name in enumerate(names)]}  # fmt: skip
+        curve = {"removed": [0, 0.5, 1], "explained": [0.9, 0.2, 0.1], "random": [0.9, 0.7, 0.1],
+                 "low": [0.9, 0.6, 0.1], "high": [0.9, 0.8, 0.1], "area": 0.35,
+                 "random_area": 0.6, "beaten": 8, "draws": 8, "moves": False}  # fmt: skip
+        told: dict[str, Any] = {"how": how, "checkpoint": checkpoint, "signed": True}
+        if how == "NearestItems":
+            return told | {"neighbours": {
+                "kind": "images", "looked_through": 1200, "whole": True,
+                "items": [{"row": 3, "name": "3.png", "label": "<i>dog</i>", "png": PIXEL,
+                           "cosine": 0.987}],
+            }}  # fmt: skip
+        told |= {"of": names[target or 0], "target": target, "sanity": curve}
+        if "text" in given:
+            return told | {"words": [
+                {"before": "", "text": "<b>good</b>", "value": 1.0, "tokens": [["good", 1.0]]},
+                {"before": "  ", "text": "bad", "value": -0.5, "tokens": [["bad", -0.5]]},
+                {"before": " ", "text": "the", "value": 0.01, "tokens": [["the", 0.01]]},
+            ]}  # fmt: skip
+        return told | {"heat": WHITE, "input": PIXEL, "layer": "features.7", "map": [7, 7]}
 
     result: dict[str, Any] | None = None
     """What `predict` answers, instead of two classes."""

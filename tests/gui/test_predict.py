@@ -165,6 +165,39 @@ def test_another_site_streams_nothing(ask: httpx.Client, answers: fakes.FakeAnsw
     assert not answers.asked
 
 
+# --- explanations ---------------------------------------------------------------------------
+
+
+def test_an_explanation_comes_with_what_is_done_of_it(
+    ask: httpx.Client, answers: fakes.FakeAnswers
+) -> None:
+    body = {
+        "run": 1, "input": {"png": fakes.PIXEL}, "how": "GradCam", "target": 1, "against": 0,
+        "settings": {"steps": 8}, "other": {"png": fakes.PIXEL, "path": "/etc/passwd"},
+    }  # fmt: skip
+    part, end = map(json.loads, ask.post("/api/predict/explain", json=body).text.splitlines())
+    assert part == {"part": "0.5"}
+    assert end["answer"]["of"] == "<b>one</b>"
+    picture = {"png": fakes.PIXEL}
+    assert answers.asked[-1] == ("explain", {
+        "run": 1, "given": picture, "how": "GradCam", "settings": {"steps": 8}, "target": 1,
+        "against": 0, "other": picture,
+    })  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"how": 3}, {"target": "1"}, {"against": True}, {"settings": [1]}, {"other": {"path": "a"}},
+     {"input": {"path": "/etc/passwd"}}, {"run": "1"}],
+)  # fmt: skip
+def test_an_explanation_is_asked_for_properly(
+    ask: httpx.Client, answers: fakes.FakeAnswers, wrong: dict[str, Any]
+) -> None:
+    body = {"run": 1, "input": {"png": fakes.PIXEL}, "how": "GradCam"} | wrong
+    assert ask.post("/api/predict/explain", json=body).status_code == 400
+    assert not answers.asked
+
+
 # --- items of the data ----------------------------------------------------------------------
 
 
