@@ -64,7 +64,7 @@ def recipe(catalog: Catalog) -> Callable[..., Recipe]:
         names = {"data": "Digits8x8"} | {k: v for k, v in given.items() if "__" not in k}
         settings = {
             "method.epochs": 2, "method.batch_size": 128, "method.precision": "fp32",
-            "method.threads": 2,
+            "method.threads": 1,
         } | {k.replace("__", "."): v for k, v in given.items() if "__" in k}  # fmt: skip
         if names.get("model", "ConvNet") == "ConvNet":
             settings = {"model.channels": [4, 8], "model.hidden": [16]} | settings
