@@ -13,9 +13,8 @@ from typing import Any
 from benchmarks import Options, Result
 from benchmarks.training import run
 
-SEEDS = (0, 1, 2)
-LABELS = (10, 100, 1000)
-"""Labels a class."""
+LABELS = {10: (0, 1, 2), 100: (0, 1, 2), 1000: (0,)}
+"""Labels a class, and the seeds: what decides the bar is measured three times."""
 STEPS = {10: 600, 100: 1500, 1000: 2500}
 """Of training from scratch, with so many labels a class: more didn't help."""
 BATCH = 64
@@ -27,7 +26,7 @@ def cifar10_few_labels(options: Options) -> Result:
 
     Which labels: drawn by the seed. Epochs are chosen on the same 5,000 pictures of the official
     training set for both; test accuracy on the official 10,000. The value is how far the probe with
-    10 labels a class is above scratch with 100, the mean of three seeds.
+    10 labels a class is above scratch with 100, the mean of three seeds; with 1,000, one seed.
     """
     archive = options.file("cifar10", "cifar10.zip")
     found: dict[str, dict[int, list[float]]] = {"probe": {}, "scratch": {}}
@@ -35,7 +34,7 @@ def cifar10_few_labels(options: Options) -> Result:
     peak = 0.0
     with tempfile.TemporaryDirectory() as home:
         number = run("data", "add", str(archive), home=home)["dataset"]
-        for labels in LABELS:
+        for labels, seeds in LABELS.items():
             steps = labels * 10 / BATCH
             ways: dict[str, Sequence[str]] = {
                 "probe": ("--model", "EfficientNetLite0", "--start", "published",
@@ -46,7 +45,7 @@ def cifar10_few_labels(options: Options) -> Result:
                             "--set", "data.shift=2", "--set", "data.flip=true"),
             }  # fmt: skip
             for way, words in ways.items():
-                for seed in SEEDS:
+                for seed in seeds:
                     said = run(
                         "train", *words, "--data", str(number), "--labels", str(labels),
                         "--seed", str(seed), home=home,
@@ -54,7 +53,7 @@ def cifar10_few_labels(options: Options) -> Result:
                     found[way].setdefault(labels, []).append(said["test/accuracy"])
                     seconds[way] += said["seconds"]
                     peak = max(peak, said["peak_memory"] / 2**20)
-    few, many = found["probe"][LABELS[0]], found["scratch"][LABELS[1]]
+    few, many = found["probe"][10], found["scratch"][100]
     told = "; ".join(
         f"{way} {', '.join(f'{spread(by[n])} with {n}' for n in LABELS)}"
         for way, by in found.items()
@@ -62,7 +61,8 @@ def cifar10_few_labels(options: Options) -> Result:
     return Result(
         value=statistics.mean(few) - statistics.mean(many), unit="share of the test pictures",
         reach=0.0, larger_is_better=True, peak_mb=peak,
-        note=f"{told} (mean ± standard deviation of seeds {SEEDS})",
+        note=f"{told} (mean ± standard deviation of three seeds; one with 1,000); "
+        f"{seconds['probe']:.0f} s for all probes, {seconds['scratch']:.0f} s from scratch",
     )  # fmt: skip
 
 
@@ -154,5 +154,7 @@ def some(names: Sequence[str]) -> Iterator[str]:
 
 
 def spread(values: Sequence[float]) -> str:
-    """Mean ± standard deviation, in per cent."""
+    """Mean ± standard deviation, in per cent; a single one as it is."""
+    if len(values) == 1:
+        return f"{values[0]:.1%}"
     return f"{statistics.mean(values):.1%} ± {statistics.stdev(values):.1%}"
