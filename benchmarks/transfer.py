@@ -116,6 +116,7 @@ def probe_cache(options: Options) -> Result:
     same = (
         f"method.epochs={EPOCHS}", "method.batch_size=50", "method.learning_rate=0.01",
         "method.weight_decay=0", "method.schedule=constant", "data.shift=0", "data.flip=false",
+        "model.dropout=0", "method.clip=",
     )  # fmt: skip
     found: dict[str, list[dict[str, Any]]] = {way: [] for way in how}
     with tempfile.TemporaryDirectory() as folder:
