@@ -368,6 +368,29 @@ def test_a_run_writes_with_the_letters_of_its_weights_and_goes_on_without_them(
         assert 0 <= letter["seconds"] < answer["seconds"]
 
 
+@pytest.mark.parametrize(
+    ("method", "model", "task"),
+    [("LinearProbe", "HubSpeech", "Classification"), ("Prototypes", "HubSpeech", "Classification"),
+     ("LoRA", "HubSpeech", "Classification"), ("LoRA", "HubTranscriber", "SpeechRecognition")],
+)  # fmt: skip
+def test_weights_are_adapted_by_every_method(
+    method: str, model: str, task: str, home: Home, folder: Path, catalog: Catalog,
+    events: Callable[..., list[Event]],
+) -> None:  # fmt: skip
+    brought(home, ["ab", "ba", "ab", "b"] * 4, "t" * 8 + "vvvveeee")
+    known = {field.name for field in catalog.card("method", method).fields}
+    settings = {"max_steps": 2, "batch_size": 4, "threads": 1, "precision": "fp32"}
+    (*_, last) = events(compose(
+        catalog, names={"data": "ImportedSound", "model": model, "task": task, "method": method},
+        settings={"data.id": 1, "model.name": str(folder),
+                  **{f"method.{name}": one for name, one in settings.items() if name in known}},
+        start=PUBLISHED,
+    ))  # fmt: skip
+    assert isinstance(last, Finished)
+    assert last.state == "finished", last.reason
+    assert Predictor(home, 1).answer([{"sound": wav(tune("ab"))}])["results"]
+
+
 def test_what_was_important_is_shown_over_time(
     home: Home, folder: Path, catalog: Catalog, events: Callable[..., list[Event]]
 ) -> None:
