@@ -120,6 +120,10 @@ class Augments(Frozen):
         BaseModel.__init__(self, off=off, needs=needs)
 
 
+class Spectral(Frozen):
+    """The setting is about recordings' spectra: no matter to a model that reads samples."""
+
+
 class Hidden(Frozen):
     """Not on the form: filled in by the program (the id of an imported dataset)."""
 
@@ -144,13 +148,17 @@ class Field(Frozen):
     unit: str | None = None
     only: Only | None = None
     augments: Augments | None = None
+    spectral: bool = False
+    """It matters only to models that are fed spectra."""
     advanced: bool = False
     hidden: bool = False
     lines: bool = False
     """It is a text of several lines."""
 
     def matters(self, chosen: Chosen) -> bool:
-        """Whether the chosen task and method have any use for it."""
+        """Whether the chosen model, task and method have any use for it."""
+        if self.spectral and chosen["model"].hears is not None:
+            return False
         needs = self.augments.needs if self.augments else None
         return needs is None or needs in chosen["task"].augments & chosen["method"].augments
 
@@ -219,6 +227,8 @@ class Card(Frozen):
     """Weights that others have trained can be had for it (models only)."""
     bundled: bool = False
     """And they come with Anneal: no network is needed (models only)."""
+    hears: int | None = None
+    """Samples a second of the recordings that it reads as they are, where it does (models only)."""
     augments: frozenset[str] = frozenset()
     """Which kinds of varied training items are learned from (tasks and methods; see `Augments`)."""
 
@@ -336,7 +346,10 @@ class Catalog(Frozen):
         own: tuple[str, ...] = ()
         if chosen["method"].adapts:
             order, own = ("task", "data", "model", "method"), ("method.",)
-        values = {f"{k}.{f.name}": f.default for k in order for f in chosen[k].fields}
+        values = {
+            f"{k}.{f.name}": f.augments.off if f.augments and not f.matters(chosen) else f.default
+            for k in order for f in chosen[k].fields
+        }  # fmt: skip
         for kind in order:
             suggested = chosen[kind].suggests
             values |= {name: value for name, value in suggested.items() if name in values}
@@ -396,7 +409,8 @@ class Choosable:
             thorough=dict(thorough or {}), hidden=hidden, rank=rank, fields=tuple(fields_of(cls)),
             tries=tuple(_keywords(cls.show).values()) if hasattr(cls, "show") else (),
             streams=streams, invents=invents, judges=judges, adapts=adapts, published=published,
-            bundled=bundled, augments=getattr(cls, "augments", frozenset()),
+            bundled=bundled, hears=getattr(cls, "hears", None),
+            augments=getattr(cls, "augments", frozenset()),
         )  # fmt: skip
         key = (cls.kind, cls.__name__)
         other = cls.registry.get(key)
@@ -450,7 +464,7 @@ def _field(parameter: inspect.Parameter, hint: Any) -> Field:
         type=kind, default=None if required else default, required=required,
         optional=optional, range=said.get(Range), choices=choices,
         unit=help_.unit if help_ else None, empty=help_.empty if help_ else "off",
-        only=said.get(Only), augments=said.get(Augments),
+        only=said.get(Only), augments=said.get(Augments), spectral=Spectral in said,
         advanced=Advanced in said, hidden=Hidden in said, lines=Lines in said,
     )  # fmt: skip
 

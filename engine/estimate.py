@@ -103,6 +103,7 @@ def counted(plan: ComparisonPlan, home: Home, catalog: Catalog) -> ComparisonPla
             data = session.open_choice(
                 plan.data, home, begun.tokenizer if begun else None,
                 chosen("method", method.name).splits, amount, task=task,
+                rate=chosen("model", plan.model.name).hears,
             )  # fmt: skip
             items[amount] = len(data.splits["train"])
             if how["batch_size"] is not None:

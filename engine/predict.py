@@ -7,7 +7,6 @@ import csv
 import json
 from base64 import b64decode
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from engine import checkpoint, session
 from engine.calibration import in_use
 from engine.catalog import BadInput
 from engine.data import sound
-from engine.data.arrays import Ragged
 from engine.data.batches import Batch, Data
 from engine.data.decimals import decimal_commas, with_points
 from engine.data.items import Images, Sequences
@@ -27,8 +25,8 @@ from engine.data.limits import LIMITS
 from engine.data.options import Kind
 from engine.data.outlines import without_items
 from engine.data.pixels import NotAnImage, decode
+from engine.data.recorded import Recorded
 from engine.data.series import is_number
-from engine.data.spectra import Spectrograms
 from engine.data.stamps import stamps_in
 from engine.data.text import decoded
 from engine.data.tokens import EOS, UNK, TokenPairs, Tokens
@@ -182,21 +180,19 @@ def read_text(given: Mapping[str, Any], data: Data) -> Read:
 
 def read_sound(given: Mapping[str, Any], data: Data) -> Read:
     items = data.items
-    assert isinstance(items, Spectrograms)
+    assert isinstance(items, Recorded)
     if not given.keys() & {"path", "sound"}:
         raise BadInput("This model takes a recording: a WAV, FLAC, OGG or MP3 file")
     file = content(given, "sound")
     if len(file) > LIMITS.file_bytes:
         raise BadInput(f"The recording is larger than {LIMITS.file_bytes // 2**20} MB: "
                        "cut it into shorter ones")  # fmt: skip
-    rate = items.mel.rate
+    rate = items.rate
     try:
         wave = sound.decode(file, rate)
     except sound.NotSound as problem:
         raise BadInput(f"The recording {problem}") from None
-    (frames,) = items.mel.spectra([wave])
-    alone = replace(items, spectra=Ragged(frames, np.array([0, len(frames)])))
-    return alone.gather(ONE, CPU, None), {
+    return items.alone(wave).gather(ONE, CPU, None), {
         "spectrogram": spectrogram(wave, rate), "seconds": round(len(wave) / rate, 3),
     }  # fmt: skip
 

@@ -17,7 +17,7 @@ from engine.catalog import Catalog, chosen
 from engine.data.arrays import Ragged
 from engine.data.batches import Batch, Data, Feed
 from engine.data.items import Images, Items, Sequences, Texts, Waves
-from engine.data.spectra import Spectrograms
+from engine.data.recorded import Recorded
 from engine.data.splits import SPLITS, Rows
 from engine.data.tokens import Tokens
 from engine.datasets import Dataset
@@ -66,7 +66,7 @@ def preview(
     )  # fmt: skip
     with TemporaryDirectory(dir=home.tmp) as beside:
         # What is learned of so few texts is not for the cache.
-        fed = dataset.ready(some, Home.find(Path(beside)))
+        fed = dataset.ready(some, Home.find(Path(beside)), rate=cards["model"].hears)
         every = np.arange(len(rows))
         plain = Feed(fed, "train", batch_size=len(rows), device=CPU).batch(every)
         feed = Feed(fed, "train", batch_size=len(rows), device=CPU, seed=recipe.seed, augment=True,
@@ -129,18 +129,13 @@ def seen(batch: Batch, data: Data, place: int, plain: Batch) -> dict[str, Any]:
             steps = batch.inputs["values"][place, : batch.inputs["lengths"][place]]
             thumbnail = steps[:: max(len(steps) // 200, 1), :8].double().numpy().round(4).tolist()
             return {"values": thumbnail, "steps": len(steps)}
-        case Spectrograms():
-            first = frames(plain, place)
+        case Recorded() as items:
+            first = items.frames(plain.inputs, place)
             low, high = float(first.min()), float(first.max())
-            return {"png": spectrum(frames(batch, place), low, high)}
+            return {"png": spectrum(items.frames(batch.inputs, place), low, high)}
         case Tokens():
             return {"words": marked(*(written(one, data.items, place) for one in (plain, batch)))}
     return {}
-
-
-def frames(batch: Batch, place: int) -> torch.Tensor:
-    """An item's spectrum (T, bands)."""
-    return batch.inputs["values"][place, : batch.inputs["lengths"][place]]
 
 
 def written(batch: Batch, items: Tokens, place: int) -> list[str]:

@@ -127,21 +127,31 @@ class Recipe(Frozen):
                 f"There are no published weights for {cards['model'].label}: start from scratch, "
                 "from an earlier run or from a file", field="start",
             )  # fmt: skip
+        without: dict[str, Value] = {}  # what doesn't matter is off, whatever its default
         for field in cards["data"].fields:
-            value = self.data.settings.get(field.name, field.default)
-            if field.augments and value != field.augments.off and not field.matters(cards):
+            if not field.augments or field.matters(cards):
+                continue
+            off = field.augments.off
+            if self.data.settings.get(field.name, off) != off:
+                learner = cards["model"].label if field.spectral else \
+                    f"{cards['task'].label} with “{cards['method'].label}”"  # fmt: skip
                 raise BadInput(
-                    f"{cards['task'].label} with “{cards['method'].label}” can't learn from items "
-                    f"changed by “{field.label}”: set it to {field.augments.off}",
+                    f"{learner} can't learn from items changed by “{field.label}”: set it to {off}",
                     field=f"data.{field.name}",
                 )
+            without[field.name] = off
         if self.device != "auto" and catalog.devices:
             known = [device.id for device in catalog.devices]
             if self.device not in known:
                 raise BadInput(f"There is no device {self.device!r} here (there is: auto, "
                                f"{', '.join(known)})", field="device")  # fmt: skip
         filled: dict[str, Choice] = {
-            kind: Choice(name=card.name, settings=card.check(self.choice(kind).settings))
+            kind: Choice(
+                name=card.name,
+                settings=card.check(
+                    {**(without if kind == "data" else {}), **self.choice(kind).settings}
+                ),
+            )
             for kind, card in cards.items()
         }
         return self.model_copy(update=filled)

@@ -51,9 +51,10 @@ class Setup:
 def open_choice(
     choice: Choice, home: Home, tokenizer: Tokenizer | None = None,
     splits: Collection[Split] = Method.splits, labels: str | None = None, seed: int = 0,
-    task: Task | None = None,
+    task: Task | None = None, rate: int | None = None,
 ) -> Data:  # fmt: skip
-    """The chosen dataset, ready to be fed: its texts as tokens of its own, or of the `tokenizer`.
+    """The chosen dataset, ready to be fed: its texts as tokens of its own, or of the `tokenizer`;
+    its recordings as spectra, or as samples of a `rate`.
 
     With a `task`, the splits are those that it learns from, judges by and tests on. With `labels`,
     only so much of the training split is there (`Recipe.labels`), and nothing is learned from the
@@ -73,7 +74,7 @@ def open_choice(
                            field="data")  # fmt: skip
     if labels is not None:
         data = data.few(Amount.of(labels), seed=seed)
-    return dataset.ready(data, home, tokenizer)
+    return dataset.ready(data, home, tokenizer, rate)
 
 
 def make(
@@ -91,11 +92,12 @@ def make(
     """
     task: Task = chosen("task", recipe.task.name)(**recipe.task.settings)
     method: Method = chosen("method", recipe.method.name)(**recipe.method.settings)
+    kind, settings = chosen("model", recipe.model.name), recipe.model.settings
     if data is None:
         data = task.view(open_choice(
-            recipe.data, home, tokenizer, method.splits, recipe.labels, recipe.seed, task
+            recipe.data, home, tokenizer, method.splits, recipe.labels, recipe.seed, task,
+            kind.hears,
         ))  # fmt: skip
-    kind, settings = chosen("model", recipe.model.name), recipe.model.settings
     if blueprint is None:
         blueprint = kind.blueprint(home, **settings)
     told = (blueprint,) if blueprint else ()

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from engine.data.batches import Batch, Data
 from engine.data.items import Images, Texts
-from engine.data.spectra import Spectrograms
+from engine.data.recorded import Recorded
 from engine.data.tokens import TokenPairs, Tokens
 from engine.pictures import png
 
@@ -24,9 +24,8 @@ def pictures(batch: Batch, data: Data, places: Sequence[int]) -> list[str]:
     match data.items:
         case Images():
             return [png(batch.inputs["images"][place]) for place in places]
-        case Spectrograms():
-            values, lengths = batch.inputs["values"], batch.inputs["lengths"]
-            return [spectrum(values[place, : lengths[place]]) for place in places]
+        case Recorded() as items:
+            return [spectrum(items.frames(batch.inputs, place)) for place in places]
     return []
 
 

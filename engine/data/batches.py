@@ -24,9 +24,9 @@ class Batch:
     """Some items on the device where the model is.
 
     `inputs` are the model's arguments by name: ``images`` (B, C, H, W) in 0…1; ``values``
-    (B, longest, D) or ``tokens`` (B, longest) with ``lengths`` (B,). `targets` are class indices
-    (B,), None without labels. `wanted` is what else should come out: ``target_tokens``
-    (B, longest) with ``target_lengths`` (B,).
+    (B, longest, D), of samples (B, longest), or ``tokens`` (B, longest) with ``lengths``
+    (B,). `targets` are class indices (B,), None without labels. `wanted` is what else should come
+    out: ``target_tokens`` (B, longest) with ``target_lengths`` (B,).
     """
 
     inputs: dict[str, Tensor]

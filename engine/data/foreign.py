@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from tokenizers import Tokenizer as Backend
+from tokenizers import decoders, models, normalizers
 from torch import Tensor
 
 from engine.catalog import BadInput
@@ -154,3 +155,51 @@ def _moved(
     ]  # fmt: skip
     named = [special | {"id": i, "content": name} for i, name in enumerate(SPECIAL)]
     return whole | {"added_tokens": [*named, *added], "post_processor": None}
+
+
+def lettered(
+    vocabulary: Mapping[str, Any], said: Mapping[str, Any], *, blank: int | None
+) -> Foreign | None:
+    """The letters of a ``vocab.json``, by which a network writes down what it hears; `blank` is the
+    number of its “nothing new here”, which stands where padding does. None where its tokens aren't
+    letters, one each.
+
+    `said` is the content of the ``tokenizer_config.json`` beside it. Where it only knows capital
+    letters, or only small ones, all are read as small ones.
+    """
+    if not all(isinstance(number, int) for number in vocabulary.values()):
+        return None  # of several languages
+    given = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>",
+             "word_delimiter_token": "|", **said}  # fmt: skip
+    called = {
+        name: one.get("content") if isinstance(one, Mapping) else one
+        for name, one in given.items()
+    }  # fmt: skip
+    roles = {
+        role: vocabulary[name]
+        for role, names in SAID.items() for one in names
+        if isinstance(name := called.get(one), str) and name in vocabulary
+    }  # fmt: skip
+    if blank is not None:
+        roles[PAD] = blank
+    letters = {
+        " " if letter == called["word_delimiter_token"] else letter: number
+        for letter, number in vocabulary.items() if number not in roles.values()
+    }  # fmt: skip
+    if PAD not in roles or not letters or any(len(letter) != 1 for letter in letters):
+        return None
+    small = {letter.lower(): number for letter, number in letters.items()}
+    # Where a letter comes in both cases, two of them have one small letter.
+    one_case = len(small) == len(letters) and all(len(letter) == 1 for letter in small)
+    letters = small if one_case else letters
+    names = sorted(letters)
+    backend = Backend(models.BPE(
+        {name: i for i, name in enumerate([*SPECIAL, *names])}, [], unk_token=SPECIAL[UNK]
+    ))  # fmt: skip
+    backend.normalizer = normalizers.Sequence([normalizers.Lowercase()] if one_case else [])
+    backend.decoder = decoders.Fuse()
+    backend.add_special_tokens(list(SPECIAL))
+    rows = [roles.get(role, ABSENT) for role in range(len(SPECIAL))]
+    return Foreign(
+        Tokenizer(backend), torch.tensor([*rows, *(letters[name] for name in names)]), (), ()
+    )

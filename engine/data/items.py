@@ -2,7 +2,7 @@
 
 Raw items are as they were brought in, for a page to show. A run is fed by `Fed` ones: pictures
 and sequences as they are, texts as tokens (`engine.data.tokens`), recordings as log-mel spectra
-(`engine.data.spectra`).
+(`engine.data.spectra`), or as samples for the models that read those (`engine.data.waveforms`).
 """
 
 from __future__ import annotations

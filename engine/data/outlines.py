@@ -7,19 +7,20 @@ from typing import Any
 
 from engine.data.batches import Data
 from engine.data.items import Fed, Images, Sequences
-from engine.data.options import Kind
 from engine.data.spectra import Spectrograms
 from engine.data.tokens import TokenPairs, Tokens
+from engine.data.waveforms import Waveforms
 
-FED: Mapping[Kind, type[Fed]] = {
+FED: Mapping[str, type[Fed]] = {
     "images": Images, "sequences": Sequences, "text": Tokens, "pairs": TokenPairs,
-    "sound": Spectrograms,
+    "sound": Spectrograms, "samples": Waveforms,
 }  # fmt: skip
 
 
 def without_items(outline: Mapping[str, Any]) -> Data:
     """A dataset of that outline (`Data.outline`) without an item."""
+    form = outline.get("form", outline["kind"])  # where a kind is fed in several
     return Data(
-        items=FED[outline["kind"]].blank(outline), labels=None, classes=tuple(outline["classes"]),
+        items=FED[form].blank(outline), labels=None, classes=tuple(outline["classes"]),
         splits={}, fingerprint=outline["fingerprint"],
     )  # fmt: skip

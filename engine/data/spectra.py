@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -26,10 +26,10 @@ from engine.data.archive import require_space
 from engine.data.arrays import Ragged
 from engine.data.batches import Data
 from engine.data.cached import cached
-from engine.data.items import Fed, Unequal, Waves, moments, padded
-from engine.data.options import Kind
+from engine.data.items import Waves, moments, padded
+from engine.data.recorded import Recorded, Samples, spell, spelled, tokenizer_of
 from engine.data.splits import Rows
-from engine.data.tokens import TextsOf, Tokenizer, encoded, mapped
+from engine.data.tokens import Tokenizer, mapped
 from engine.home import Home
 
 FLOOR = 1e-8
@@ -46,8 +46,6 @@ PIECE = 1024
 """Frames computed at a time."""
 BLOCK = 2**20
 """Samples of recordings that are brought together, at least one recording."""
-CHARACTERS = 20_000
-"""Different characters of transcripts, at most."""
 STATISTICS = 5000
 """Recordings whose frames tell the bands' mean and deviation."""
 FORMAT = 1
@@ -285,26 +283,35 @@ def nothing(bands: int) -> Ragged:
 
 
 @dataclass(frozen=True)
-class Spectrograms(Unequal, Fed):
+class Spectrograms(Recorded):
     """Log-mel spectra, end to end: float16 frames of so many bands."""
-
-    kind: ClassVar[Kind] = "sound"
 
     spectra: Ragged
     mel: Mel
     tokenizer: Tokenizer | None = None
-    """Of the transcripts, where there are any."""
     tokens: Ragged | None = None
-    """What is said in each recording, as tokens."""
     transcripts: Ragged | None = None
-    """The same as it was written: what is heard is compared with text, not with tokens."""
     lowercase: bool = False
-    """Capital letters of transcripts are read as small ones."""
     variation: Variation = field(default_factory=Variation)
 
     @property
     def main(self) -> Ragged:
         return self.spectra
+
+    @property
+    def rate(self) -> int:
+        return self.mel.rate
+
+    @property
+    def spacing(self) -> float:
+        return self.mel.hop / self.mel.rate
+
+    def alone(self, wave: Samples) -> Self:
+        (frames,) = self.mel.spectra([wave])
+        return replace(self, spectra=Ragged(frames, np.array([0, len(frames)])))
+
+    def frames(self, inputs: Mapping[str, Tensor], place: int) -> Tensor:
+        return inputs["values"][place, : inputs["lengths"][place]]
 
     def statistics(self, rows: Rows) -> tuple[list[float], list[float]]:
         """Mean and standard deviation of each band over the frames."""
@@ -334,23 +341,13 @@ class Spectrograms(Unequal, Fed):
         heard = added(values, lengths, partners, own, theirs) * real
         return {"values": heard, "lengths": lengths}, pairing.shares
 
-    def wanted(self, rows: Rows, device: torch.device) -> dict[str, Tensor]:
-        if self.tokens is None:
-            return {}
-        tokens, _ = padded(self.tokens, rows)
-        # Nothing said is no token at all, which `padded` would count as one.
-        lengths = torch.from_numpy(self.tokens.offsets[rows + 1] - self.tokens.offsets[rows])
-        return {"target_tokens": tokens.to(device).long(), "target_lengths": lengths.to(device)}
-
     def outline(self, rows: Rows) -> dict[str, Any]:
-        spoken = None if self.tokenizer is None else self.tokenizer.to_json()
-        return {"mel": asdict(self.mel), "tokenizer": spoken}
+        return {"mel": asdict(self.mel), **self.spoken()}
 
     @classmethod
     def blank(cls, outline: Mapping[str, Any]) -> Self:
-        mel, spoken = Mel(**outline["mel"]), outline["tokenizer"]
-        tokenizer = None if spoken is None else Tokenizer.from_json(spoken)
-        return cls(nothing(mel.bands), mel, tokenizer)
+        mel = Mel(**outline["mel"])
+        return cls(nothing(mel.bands), mel, tokenizer_of(outline))
 
 
 # --- once for a dataset ---------------------------------------------------------------------
@@ -396,7 +393,7 @@ class Listening:
         offsets = np.concatenate([[0], np.cumsum(lengths)])
         require_space(folder.parent, int(offsets[-1]) * mel.bands * 2)
         if items.transcripts is not None:
-            self._spell(items.transcripts, train, folder, known)
+            spell(items.transcripts, train, folder, known, lowercase=self.lowercase)
         with (folder / "spectra.npy").open("wb") as file:
             np.lib.format.write_array_header_1_0(file, {
                 "descr": np.dtype(np.float16).str, "fortran_order": False,
@@ -407,24 +404,13 @@ class Listening:
                     file.write(frames.tobytes())
         np.save(folder / "spectra.offsets.npy", offsets)
 
-    def _spell(self, transcripts: Ragged, train: Rows, into: Path, known: Tokenizer | None) -> None:
-        tokenizer = known or Tokenizer.learned(
-            TextsOf([transcripts], train), "characters",
-            vocabulary=CHARACTERS, lowercase=self.lowercase,
-        )  # fmt: skip
-        (into / "tokenizer.json").write_text(tokenizer.to_json(), encoding="utf-8")
-        flat, offsets = encoded(tokenizer, transcripts, [], [])
-        np.save(into / "tokens.npy", flat)
-        np.save(into / "tokens.offsets.npy", offsets)
-
 
 def opened(folder: Path, *, spoken: bool) -> tuple[Ragged, Tokenizer | None, Ragged | None]:
     """The spectra and, where something is said, its tokenizer and tokens."""
     spectra = mapped(folder, "spectra")
     if not spoken:
         return spectra, None, None
-    tokenizer = Tokenizer.from_json((folder / "tokenizer.json").read_text("utf-8"))
-    return spectra, tokenizer, mapped(folder, "tokens")
+    return spectra, *spelled(folder)
 
 
 def blocks(waves: Ragged) -> Iterator[range]:

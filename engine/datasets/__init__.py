@@ -24,13 +24,15 @@ from engine.catalog import (
     Lines,
     Only,
     Range,
+    Spectral,
 )
 from engine.data.batches import Data
 from engine.data.items import Items
 from engine.data.naming import named
-from engine.data.spectra import Variation
+from engine.data.spectra import Listening, Variation
 from engine.data.splits import SPLITS, Rows, Split, stratified
 from engine.data.tokens import Tokenizer, TokenizerName, Tokenizing
+from engine.data.waveforms import sampled
 from engine.home import Home
 
 Validation = Annotated[
@@ -82,7 +84,7 @@ Mixup = Annotated[
 
 
 Warp = Annotated[
-    float, Range(0, 0.5, step=0.01), Augments(0.0),
+    float, Range(0, 0.5, step=0.01), Augments(0.0), Spectral(),
     Help("Training voices are made higher or lower at random by up to this share: helps with "
          "voices never heard", label="Random voice"),
 ]  # fmt: skip
@@ -97,7 +99,7 @@ Gain = Annotated[
          label="Random loudness", unit="dB"),
 ]  # fmt: skip
 Tone = Annotated[
-    float, Range(0, 40), Advanced(), Augments(0.0),
+    float, Range(0, 40), Advanced(), Augments(0.0), Spectral(),
     Help("Some frequencies are raised or lowered against others at random by up to this much: "
          "helps with other microphones", label="Random tone", unit="dB"),
 ]  # fmt: skip
@@ -106,7 +108,7 @@ TimeMasks = Annotated[
     Help("So many stretches of time are hidden in each training recording"),
 ]  # fmt: skip
 FrequencyMasks = Annotated[
-    int, Range(0, 8), Advanced(), Augments(0),
+    int, Range(0, 8), Advanced(), Augments(0), Spectral(),
     Help("So many runs of bands are hidden in each training recording"),
 ]  # fmt: skip
 
@@ -121,8 +123,11 @@ class Dataset(Choosable, kind="data"):
     def open(self, home: Home) -> Data:
         """The items as they are, mapped or in memory. BadInput when they can't be had."""
 
-    def ready(self, data: Data, home: Home, tokenizer: Tokenizer | None = None) -> Data:
-        """What `open` gave, as a run is fed: texts as tokens, recordings as spectra.
+    def ready(
+        self, data: Data, home: Home, tokenizer: Tokenizer | None = None, rate: int | None = None
+    ) -> Data:
+        """What `open` gave, as a run is fed: texts as tokens, recordings as spectra, or as samples
+        of a `rate` for a model that reads them so (`engine.models.Model.hears`).
 
         `tokenizer` is that of the weights which a run starts from; without one, texts get their
         own vocabulary.
@@ -209,7 +214,9 @@ class Tokenized(Dataset):
         super().__init__(**which)
         self.tokenizing = Tokenizing(tokenizer, vocabulary, lowercase, longest)
 
-    def ready(self, data: Data, home: Home, tokenizer: Tokenizer | None = None) -> Data:
+    def ready(
+        self, data: Data, home: Home, tokenizer: Tokenizer | None = None, rate: int | None = None
+    ) -> Data:
         return self.tokenizing.tokens(data, home, tokenizer)
 
 
@@ -281,6 +288,8 @@ class Series(Dataset):
 class Recordings(Dataset):
     """A dataset of recordings; `variation` is how training ones are varied."""
 
+    listening: Listening
+
     def __init__(
         self,
         *,
@@ -313,6 +322,13 @@ class Recordings(Dataset):
             warp, speed, gain, tone, noise, time_masks, frequency_masks, shift, background,
             Mixing(mixup),
         )  # fmt: skip
+
+    def ready(
+        self, data: Data, home: Home, tokenizer: Tokenizer | None = None, rate: int | None = None
+    ) -> Data:
+        if rate is not None:
+            return sampled(data, home, rate, self.listening, tokenizer)
+        return self.listening.spectra(data, home, tokenizer)
 
 
 class TypedLabels(Dataset):

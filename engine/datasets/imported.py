@@ -5,13 +5,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from typing import Annotated, Any
 
-from engine.catalog import Advanced, Help, Hidden, Range
+from engine.catalog import Advanced, Help, Hidden, Range, Spectral
 from engine.data.arrays import Stored
 from engine.data.batches import Data
 from engine.data.items import Images, Items, Pairs, Sequences, Texts, Waves
 from engine.data.spectra import Listening
 from engine.data.splits import SPLITS
-from engine.data.tokens import Tokenizer
 from engine.data.upgrade import upgraded
 from engine.datasets import (
     Dataset,
@@ -114,15 +113,15 @@ class ImportedSound(
         self,
         *,
         bands: Annotated[
-            int, Range(16, 128),
+            int, Range(16, 128), Spectral(),
             Help("Bands of the log-mel spectrum that a model hears", label="Mel bands"),
         ] = 40,
         step: Annotated[
-            float, Range(4, 40),
+            float, Range(4, 40), Spectral(),
             Help("From one frame of the spectrum to the next", label="Frame step", unit="ms"),
         ] = 10.0,
         window: Annotated[
-            float, Range(8, 100), Advanced(),
+            float, Range(8, 100), Advanced(), Spectral(),
             Help("The stretch of sound that a frame looks at", label="Frame window", unit="ms"),
         ] = 25.0,
         warp: Warp = 0.15,
@@ -147,6 +146,3 @@ class ImportedSound(
         assert stored.manifest.rate is not None
         said = stored.ragged("transcripts") if stored.manifest.transcribed else None
         return Waves(stored.ragged("waves"), stored.manifest.rate, said)
-
-    def ready(self, data: Data, home: Home, tokenizer: Tokenizer | None = None) -> Data:
-        return self.listening.spectra(data, home, tokenizer)

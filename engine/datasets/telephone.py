@@ -8,13 +8,12 @@ from typing import Annotated, Any
 import numpy as np
 import numpy.typing as npt
 
-from engine.catalog import Advanced, Help, Range
+from engine.catalog import Advanced, Help, Range, Spectral
 from engine.data.arrays import Ragged
 from engine.data.batches import Data
 from engine.data.items import Waves
 from engine.data.spectra import Listening
 from engine.data.splits import Rows
-from engine.data.tokens import Tokenizer
 from engine.datasets import Recordings, SplitAtRandom
 from engine.home import Home, replacing
 
@@ -36,11 +35,11 @@ class Telephone(Recordings, SplitAtRandom):
         self,
         *,
         bands: Annotated[
-            int, Range(16, 128),
+            int, Range(16, 128), Spectral(),
             Help("Bands of the log-mel spectrum that a model hears", label="Mel bands"),
         ] = 64,
         step: Annotated[
-            float, Range(4, 40), Advanced(),
+            float, Range(4, 40), Advanced(), Spectral(),
             Help("From one frame of the spectrum to the next", label="Frame step", unit="ms"),
         ] = 10.0,
         **more: Any,
@@ -48,9 +47,6 @@ class Telephone(Recordings, SplitAtRandom):
         super().__init__(**more)
         # By itself nothing is varied at random: a tone that is made higher is another key's.
         self.listening = Listening(bands, step, 25.0, variation=self.variation)
-
-    def ready(self, data: Data, home: Home, tokenizer: Tokenizer | None = None) -> Data:
-        return self.listening.spectra(data, home, tokenizer)
 
 
 class TelephoneKeys(Telephone, label="Telephone keys", provides={"audio", "label"}, rank=45):

@@ -27,7 +27,9 @@ class TypedTextLabels(
     def open(self, home: Home) -> Data:
         return self.data(Texts(Ragged(np.zeros(0, np.uint8), np.zeros(1, np.int64))))
 
-    def ready(self, data: Data, home: Home, tokenizer: Tokenizer | None = None) -> Data:
+    def ready(
+        self, data: Data, home: Home, tokenizer: Tokenizer | None = None, rate: int | None = None
+    ) -> Data:
         if tokenizer is None:
             raise BadInput(
                 "There is no text here to learn a vocabulary from: choose published weights, or a "

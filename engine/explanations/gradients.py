@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from engine.catalog import BadInput, Help, Range
 from engine.explanations import Importance
-from engine.explanations.grounds import Words
+from engine.explanations.grounds import Sound, Words
 from engine.explanations.subject import Subject, plainly
 
 
@@ -39,6 +39,10 @@ class IntegratedGradients(
 
     @classmethod
     def suits(cls, subject: Subject) -> bool:
+        # From silence on, samples are only louder and louder the same: a network that makes all
+        # equally loud sees no way.
+        if isinstance(subject.ground, Sound):
+            return False
         return not isinstance(subject.ground, Words) or table(subject) is not None
 
     def importance(self, subject: Subject) -> tuple[Tensor, dict[str, Any]]:

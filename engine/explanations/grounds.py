@@ -8,16 +8,20 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.data.batches import Batch, Data
 from engine.data.items import Images
 from engine.data.options import Kind
+from engine.data.recorded import Recorded
 from engine.data.tokens import EOS, UNK
 from engine.explanations.words import joined
 from engine.models import Model, Standardize
 from engine.pictures import png
 from engine.tasks import inside
 
+STRETCHES = 28
+"""Parts into which a recording's samples are cut, to be removed at a time."""
 CELLS = 14
 """A map is cut into so many rows and columns of cells that are removed at a time."""
 MOST_STEPS = 400
@@ -176,6 +180,35 @@ class Spectrum(Steps):
         }  # fmt: skip
 
 
+class Sound(Steps):
+    """A recording's samples: places are samples, taken away by silence."""
+
+    @property
+    def nothing(self) -> Tensor:
+        return torch.zeros_like(self.values)
+
+    @property
+    def cells(self) -> Tensor:
+        """Stretches of time: samples by themselves are nothing to be heard."""
+        long = max(-(-self.length // STRETCHES), 1)
+        places = torch.arange(self.places[0])
+        return torch.where(places < self.length, places // long, -1)
+
+    def real(self, importance: Tensor) -> Tensor:
+        return importance.masked_fill(torch.arange(len(importance)) >= self.length, 0.0)
+
+    def shown(self, importance: Tensor, *, signed: bool) -> dict[str, Any]:
+        items = self.data.items
+        assert isinstance(items, Recorded)
+        frames = items.frames(self.given, 0)
+        seen = (frames - frames.min()) / (frames.max() - frames.min()).clamp(min=1e-6)
+        told = F.adaptive_avg_pool1d(importance[None, : self.length], len(frames))
+        return {
+            "heat": painted(told.expand(frames.shape[1], -1)), "input": png(seen.T.flip(0)[None]),
+            "seconds": self.seen.get("seconds"), "stretch": True,
+        }  # fmt: skip
+
+
 class Words(Ground):
     """A text: places are tokens, taken away by making them unknown."""
 
@@ -230,8 +263,14 @@ class Words(Ground):
                 "most": most * top}  # fmt: skip
 
 
+def heard(batch: Batch, model: Model, data: Data, seen: Mapping[str, Any]) -> Ground:
+    """A recording in the form in which a model is fed it."""
+    kind = Spectrum if model.hears is None else Sound
+    return kind(batch, model, data, seen)
+
+
 GROUNDS: Mapping[Kind, Callable[[Batch, Model, Data, Mapping[str, Any]], Ground]] = {
-    "images": Picture, "sequences": Steps, "sound": Spectrum, "text": Words, "pairs": Words,
+    "images": Picture, "sequences": Steps, "sound": heard, "text": Words, "pairs": Words,
 }  # fmt: skip
 
 

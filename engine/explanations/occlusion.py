@@ -47,7 +47,7 @@ class Occlusion(
                 )
             return ground.summed(found.float()), {}
         sides = [max(1, round(self.window * side)) for side in ground.places]
-        if not isinstance(ground, Picture) and ground.places[1] <= FEW:
+        if not isinstance(ground, Picture) and len(sides) > 1 and ground.places[1] <= FEW:
             sides[1] = 1  # features that stand for themselves are covered one by one
         strides = [max(1, side // 2) for side in sides]
         # All channels of a pixel at once.

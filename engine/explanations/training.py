@@ -58,8 +58,9 @@ def _computed(subject: Subject, most: int) -> Known:
     raw = dataset.open(subject.home)
     tokenizer = getattr(setup.data.items, "tokenizer", None)
     data = session.open_choice(
-        recipe.data, subject.home, tokenizer, method.splits, recipe.labels, recipe.seed, setup.task
-    )
+        recipe.data, subject.home, tokenizer, method.splits, recipe.labels, recipe.seed, setup.task,
+        model.hears,
+    )  # fmt: skip
     train = data.splits["train"]
     rows = np.sort(evenly(train, most)) if len(train) > most else np.sort(train)
     if not len(rows):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from engine.catalog import BadInput, Help
 from engine.data.foreign import Foreign, adopted
@@ -142,7 +143,8 @@ def inner_levels(module: nn.Module, prefix: str) -> Iterator[str]:
         place = f"{prefix}.{name}"
         if isinstance(part, nn.ModuleList | nn.Sequential):
             yield from (f"{place}.{i}" for i, one in part.named_children() if learned(one))
-        elif any(isinstance(inner, nn.ModuleList) for inner in part.modules()):
+        elif any(isinstance(inner, nn.ModuleList) and not isinstance(inner, ParametrizationList)
+                 for inner in part.modules()):  # fmt: skip
             yield from inner_levels(part, place)
         elif learned(part):
             yield place

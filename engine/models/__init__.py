@@ -6,7 +6,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
 
 import torch
 from torch import Tensor, nn
@@ -51,8 +51,9 @@ class Model(nn.Module, Choosable, kind="model"):
     """A network. It is made as ``cls(shape, outputs, **settings)``.
 
     `shape` is that of one item without its length: (H, W, C) of an image, (D,) of a sequence's
-    step or a spectrum's frame, (vocabulary,) of a text. `outputs` is how many numbers the task
-    wants at a place (`engine.tasks.Task.outputs`): classes, tokens, steps to come; 0 for none.
+    step or a spectrum's frame, () of a sample, (vocabulary,) of a text. `outputs` is how many
+    numbers the task wants at a place (`engine.tasks.Task.outputs`): classes, tokens, steps to come;
+    0 for none.
 
     What a model ``provides`` says how it is called:
 
@@ -74,6 +75,9 @@ class Model(nn.Module, Choosable, kind="model"):
     ==============  ========================================================================
     """
 
+    hears: ClassVar[int | None] = None
+    """Samples a second of the recordings that it reads as they are; None where it reads their
+    spectra."""
     output: str = HEAD
     """The part whose weights belong to the outputs one by one."""
 
@@ -345,7 +349,8 @@ class Transcriber(Protocol):
     """A model that hears tokens in frames; output 0 is the blank of CTC (Graves 2006)."""
 
     def __call__(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """Logits (B, T', outputs) of spectra (B, T, bands), and how many of the T' are real."""
+        """Logits (B, T', outputs) of spectra (B, T, bands), or of samples (B, T) where it `hears`
+        them, and how many of the T' are real."""
 
 
 class Forecaster(Protocol):

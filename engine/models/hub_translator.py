@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from engine.catalog import Advanced, BadInput
-from engine.data.tokens import EOS, SPECIAL
+from engine.data.tokens import BOS, EOS, SPECIAL, UNK
 from engine.layers.hub import (
     NAME,
     TROUBLE,
@@ -19,6 +19,7 @@ from engine.layers.hub import (
     config_of,
     framed,
     inner_levels,
+    library,
     loaded,
     made,
     places,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from engine.home import Home
 
 KIND = "AutoModelForSeq2SeqLM"
+CLOSE = 1e-3
+"""How far apart numbers may be that are still the same."""
 
 
 @dataclass(frozen=True)
@@ -47,10 +50,15 @@ class Read:
     """(B, S), false on padding."""
     written: Tensor | None = None
     """Tokens (B, T)."""
+    past: tuple[tuple[Tensor | None, ...], ...] = ()
+    """Keys and values of each layer's attention to what was written, and to the source."""
 
     def select(self, rows: Tensor) -> Read:
         written = None if self.written is None else self.written[rows]
-        return Read(self.states[rows], self.real[rows], written)
+        past = tuple(
+            tuple(None if one is None else one[rows] for one in layer) for layer in self.past
+        )
+        return Read(self.states[rows], self.real[rows], written, past)
 
 
 class HubTranslator(
@@ -92,6 +100,8 @@ class HubTranslator(
                 self(tokens, torch.tensor([2]), tokens)
         except TROUBLE as problem:
             raise refusal(name, problem) from problem
+        self.remembers = self._can_remember()
+        """Whether it reads only what is new: a few networks can't."""
 
     @property
     def table(self) -> Any:
@@ -120,24 +130,57 @@ class HubTranslator(
 
     def next(self, target_tokens: Tensor, state: Read) -> tuple[Tensor, Read]:
         """Logits (B, outputs) after the last of the new tokens (B, n), and the new memory."""
+        if self.remembers:
+            return self._go_on(target_tokens, state)
         written = target_tokens
         if state.written is not None:
             written = torch.cat([state.written, target_tokens], 1)
         return self._write(state, written)[:, -1], replace(state, written=written)
+
+    def _go_on(self, new: Tensor, state: Read) -> tuple[Tensor, Read]:
+        if not state.past:
+            new = self._begun(new)
+        # Of its own each time: a state that forked must not see what another half writes.
+        cache = library().EncoderDecoderCache(state.past)
+        found = self.network(
+            encoder_outputs=(state.states,), attention_mask=state.real.long(),
+            decoder_inputs_embeds=self.table(new), cache=cache, use_cache=True,
+        )  # fmt: skip
+        return found.logits[:, -1], replace(state, past=tuple(cache))
+
+    @torch.no_grad()
+    def _can_remember(self) -> bool:
+        """Whether it says the same step by step as at once."""
+        training = self.training
+        self.eval()
+        source, target = torch.full((1, 3), EOS), torch.tensor([[BOS, EOS, UNK]])
+        at_once = self(source, torch.tensor([3]), target)[:, -1]
+        state = self.begin(source, torch.tensor([3]))
+        try:
+            for place in range(3):
+                step, state = self._go_on(target[:, place : place + 1], state)
+            same = torch.allclose(step, at_once, rtol=CLOSE, atol=CLOSE * float(at_once.std()))
+        except TROUBLE:
+            same = False
+        self.train(training)
+        return same
 
     def attention(self, state: Read) -> Tensor | None:
         """It isn't told where it looks."""
         return None
 
     def _write(self, read: Read, written: Tensor) -> Tensor:
-        # What a text begins with in its own words stands in the place of BOS.
-        first = written.new_tensor(self.first).expand(len(written), -1)
-        tokens = torch.cat([first, written[:, 1:]], 1)
+        tokens = self._begun(written)
         found = self.network(
             encoder_outputs=(read.states,), attention_mask=read.real.long(),
             decoder_inputs_embeds=self.table(tokens), use_cache=False,
         )  # fmt: skip
         return found.logits[:, len(self.first) - 1 :]  # type: ignore[no-any-return]
+
+    def _begun(self, written: Tensor) -> Tensor:
+        """What a text begins with in its own words stands in the place of BOS."""
+        first = written.new_tensor(self.first).expand(len(written), -1)
+        return torch.cat([first, written[:, 1:]], 1)
 
     @classmethod
     def blueprint(cls, home: Home, **settings: Any) -> str:

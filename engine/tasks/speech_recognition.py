@@ -17,7 +17,7 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import BadInput, Help, Range
 from engine.data.batches import Batch, Data
-from engine.data.spectra import Spectrograms
+from engine.data.recorded import Recorded
 from engine.data.splits import Rows
 from engine.data.tokens import PAD, SPECIAL
 from engine.models import Model
@@ -68,7 +68,7 @@ class SpeechRecognition(
     def prepare(self, data: Data) -> None:
         items, rows = heard(data), data.splits["train"]
         assert items.tokens is not None
-        too_short = int((items.spectra.lengths[rows] < items.tokens.lengths[rows]).sum())
+        too_short = int((items.main.lengths[rows] < items.tokens.lengths[rows]).sum())
         if 2 * too_short > len(rows):
             raise BadInput(
                 f"{too_short:,} of {len(rows):,} training recordings have fewer frames than their "
@@ -164,7 +164,7 @@ class SpeechRecognition(
             places, tokens = spelled(shares.argmax(-1))
             if beam > 1:
                 tokens = beamed(shares, beam)
-            seconds = items.mel.hop / items.mel.rate * given / count
+            seconds = items.spacing * given / count
             results.append({
                 "heard": items.tokenizer.decode(tokens),
                 "letters": [
@@ -183,7 +183,7 @@ class SpeechRecognition(
         logits, frames = model(**batch.inputs)
         count = int(frames[0])
         places, tokens = spelled(logits[0, :count].float().argmax(-1).cpu().numpy())
-        seconds = items.mel.hop / items.mel.rate * int(batch.inputs["lengths"][0]) / count
+        seconds = items.spacing * int(batch.inputs["lengths"][0]) / count
         at, which = torch.tensor(places), torch.tensor(tokens)
 
         def of(inputs: Mapping[str, Tensor]) -> Tensor:
@@ -220,7 +220,7 @@ class TranscriptMeter:
         if left == len(rows):
             raise BadInput(
                 "No transcript fits into the frames that the model gives of its recording: halve "
-                "them less often, or take a shorter frame step",
+                "them less often, take a shorter frame step, or a model that gives more",
                 field="model.halvings",
             )
         scores: dict[str, Any] = {"loss": float(self.loss), **rates(true, self.found)}
@@ -236,13 +236,13 @@ class TranscriptMeter:
         return scores
 
 
-def heard(data: Data) -> Spectrograms:
+def heard(data: Data) -> Recorded:
     """The data's recordings."""
-    assert isinstance(data.items, Spectrograms)
+    assert isinstance(data.items, Recorded)
     return data.items
 
 
-def said(items: Spectrograms, rows: Rows) -> list[str]:
+def said(items: Recorded, rows: Rows) -> list[str]:
     """The transcripts of these recordings."""
     assert items.transcripts is not None
     texts = [items.transcripts.text(row) for row in rows.tolist()]

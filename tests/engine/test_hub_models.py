@@ -13,6 +13,7 @@ import torch
 import transformers
 from torch import Tensor
 
+from engine.beams import write
 from engine.catalog import BadInput
 from engine.data.foreign import ABSENT, adopted
 from engine.data.tokens import BOS, EOS, PAD, Tokenizer
@@ -228,6 +229,31 @@ def test_texts_are_written_as_transformers_writes_them(
         for place in range(1, target.shape[1]):
             step, state = model.next(target[:, place : place + 1], state)
             assert torch.allclose(step, logits[[2, 0, 0], place], atol=1e-5)
+
+
+@pytest.mark.parametrize("beam", [1, 3])
+@pytest.mark.parametrize("kind", WRITERS)
+def test_what_it_remembers_changes_no_token(
+    kind: str, beam: int, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut, config, _ = WRITERS[kind]
+    backend = cut()
+    save(tmp_path, "AutoModelForSeq2SeqLM", config(backend.get_vocab_size()), backend)
+    model, tokenizer = started(HubTranslator, tmp_path, home, None)
+    assert model.remembers
+    tokens, lengths = tokens_of(tokenizer)
+    asked: list[int] = []
+    model.network.get_decoder().register_forward_pre_hook(
+        lambda _, args, named: asked.append(named["inputs_embeds"].shape[1]), with_kwargs=True
+    )
+    found = write(model, tokens, lengths, beam=beam, longest=9)
+    assert max(asked[1:]) == 1  # only what is new is read
+    monkeypatch.setattr(model, "remembers", False)
+    again = write(model, tokens, lengths, beam=beam, longest=9)
+    assert max(asked) > 5
+    assert [[one.tokens for one in best] for best in found] == [
+        [one.tokens for one in best] for best in again
+    ]  # fmt: skip
 
 
 MEAN, STD = [0.1, 0.2, 0.3], [0.5, 0.25, 0.2]

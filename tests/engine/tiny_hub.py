@@ -60,6 +60,29 @@ def defaults(mirror: Path) -> None:
         transformers.ViTConfig(image_size=16, patch_size=8, **SMALL),
     )  # fmt: skip
 
+    listening(mirror / "models" / "facebook" / "wav2vec2-base-960h")
+
+
+LETTERS = ["<pad>", "<s>", "</s>", "<unk>", "|", *"ETAOINSHR'D0123456789*#"]
+"""Of a network that writes down what it hears, in its order."""
+HEARING: dict[str, Any] = {
+    **SMALL, "conv_dim": (8,) * 7, "num_conv_pos_embeddings": 8, "num_conv_pos_embedding_groups": 2,
+}  # fmt: skip
+
+
+def listening(
+    folder: Path, kind: str = "AutoModelForCTC", config: Any = None, **said: Any
+) -> Any:  # fmt: skip
+    """Write a network that reads samples; the model, in eval mode."""
+    network = save(folder, kind, config or transformers.Wav2Vec2Config(
+        vocab_size=len(LETTERS), **HEARING
+    ))  # fmt: skip
+    known = {"do_normalize": True, "sampling_rate": 16_000, **said}
+    (folder / "preprocessor_config.json").write_text(json.dumps(known), encoding="utf-8")
+    vocabulary = {letter: place for place, letter in enumerate(LETTERS)}
+    (folder / "vocab.json").write_text(json.dumps(vocabulary), encoding="utf-8")
+    return network
+
 
 def reload(folder: Path, kind: str) -> Any:
     """The model of the folder as transformers itself loads it."""
