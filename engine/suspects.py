@@ -85,8 +85,10 @@ def confident_joint(shares: Floats, labels: Rows) -> Rows:
 def classed(shares: Floats, labels: Rows) -> Rows:
     """The class that each item is confidently of (N,), −1 where it is of none."""
     classes = shares.shape[1]
+    # Of a class with one item, whoever was asked about that item had never seen the class: what was
+    # said of it is no measure for others.
     least = np.array([
-        shares[labels == one, one].mean() if (labels == one).any() else np.inf
+        shares[labels == one, one].mean() if (labels == one).sum() >= FEWEST else np.inf
         for one in range(classes)
     ])  # fmt: skip
     # A mean of equal numbers may round to a little more than they are.
@@ -97,11 +99,13 @@ def classed(shares: Floats, labels: Rows) -> Rows:
 
 def suspected(rows: Rows, shares: Floats, labels: Rows) -> Suspects:
     """The items off the diagonal of the confident joint, ranked by how much likelier the suggested
-    class is than the given one (Northcutt et al. 2021, section 3.2)."""
+    class is than the given one (Northcutt et al. 2021, section 3.2); those of which the given class
+    is as likely as that are only counted."""
     confident = classed(shares, labels)
     places = np.flatnonzero((confident >= 0) & (confident != labels))
     margin = shares[places, confident[places]] - shares[places, labels[places]]
-    places = places[np.argsort(-margin, kind="stable")]
+    order = np.argsort(-margin, kind="stable")
+    places = places[order[margin[order] > 0]]
     joint = confident_joint(shares, labels).astype(np.float64)
     counts = np.bincount(labels, minlength=shares.shape[1])
     # Each row made to add up to the items that are labelled so (equation 3).

@@ -310,6 +310,25 @@ def test_the_confident_joint_is_the_papers() -> None:
     assert found.estimated == pytest.approx(1.0)
 
 
+def test_nothing_is_said_to_be_of_a_class_that_no_fold_could_learn() -> None:
+    # The last item is the only one of its class: the fold that was asked about it didn't know it.
+    shares = np.array([[0.9, 0.08, 0.02], [0.9, 0.08, 0.02], [0.5, 0.45, 0.05],
+                       [0.1, 0.9, 0.0], [0.1, 0.9, 0.0], [0.6, 0.4, 0.0]])  # fmt: skip
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    found = suspects.suspected(np.arange(6), shares.astype(np.float32), labels)
+    assert 2 not in found.suggested
+    assert suspects.confident_joint(shares.astype(np.float32), labels)[:, 2].sum() == 0
+
+
+def test_an_item_that_looks_most_like_its_own_class_is_not_suspected() -> None:
+    # Class 1 is hard to tell: 0.3 of it is as much as those that are labelled so have on average.
+    shares = np.array([[0.9, 0.1], [0.9, 0.1], [0.65, 0.35], [0.7, 0.3], [0.7, 0.3]])
+    labels = np.array([0, 0, 0, 1, 1])
+    found = suspects.suspected(np.arange(5), shares.astype(np.float32), labels)
+    assert found.rows.tolist() == []
+    assert found.estimated > 0
+
+
 def test_labels_that_were_flipped_are_found(
     recipe: Make, events: Carry, own: int, desk: Desk, digits: tuple[Path, np.ndarray[Any, Any]]
 ) -> None:
