@@ -66,7 +66,8 @@ def measured(shares: Floats, true: Rows) -> dict[str, Any]:
 def binned(shares: Floats) -> npt.NDArray[np.int64]:
     """Which bin of the reliability diagram each item is in (N,), by the probability of what is
     said."""
-    return np.clip(np.ceil(shares.max(1) * BINS).astype(np.int64) - 1, 0, BINS - 1)
+    which: npt.NDArray[np.int64] = np.ceil(shares.max(1) * BINS).astype(np.int64) - 1
+    return which.clip(0, BINS - 1)
 
 
 def fitted(found: Judged) -> Temperature:
