@@ -955,6 +955,8 @@ def explain(
         history.run(run)
         discover()
         explainer = Explainer(Predictor(place, run), place)
+        if input is not None and text is not None:
+            raise BadInput("Say one thing to look into: a file, or --text")
         ((_, given),) = asked([input] if input else [], [text] if text else [], None)
         for path in (input, other):
             if path is not None and not path.is_file():

@@ -47,9 +47,9 @@ def measured(shares: Floats, true: Rows) -> dict[str, Any]:
     `shares` are probabilities (N, classes) and `true` classes (N,).
     """
     sure, right = shares.max(1), shares.argmax(1) == true
-    which = np.clip(np.ceil(sure * BINS).astype(int) - 1, 0, BINS - 1)
+    which = binned(shares)
     bins = [
-        {"low": one / BINS, "high": (one + 1) / BINS, "count": int(inside.sum()),
+        {"bin": one, "low": one / BINS, "high": (one + 1) / BINS, "count": int(inside.sum()),
          "confidence": float(sure[inside].mean()), "accuracy": float(right[inside].mean())}
         for one in range(BINS) if (inside := which == one).any()
     ]  # fmt: skip
@@ -61,6 +61,13 @@ def measured(shares: Floats, true: Rows) -> dict[str, Any]:
         "accuracy": float(right.mean()),
         "confidence": float(sure.mean()), "items": len(true), "bins": bins,
     }  # fmt: skip
+
+
+def binned(shares: Floats) -> npt.NDArray[np.int64]:
+    """Which bin of the reliability diagram each item is in (N,), by the probability of what is
+    said."""
+    which: npt.NDArray[np.int64] = np.ceil(shares.max(1) * BINS).astype(np.int64) - 1
+    return which.clip(0, BINS - 1)
 
 
 def fitted(found: Judged) -> Temperature:
@@ -169,8 +176,7 @@ def shown(home: Home, run: int, test: Judged, validation: Judged | None) -> dict
     }  # fmt: skip
 
 
-def switched(home: Home, run: int, validation: Judged, *, on: bool) -> dict[str, Any]:
-    """Use the fitted temperature when the run is asked, or no longer."""
-    found = fitted(validation)
+def switched(home: Home, run: int, found: Temperature, *, on: bool) -> dict[str, Any]:
+    """Use a temperature when the run is asked, or no longer."""
     keep(home, run, found.model_copy(update={"on": on}))
     return json.loads(found.model_dump_json()) | {"on": on}  # type: ignore[no-any-return]

@@ -222,6 +222,21 @@ def weights(folder: Path) -> dict[str, Tensor]:
         raise BadInput(f"The checkpoint {folder.name} can't be read: {problem}") from None
 
 
+def newest(folder: Path, which: Which) -> tuple[Entry, dict[str, Tensor]]:
+    """The checkpoint and its weights, also while a run that trains puts a newer one in its place.
+
+    BadInput when the run has saved none, or when it can't be read.
+    """
+    entry, place = find(folder, which)
+    try:
+        return entry, weights(place)
+    except BadInput:
+        again, place = find(folder, which)
+        if again == entry:
+            raise
+        return again, weights(place)
+
+
 def state(folder: Path) -> dict[str, Any]:
     """What else training needs, from one checkpoint's folder. Nothing in the file is run."""
     try:

@@ -51,7 +51,8 @@ class Sample:
     kind         data
     ============ ===============================================================================
     images       {"rows": [{"label": "original", "images": [PNG as base64, …]}, …], "shape": […]}
-    scatter      {"x": […], "y": […], "label": [class index or None, …], "classes": [name, …]}
+    scatter      {"x": […], "y": […], "label": [class index or None, …], "classes": [name, …],
+                 "rows": [item of the dataset, …] or absent}
     confusion    {"classes": [name, …], "counts": [[true → predicted, …], …]}
     table        {"columns": [name, …], "rows": [[text, …], …], "wrong": [bool a row, …] or None}
     text         {"prompt": text, "text": what was written after it}

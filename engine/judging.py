@@ -111,7 +111,7 @@ def judged(home: Home, run: int, split: str) -> Telling:
     and kept. BadInput says why it can't be."""
     if split not in SPLITS:
         raise BadInput(f"There is no split {split!r}")
-    entry, weights = checkpoint.find(home.checkpoints(run), "best")
+    entry, _ = checkpoint.find(home.checkpoints(run), "best")
     path = home.run(run) / "judged" / f"{split}.safetensors"
     known = kept(path)
     if known is not None and known.step == entry.step:
@@ -120,7 +120,9 @@ def judged(home: Home, run: int, split: str) -> Telling:
     setup = reopened(home, run)
     if not setup.task.card.judges:
         raise BadInput(f"{setup.task.card.label} has nothing to say of single items")
-    checkpoint.load_weights(setup.model, setup.model.translated(checkpoint.weights(weights)))
+    # Only now: while the data were opened, a run that trains may have found better ones.
+    entry, weights = checkpoint.newest(home.checkpoints(run), "best")
+    checkpoint.load_weights(setup.model, setup.model.translated(weights))
     found = yield from judge(setup, SPLITS[SPLITS.index(split)], entry.step)
     keep(path, found)
     return found

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from typing import Any
 
+import numpy as np
+
 from engine import calibration as measures
 from engine import judging, look
 from engine import suspects as doubts
@@ -27,16 +29,26 @@ Answer = Generator[str, None, dict[str, Any]]
 def judged(
     home: Home, opened: Opened, *, run: int, split: str = "test", true: str | None = None,
     said: str | None = None, wrong: bool = False, threshold: dict[str, Any] | None = None,
+    bin: int | None = None, rows: Sequence[int] | None = None,
     offset: int = 0, count: int = 24, today: int | None = None,
 ) -> Answer:  # fmt: skip
     """A page of a split's items, the worst first, as the run told them; `true`, `said`, `wrong` and
-    `threshold` choose among them (`engine.judging.some`). `today` is the dataset's newest version,
-    whose labels are named where they are others by now."""
+    `threshold` choose among them (`engine.judging.some`), `bin` those that it was so sure of
+    (`engine.calibration.binned`), `rows` those items. `today` is the dataset's newest version,
+    whose labels are named where they are others by now.
+
+    Of a task that has nothing to say of single items, those `rows` are shown as they are."""
+    if rows is not None and not _judges(home, run):
+        return unjudged(home, opened, run, rows[max(offset, 0) : max(offset, 0) + count], today)
     found = yield from judging.judged(home, run, split)
     temperature = in_use(home, run)
     places = judging.some(
         found, true=true, said=said, wrong=wrong, apart=threshold, temperature=temperature
     )
+    if bin is not None and found.logits is not None:
+        places = places[measures.binned(found.shares(temperature))[places] == bin]
+    if rows is not None:
+        places = places[np.isin(found.rows[places], np.array(rows, np.int64))]
     page = places[max(offset, 0) : max(offset, 0) + count].tolist()
     told = [judging.told(found, place, temperature) for place in page]
     known = {
@@ -49,6 +61,22 @@ def judged(
         if "written" in one:
             one["compared"] = compared(one["reference"], one["written"])
     return known | shown(home, opened, run, told, today)
+
+
+def _judges(home: Home, run: int) -> bool:
+    return bool(chosen("task", judging.recipe_of(home, run).task.name).card.judges)
+
+
+def unjudged(
+    home: Home, opened: Opened, run: int, rows: Sequence[int], today: int | None
+) -> dict[str, Any]:
+    """Items of a run's data of which nothing is said."""
+    _, data, _ = opened(judging.recipe_of(home, run).data.model_dump())
+    told = [{"row": row} for row in rows if row < len(data.items)]
+    return {
+        "total": len(told), "of": len(data.items), "step": None, "classes": [], "temperature": 1.0,
+        **shown(home, opened, run, told, today),
+    }  # fmt: skip
 
 
 def passages(told: Sequence[dict[str, Any]], split: str) -> dict[str, Any]:
@@ -111,10 +139,13 @@ def calibration(home: Home, run: int) -> Answer:
 
 def temperature(home: Home, run: int, *, on: bool) -> Answer:
     """Fit a temperature on the validation split and use it from now on, or no longer."""
+    if not on and (known := measures.temperature_of(home, run)) is not None:
+        # Nothing is asked of the data, which may have been removed since.
+        return measures.switched(home, run, known, on=False)
     validation = yield from _validation(home, run)
     if validation is None:
         raise BadInput("There are no validation items to fit a temperature to")
-    return measures.switched(home, run, validation, on=on)
+    return measures.switched(home, run, measures.fitted(validation), on=on)
 
 
 def _validation(home: Home, run: int) -> Generator[str, None, Judged | None]:

@@ -57,13 +57,9 @@ class Predictor:
 
     def refresh(self) -> None:
         """The newest best weights. BadInput when nothing was saved yet."""
-        entry, folder = checkpoint.find(self.folder, "best")
+        entry, _ = checkpoint.find(self.folder, "best")
         if entry != self.entry:
-            try:
-                weights = checkpoint.weights(folder)
-            except BadInput:  # a better one has just taken its place
-                entry, folder = checkpoint.find(self.folder, "best")
-                weights = checkpoint.weights(folder)
+            entry, weights = checkpoint.newest(self.folder, "best")
             model = self.setup.model
             checkpoint.load_weights(model, model.translated(weights))
             self.setup.model.eval()

@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn import functional as F  # noqa: N812, its usual name
 
@@ -36,6 +37,8 @@ LOOKED_AT, EACH = 20, 30
 """Classes whose pictures are mirrored to see whether their classes stay, and pictures of each."""
 SIDE = 16
 """Pixels to which those are made smaller."""
+AT_ONCE = 16
+"""Pictures that are made smaller together."""
 NOTED = 0.1
 """Of the pictures that change their class."""
 
@@ -172,12 +175,20 @@ def mirrored(data: Data) -> dict[str, float] | None:
     rows = np.concatenate([train[data.labels[train] == one][:EACH] for one in of] or [train[:0]])
     if len(rows) < 2 * LOOKED_AT:
         return None
-    pixels = torch.from_numpy(np.ascontiguousarray(data.items.pixels[np.sort(rows)]))
-    labels = torch.from_numpy(data.labels[np.sort(rows)])
-    grey = F.adaptive_avg_pool2d(pixels.float().mean(3)[:, None], SIDE)
+    rows = np.sort(rows)
+    labels = torch.from_numpy(data.labels[rows])
+    # A few at a time: hundreds of large ones would be gigabytes.
+    parts = [rows[at : at + AT_ONCE] for at in range(0, len(rows), AT_ONCE)]
+    grey = torch.cat([small(data.items.pixels[part]) for part in parts])
     shares = []
     for asked in (grey, grey.flip(3)):
         far = torch.cdist(asked.flatten(1), grey.flatten(1)).fill_diagonal_(torch.inf)
         shares.append(float((labels[far.argmin(1)] == labels).float().mean()))
     plain, turned = shares
     return {"plain": plain, "mirrored": turned} if plain - turned > NOTED else None
+
+
+def small(pixels: npt.NDArray[np.uint8]) -> torch.Tensor:
+    """Pictures (B, H, W, C), grey and of so many pixels a side (B, 1, SIDE, SIDE)."""
+    whole = torch.from_numpy(np.ascontiguousarray(pixels))
+    return F.adaptive_avg_pool2d(whole.float().mean(3)[:, None], SIDE)

@@ -20,7 +20,7 @@ from sklearn.model_selection import StratifiedKFold
 from sklearn.preprocessing import StandardScaler
 
 from engine import checkpoint, judging, session
-from engine.catalog import BadInput
+from engine.catalog import BadInput, chosen
 from engine.checkpoint import Checkpoints
 from engine.data.batches import Data, Feed
 from engine.data.splits import SPLITS, Rows
@@ -28,8 +28,10 @@ from engine.events import Progress
 from engine.home import Home, replacing
 from engine.judging import AT_ONCE, Floats, Judged, device_of, judge, progress, reopened
 from engine.judging import STEPS as MOST_STEPS
+from engine.loop import Diverged
 from engine.methods import Bench
 from engine.models import Headed
+from engine.recipe import Recipe
 from engine.session import Setup
 from engine.starts import Start
 
@@ -85,8 +87,10 @@ def confident_joint(shares: Floats, labels: Rows) -> Rows:
 def classed(shares: Floats, labels: Rows) -> Rows:
     """The class that each item is confidently of (N,), −1 where it is of none."""
     classes = shares.shape[1]
+    # Of a class with one item, whoever was asked about that item had never seen the class: what was
+    # said of it is no measure for others.
     least = np.array([
-        shares[labels == one, one].mean() if (labels == one).any() else np.inf
+        shares[labels == one, one].mean() if (labels == one).sum() >= FEWEST else np.inf
         for one in range(classes)
     ])  # fmt: skip
     # A mean of equal numbers may round to a little more than they are.
@@ -97,11 +101,13 @@ def classed(shares: Floats, labels: Rows) -> Rows:
 
 def suspected(rows: Rows, shares: Floats, labels: Rows) -> Suspects:
     """The items off the diagonal of the confident joint, ranked by how much likelier the suggested
-    class is than the given one (Northcutt et al. 2021, section 3.2)."""
+    class is than the given one (Northcutt et al. 2021, section 3.2); those of which the given class
+    is as likely as that are only counted."""
     confident = classed(shares, labels)
     places = np.flatnonzero((confident >= 0) & (confident != labels))
     margin = shares[places, confident[places]] - shares[places, labels[places]]
-    places = places[np.argsort(-margin, kind="stable")]
+    order = np.argsort(-margin, kind="stable")
+    places = places[order[margin[order] > 0]]
     joint = confident_joint(shares, labels).astype(np.float64)
     counts = np.bincount(labels, minlength=shares.shape[1])
     # Each row made to add up to the items that are labelled so (equation 3).
@@ -174,8 +180,8 @@ def by_heads(
     if not isinstance(model, Headed):
         raise BadInput(f"{setup.task.card.label} with this model has no features below a last "
                        "layer: train the folds whole")  # fmt: skip
-    _, weights = checkpoint.find(home.checkpoints(run), "best")
-    checkpoint.load_weights(model, model.translated(checkpoint.weights(weights)))
+    _, weights = checkpoint.newest(home.checkpoints(run), "best")
+    checkpoint.load_weights(model, model.translated(weights))
     features = yield from _features(setup, model, rows)
     if features.size > LARGE and features.shape[1] > WIDEST:
         features = PCA(WIDEST, svd_solver="randomized", random_state=0).fit_transform(features)
@@ -223,6 +229,12 @@ def by_recipes(
 ) -> Generator[str, None, Floats]:  # fmt: skip
     """Probabilities (N, classes) of the run's recipe trained anew without each fold."""
     shares = np.zeros((len(rows), len(setup.data.classes)), np.float32)
+    start = beginning(setup.recipe, home)
+    if start is None and setup.method.card.adapts:
+        raise BadInput(
+            f"{setup.method.card.label} needs weights to start from, and this run's have learned "
+            "from these very labels: look by the quick way, or train a run anew"
+        )
     for number, (learned, held) in enumerate(divided(labels, folds, setup.recipe.seed)):
         path = folder / f"fold-{number}.safetensors"
         found = _kept(path, step)
@@ -233,20 +245,43 @@ def by_recipes(
                 "test": rows[held],
             }  # fmt: skip
             data = replace(setup.data, splits=splits)  # type: ignore[arg-type]
-            found = yield from _trained(setup, data, home, folder / f"fold-{number}", number, folds)
+            found = yield from _trained(
+                setup, data, start, home, folder / f"fold-{number}", number, folds
+            )
             judging.keep(path, replace(found, step=step))
         shares[held] = found.shares()
         yield progress(number + 1, folds)
     return shares
 
 
+def beginning(recipe: Recipe, home: Home) -> Start | None:
+    """The weights that folds start from: those that the run started from, unless a run before it
+    has learned from the labels of the same data; then what the first that did had started from."""
+    seen = earlier = recipe
+    while earlier.parent is not None:
+        try:
+            earlier = judging.recipe_of(home, earlier.parent)
+        except BadInput:  # it has been removed
+            break
+        if "label" in chosen("task", earlier.task.name).card.needs and _alike(earlier, recipe):
+            seen = earlier
+    return Start.of(seen, home)
+
+
+def _alike(one: Recipe, other: Recipe) -> bool:
+    """Whether they learn from the same data, in whatever version."""
+    return one.data.name == other.data.name and (
+        one.data.settings.get("id") == other.data.settings.get("id")
+    )
+
+
 def _trained(
-    setup: Setup, data: Data, home: Home, folder: Path, number: int, folds: int
+    setup: Setup, data: Data, start: Start | None, home: Home, folder: Path, number: int, folds: int
 ) -> Generator[str, None, Judged]:
     """What the recipe's model, trained on the data's training split, says of its test split."""
     shutil.rmtree(folder, ignore_errors=True)
     fresh = session.make(setup.recipe, home, data=data, blueprint=setup.blueprint)
-    if (start := Start.of(setup.recipe, home)) is not None:
+    if start is not None:
         session.begin(fresh, start)
     elif len(data.splits["train"]):
         fresh.model.fit_inputs(*data.fed.statistics(data.splits["train"]))
@@ -256,9 +291,15 @@ def _trained(
             device=device_of(setup.recipe), seed=setup.recipe.seed, kept=kept,
             wishes=lambda: None, home=home, made=[*setup.made, number, folds],
         )  # fmt: skip
-        for event in fresh.method.run(fresh.model, fresh.task, data, bench):
-            if isinstance(event, Progress) and event.steps:
-                yield progress(number * event.steps + event.step, folds * event.steps)
+        try:
+            for event in fresh.method.run(fresh.model, fresh.task, data, bench):
+                if isinstance(event, Progress) and event.steps:
+                    yield progress(number * event.steps + event.step, folds * event.steps)
+        except Diverged as problem:
+            raise BadInput(
+                f"Without part {number + 1} of the items: {problem}. Train the run anew with a "
+                "lower learning rate, or look by the quick way"
+            ) from None
         kept.flush()
     _, best = checkpoint.find(folder, "best")
     checkpoint.load_weights(fresh.model, fresh.model.translated(checkpoint.weights(best)))

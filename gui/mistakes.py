@@ -29,8 +29,8 @@ from starlette.routing import Route
 from engine.catalog import BadInput
 from engine.recipe import Recipe
 from gui import form
-from gui.answering import pieces
-from gui.replies import Refusal, asking, changes, check_origin, check_text, plain, read_body, reply
+from gui.answering import awaits, carried_out, pieces
+from gui.replies import Refusal, asking, check_origin, check_text, plain, read_body, reply
 from gui.text import text
 
 if TYPE_CHECKING:
@@ -50,10 +50,9 @@ def routes(anneal: Anneal) -> list[Route]:
     """Every address above."""
     mistakes = Mistakes(anneal)
     one = "/api/runs/{id:int}"
-    approve = changes(mistakes.approve, readonly=anneal.readonly)
     return [
         Route(f"{one}/look/{{question}}", mistakes.look, methods=["POST"]),
-        Route(f"{one}/approve", approve, methods=["POST"]),
+        Route(f"{one}/approve", awaits(mistakes.approve), methods=["POST"]),
     ]
 
 
@@ -74,10 +73,10 @@ class Mistakes:
             question, number = request.path_params["question"], int(request.path_params["id"])
             if question not in ASKED:
                 raise Refusal(text("reply.nothing"), 404)
-            if question in WRITING and self.anneal.readonly:
+            payload = ASKED[question](body)
+            if self.anneal.readonly and (question in WRITING or payload.get("way") == TRAINING):
                 raise Refusal(text("readonly"), 403)
             dataset = await run_in_threadpool(self.dataset, number)
-            payload = ASKED[question](body)
         except Refusal as refusal:
             return reply({"error": str(refusal)}, refusal.status)
         if question in SHOWING:
@@ -99,18 +98,17 @@ class Mistakes:
         except (BadInput, Refusal) as problem:
             yield orjson.dumps({"error": str(problem)}) + b"\n"
 
-    def approve(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+    async def approve(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         """The labels of these items are right, whatever they look like."""
+        if self.anneal.readonly:
+            raise Refusal(text("readonly"), 403)
         rows, back = body.get("rows"), body.get("back", False)
         if not isinstance(rows, list) or len(rows) > MOST_ROWS or not isinstance(back, bool):
             raise Refusal(text("server.malformed"))
-        number = int(request.path_params["id"])
-        self.dataset(number)
-        with asking():
-            asked = self.slow.answers.ask(
-                "approve", run=number, rows=[_whole(row) for row in rows], back=back
-            )
-            return asked.result(60)
+        number, chosen = int(request.path_params["id"]), [_whole(row) for row in rows]
+        await run_in_threadpool(self.dataset, number)
+        # Not by the process for what takes long: it may be training folds for the next hour.
+        return await carried_out(self.anneal, "approve", run=number, rows=chosen, back=back)
 
     def dataset(self, number: int) -> dict[str, Any]:
         """What the run's data are, and in which version they are by now; `id` and versions are
@@ -142,6 +140,8 @@ def _judged(body: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "split": _split(body), "wrong": body.get("wrong") is True, "threshold": threshold,
         **{name: _name(body[name]) for name in ("true", "said") if body.get(name) is not None},
+        **({"bin": _whole(body["bin"])} if body.get("bin") is not None else {}),
+        **({"rows": _rows(body["rows"])} if body.get("rows") is not None else {}),
         **_page(body),
     }  # fmt: skip
 
@@ -170,11 +170,19 @@ SHOWING = ("judged", "suspects")
 """Questions whose answers show items, as they are in the dataset's newest version too."""
 WRITING = ("temperature",)
 """Questions that change something."""
+TRAINING = "whole"
+"""The way to find wrong labels that trains the run's recipe."""
 
 
 def _page(body: Mapping[str, Any]) -> dict[str, int]:
     return {"offset": _whole(body.get("offset", 0)),
             "count": min(_whole(body.get("count", 24)), MOST_ITEMS)}  # fmt: skip
+
+
+def _rows(value: object) -> list[int]:
+    if not isinstance(value, list) or len(value) > MOST_ITEMS:
+        raise Refusal(text("server.malformed"))
+    return [_whole(row) for row in value]
 
 
 def _split(body: Mapping[str, Any]) -> str:

@@ -1043,6 +1043,7 @@ STRINGS: dict[str, str] = {
     "samples.epoch": "Epoch {epoch}",
     "samples.where": "on the validation data",
     "samples.scatter": "Features in two dimensions",
+    "samples.scatter.hint": "Click a point to see its item.",
     "samples.item": "item",
     "samples.wrong": "Wrong: ",
     "samples.table": "Table, scrolls",
@@ -1190,6 +1191,11 @@ STRINGS: dict[str, str] = {
     "closer.lead.all": "{count} of {all} items, the worst first.",
     "closer.lead.which.missed": "{count} of {all} items are {class} and aren't said so.",
     "closer.lead.which.false": "{count} of {all} items are said to be {class} and aren't.",
+    "closer.lead.bin": "{count} of {all} items that it was about as sure of, the worst first.",
+    "closer.lead.point": "The item of this point.",
+    "closer.chip.bin": "As sure as this",
+    "closer.chip.point": "One point of the map",
+    "closer.sure.open": "{count}: show these items",
     "closer.chip.missed": "{class}, missed at {share}",
     "closer.chip.false": "Falsely {class} at {share}",
     "closer.scaled": "Probabilities are over the temperature {temperature}.",
@@ -1278,7 +1284,13 @@ STRINGS: dict[str, str] = {
     "closer.threshold.figure": "Precision over recall",
     "closer.threshold.axes": (
         "Across: recall, the share of the class that is found. Up: precision, the share of what is "
-        "said that is right. On the test items."
+        "said that is right."
+    ),
+    "closer.threshold.on.validation": (
+        "On the validation items, to choose by; what it costs on new ones, the test items say."
+    ),
+    "closer.threshold.on.test": (
+        "On the test items: choose on the validation items, or it looks better than it is."
     ),
     "closer.labels.ways": "How to find them",
     "closer.labels.way.head": "Quick: five heads",

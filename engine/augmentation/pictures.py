@@ -78,7 +78,9 @@ def erased(images: Tensor, share: float, rng: np.random.Generator) -> Tensor:
 
 def inside(edges: npt.NDArray[np.float64], images: Tensor) -> Tensor:
     """(B, 1, H, W), true in each picture's rectangle: edges (B, 4) top, bottom, left, right."""
-    top, bottom, left, right = torch.from_numpy(edges).to(images.device).unbind(1)
+    # As float32 before they move: Apple's GPUs know no other floats.
+    whole = torch.from_numpy(edges.astype(np.float32)).to(images.device)
+    top, bottom, left, right = whole.unbind(1)
     ys = torch.arange(images.shape[2], device=images.device)
     xs = torch.arange(images.shape[3], device=images.device)
     rows = (ys >= top[:, None]) & (ys < bottom[:, None])

@@ -212,7 +212,10 @@ class FewShot(Task):
             return
         some = known[torch.linspace(0, len(known) - 1, min(DRAWN, len(known))).long()]
         inside = torch.isin(targets, some)
-        drawn = Batch({"features": features[inside]}, torch.searchsorted(some, targets[inside]))
+        drawn = Batch(
+            {"features": features[inside]}, torch.searchsorted(some, targets[inside]),
+            rows=None if batch.rows is None else batch.rows[inside.numpy()],
+        )  # fmt: skip
         called = replace(data, classes=tuple(data.classes[label] for label in some.tolist()))
         yield "features", "scatter", plane(principal(features[inside]), drawn, called)
         few = some[:: max(len(some) // SHOWN, 1)][:SHOWN]

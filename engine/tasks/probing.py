@@ -277,4 +277,6 @@ def plane(places: Tensor, batch: Batch, data: Data) -> dict[str, Any]:
         "label": batch.targets.tolist() if known and batch.targets is not None
         else [None] * len(x),
         "classes": list(data.classes),
+        # So that a point leads to its item.
+        **({} if batch.rows is None else {"rows": batch.rows.tolist()}),
     }  # fmt: skip

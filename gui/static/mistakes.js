@@ -34,7 +34,7 @@ const VIEWS = {
   errors: ["items"],
 };
 /** What this part of the page keeps in the address. */
-const KEPT = ["look", "of", "true", "said", "at", "class", "t", "which", "way"];
+const KEPT = ["look", "of", "true", "said", "at", "class", "t", "which", "way", "bin", "row"];
 
 const percent = (share) => {
   const digits = share > 0.995 && share < 1 ? 2 : 1;
@@ -108,6 +108,20 @@ export class Closer {
   /** The items of a cell of the confusion matrix. */
   cell(true_, said) {
     this.open("items", { true: true_, said });
+    this.focus();
+  }
+
+  /** The items of a bin of the reliability diagram. */
+  bin(bin) {
+    this.open("items", { bin: String(bin) });
+    this.focus();
+  }
+
+  /** The item that a point of a map stands for, also of a run of which no more is known of items. */
+  point(row) {
+    show(this.element, true);
+    this.tabs ??= segments(text("closer.views"), [], null, () => {});
+    this.open("items", { of: "validation", row: String(row) });
     this.focus();
   }
 
@@ -316,8 +330,10 @@ class Items {
   }
 
   body() {
-    const { of, true: true_, said, which, t } = this.wanted;
+    const { of, true: true_, said, which, t, bin, row } = this.wanted;
     const body = { split: SPLITS.includes(of) ? of : "test" };
+    if (row) return { ...body, rows: [Number(row)] };
+    if (bin) return { ...body, bin: Number(bin) };
     if (which)
       return { ...body, threshold: { class: this.wanted.class ?? "", which, threshold: Number(t) } };
     if (true_) body.true = true_;
@@ -329,8 +345,8 @@ class Items {
   set(values) {
     Object.assign(this.wanted, values);
     this.gallery.at = 0;
-    remember({ of: null, true: null, said: null, class: null, which: null, t: null, at: null });
-    remember({ ...this.wanted, at: null });
+    remember(Object.fromEntries(KEPT.map((name) => [name, null])));
+    remember({ ...this.wanted, look: "items", at: null });
     this.load();
   }
 
@@ -349,13 +365,12 @@ class Items {
       share: percent(Number(this.wanted.t ?? 0)),
     };
     const { true: true_, said } = this.wanted;
-    const key = which
-      ? `which.${which}`
-      : true_ && said && said !== WRONG
-        ? true_ === said
-          ? "right"
-          : "cell"
-        : "all";
+    const cell = true_ && said && said !== WRONG;
+    let key = "all";
+    if (this.wanted.row) key = "point";
+    else if (this.wanted.bin) key = "bin";
+    else if (which) key = `which.${which}`;
+    else if (cell) key = true_ === said ? "right" : "cell";
     const scaled =
       answer.temperature === 1
         ? ""
@@ -365,18 +380,24 @@ class Items {
 
   draw() {
     const splits = SPLITS.toReversed().map((split) => [split, text(`datasets.${split}_split`)]);
-    const parts = [
-      segments(text("viewer.split"), splits, this.wanted.of, (of) => this.set({ of })),
-    ];
-    if (this.wanted.which) {
-      const close = button("×", () => this.set({ which: null, class: null, t: null }), {
-        name: text("viewer.everything"),
-      });
+    const parts = this.wanted.row
+      ? []
+      : [segments(text("viewer.split"), splits, this.wanted.of, (of) => this.set({ of }))];
+    const chip = (words, empty) => {
+      const close = button("×", () => this.set(empty), { name: text("viewer.everything") });
+      parts.push(el("p", { class: "an-chip" }, el("span", {}, words), close));
+    };
+    if (this.wanted.row) {
+      // Without more that is known of items, there are no others to show.
+      if (this.closer.kind) chip(text("closer.chip.point"), { row: null });
+    } else if (this.wanted.bin) {
+      chip(text("closer.chip.bin"), { bin: null });
+    } else if (this.wanted.which) {
       const words = text(`closer.chip.${this.wanted.which}`, {
         class: this.wanted.class,
         share: percent(Number(this.wanted.t)),
       });
-      parts.push(el("p", { class: "an-chip" }, el("span", {}, words), close));
+      chip(words, { which: null, class: null, t: null });
     } else if (this.classes) {
       const names = this.classes.map((name) => [name, name]);
       parts.push(
@@ -399,6 +420,7 @@ class Items {
 }
 
 const NOTES = {
+  "": () => null,
   classes: (item) =>
     el(
       "span",
@@ -577,7 +599,7 @@ class Sure {
         ),
       ),
       this.scaling(found, on),
-      binsOf(before),
+      binsOf(on && after ? after : before, (bin) => this.closer.bin(bin)),
     );
   }
 
@@ -613,8 +635,9 @@ class Sure {
   }
 }
 
-/** The bins as a table: what the drawing says, and how many items each stands for. */
-function binsOf({ bins }) {
+/** The bins as a table: what the drawing says, and how many items each stands for; `open(bin)` shows
+ * those. */
+function binsOf({ bins }, open) {
   return el(
     "details",
     { class: "an-small" },
@@ -644,7 +667,14 @@ function binsOf({ bins }) {
               "tr",
               {},
               el("th", { scope: "row" }, `${percent(bin.low)} – ${percent(bin.high)}`),
-              el("td", { class: "an-number" }, count(bin.count)),
+              el(
+                "td",
+                { class: "an-number" },
+                button(count(bin.count), () => open(bin.bin), {
+                  kind: "quiet",
+                  name: text("closer.sure.open", { count: count(bin.count) }),
+                }),
+              ),
               el("td", { class: "an-number" }, percent(bin.confidence)),
               el("td", { class: "an-number" }, percent(bin.accuracy)),
             ),
@@ -663,6 +693,8 @@ class Threshold {
     this.name = wanted.class ?? null;
     const at = Number(wanted.t ?? 0.5);
     this.at = at >= 0 && at <= 1 ? at : 0.5;
+    // Chosen on the items that it is measured on, a threshold looks better than it is.
+    this.of = wanted.of === "test" ? "test" : "validation";
     this.choice = el("div", { class: "an-filters" });
     this.place = el("div", { class: "closer-place" });
     this.element = el("div", { class: "closer-view" }, this.choice, this.place);
@@ -672,6 +704,8 @@ class Threshold {
     const found = await this.closer.ask("calibration", {}, this.place);
     if (!found) return;
     this.classes = found.classes;
+    const held = found.fitted_on !== null;
+    if (!held) this.of = "test";
     if (!this.classes.some((one) => one.class === this.name))
       // Of two classes the second is usually the one to be found.
       this.name = this.classes[this.classes.length === 2 ? 1 : 0].class;
@@ -688,13 +722,25 @@ class Threshold {
         this.name = name;
         this.open();
       }),
+      held
+        ? segments(
+            text("viewer.split"),
+            ["validation", "test"].map((split) => [split, text(`datasets.${split}_split`)]),
+            this.of,
+            (split) => {
+              this.of = split;
+              this.open();
+            },
+          )
+        : "",
     );
     await this.open();
   }
 
   async open() {
-    remember({ class: this.name, t: this.at });
-    const found = await this.closer.ask("apart", { class: this.name }, this.place);
+    remember({ class: this.name, t: this.at, of: this.of });
+    const body = { class: this.name, split: this.of };
+    const found = await this.closer.ask("apart", body, this.place);
     if (!found) return;
     this.found = found;
     this.chart = el("div", {});
@@ -728,7 +774,11 @@ class Threshold {
         "figure",
         { class: "closer-figure" },
         this.chart,
-        el("figcaption", { class: "an-muted an-small" }, text("closer.threshold.axes")),
+        el(
+          "figcaption",
+          { class: "an-muted an-small" },
+          `${text("closer.threshold.axes")} ${text(`closer.threshold.on.${this.of}`)}`,
+        ),
       ),
     );
     this.move();
@@ -781,7 +831,8 @@ class Threshold {
   }
 
   items(which) {
-    this.closer.open("items", { class: this.name, t: String(this.at), which });
+    const { name, of } = this;
+    this.closer.open("items", { class: name, t: String(this.at), which, of });
     this.closer.focus();
   }
 }

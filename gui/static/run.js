@@ -79,8 +79,8 @@ class RunPage {
     this.header = new Header(this);
     this.curves = new Curves(this);
     this.samplesPlace = el("div", { class: "run-stack" });
-    this.samples = new Samples(this.samplesPlace, id);
     this.closer = new Closer(id);
+    this.samples = new Samples(this.samplesPlace, id, (row) => this.closer.point(row));
     this.results = new Results((true_, said) => this.closer.cell(true_, said));
     this.lineage = new Lineage();
     this.settings = new Recipe();

@@ -21,9 +21,11 @@ import {
 
 /** The cards of all samples of a run, each with a slider over its epochs. */
 export class Samples {
-  constructor(place, id) {
+  /** `point(row)` shows the item that a point in a plane stands for. */
+  constructor(place, id, point = null) {
     this.place = place;
     this.id = id;
+    this.point = point;
     this.cards = new Map();
   }
 
@@ -33,7 +35,7 @@ export class Samples {
       if (!VIEWS[sample.kind]) continue;
       let card = this.cards.get(sample.name);
       if (!card) {
-        card = new SampleCard(this.id, sample);
+        card = new SampleCard(this.id, sample, this.point);
         this.cards.set(sample.name, card);
         this.place.append(card.element);
       }
@@ -48,7 +50,7 @@ export class Samples {
 }
 
 class SampleCard {
-  constructor(id, { name, kind }) {
+  constructor(id, { name, kind }, point) {
     this.id = id;
     this.name = name;
     this.versions = [];
@@ -56,6 +58,7 @@ class SampleCard {
     const head = unique("sample");
     this.body = el("div", { class: `sample-body sample-${kind}` });
     this.view = new VIEWS[kind](this.body);
+    this.view.point = point;
     this.slider = el("input", {
       type: "range",
       min: 0,
@@ -164,7 +167,12 @@ class Scatter {
       role: "img",
       "aria-label": text("samples.scatter"),
     });
-    place.append(this.plot);
+    this.hint = el(
+      "p",
+      { class: "an-muted an-small", hidden: true },
+      text("samples.scatter.hint"),
+    );
+    place.append(this.plot, this.hint);
     onTheme(this.plot, () => this.data && this.draw(this.data));
   }
 
@@ -185,6 +193,7 @@ class Scatter {
           label === null
             ? text("samples.item")
             : String(data.classes[label] ?? label).replaceAll("<", "&lt;"),
+        customdata: data.rows ? chosen.map((index) => data.rows[index]) : undefined,
         x: chosen.map((index) => data.x[index]),
         y: chosen.map((index) => data.y[index]),
         marker: {
@@ -220,6 +229,12 @@ class Scatter {
       },
       { responsive: true, displaylogo: false, displayModeBar: false, showTips: false },
     );
+    show(this.hint, Boolean(data.rows && this.point));
+    if (this.listens) return;
+    this.listens = true;
+    this.plot.on("plotly_click", ({ points: [one] }) => {
+      if (one?.customdata !== undefined) this.point?.(one.customdata);
+    });
   }
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,12 @@ import pytest
 import torch
 from torchmetrics.functional.classification import multiclass_calibration_error
 
-from engine import calibration, judging, suspects
+from engine import calibration, checkpoint, judging, suspects
 from engine.catalog import BadInput
 from engine.data.imports import bring_in
 from engine.desk import Desk
 from engine.errors_in_text import compared
-from engine.events import Event, Finished
+from engine.events import Event, Finished, Sample
 from engine.home import Home
 from engine.intake import revise
 from engine.judging import Judged
@@ -92,6 +93,35 @@ def test_cells_hold_the_items_that_the_matrix_counts(
     assert all(abs(np.exp(-one["error"]) - one["own"]) < 1e-4 for one in page["items"])
 
 
+def test_bins_hold_the_items_that_the_diagram_counts(
+    recipe: Make, events: Carry, desk: Desk
+) -> None:
+    trained(recipe, events)
+    for on in (False, True):
+        drained(desk.temperature(run=1, on=on))
+        told = drained(desk.calibration(run=1))["after" if on else "before"]
+        for one in told["bins"]:
+            page = drained(desk.judged(run=1, bin=one["bin"], count=200))
+            assert page["total"] == one["count"]
+            assert all(one["low"] < item["share"] <= one["high"] for item in page["items"])
+
+
+@pytest.mark.parametrize(("task", "known"), [("Reconstruction", True), ("Contrastive", False)])
+def test_a_point_of_the_map_is_an_item(
+    task: str, known: bool, recipe: Make, events: Carry, desk: Desk
+) -> None:
+    more = {"model": "Autoencoder"} if known else {"method__batch_size": 64}
+    said = events(recipe(task=task, task__view="PCA", method__threads=1, **more))
+    (drawn, *_) = [one.data for one in said if isinstance(one, Sample) and one.kind == "scatter"]
+    assert len(drawn["rows"]) == len(drawn["x"])
+    for place in (0, 5):
+        row = drawn["rows"][place]
+        page = drained(desk.judged(run=1, split="validation", rows=[row]))
+        assert [one["row"] for one in page["items"]] == [row]
+        assert page["items"][0]["label"] == drawn["classes"][drawn["label"][place]]
+        assert ("error" in page["items"][0]) is known
+
+
 def test_a_second_look_asks_no_model(recipe: Make, events: Carry, home: Home) -> None:
     trained(recipe, events)
     first = list(judging.judged(home, 1, "validation"))
@@ -110,6 +140,25 @@ def test_a_look_that_is_left_half_way_keeps_nothing(
     next(answer)
     answer.close()
     assert not (home.run(1) / "judged").exists()
+
+
+def test_a_run_that_found_better_weights_meanwhile_is_judged_by_those(
+    recipe: Make, events: Carry, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trained(recipe, events)
+    folder, opened = home.checkpoints(1), judging.reopened
+    before, _ = checkpoint.find(folder, "best")
+
+    def slowly(home: Home, run: int) -> Any:
+        setup = opened(home, run)
+        later = {"folder": "step-000000999", "step": 999, "epoch": 9.0}
+        (folder / before.folder).rename(folder / str(later["folder"]))
+        index = json.dumps({"best": later, "last": later})
+        (folder / "index.json").write_text(index, encoding="utf-8")
+        return setup
+
+    monkeypatch.setattr(judging, "reopened", slowly)
+    assert drained(judging.judged(home, 1, "test")).step == 999
 
 
 def test_items_are_of_the_version_that_the_run_was_trained_on(
@@ -277,7 +326,12 @@ def test_a_temperature_in_use_changes_what_predict_says_and_can_be_taken_back(
     for one in after["classes"]:
         assert one["probability"] == pytest.approx(np.exp(logs[one["label"]]) / total, rel=1e-3)
     assert drained(desk.calibration(run=1))["on"]
+    # Also when nothing can be asked of its data any more.
+    shutil.rmtree(desk.home.run(1) / "judged")
+    recipe_ = desk.home.run(1) / "recipe.json"
+    recipe_.rename(beside := desk.home.run(1) / "recipe.old")
     drained(desk.temperature(run=1, on=False))
+    beside.rename(recipe_)
     assert desk.predict(run=1, inputs=given) == plain
 
 
@@ -308,6 +362,25 @@ def test_the_confident_joint_is_the_papers() -> None:
     found = suspects.suspected(np.arange(10, 16), shares.astype(np.float32), labels)
     assert (found.rows.tolist(), found.suggested.tolist()) == ([12], [1])
     assert found.estimated == pytest.approx(1.0)
+
+
+def test_nothing_is_said_to_be_of_a_class_that_no_fold_could_learn() -> None:
+    # The last item is the only one of its class: the fold that was asked about it didn't know it.
+    shares = np.array([[0.9, 0.08, 0.02], [0.9, 0.08, 0.02], [0.5, 0.45, 0.05],
+                       [0.1, 0.9, 0.0], [0.1, 0.9, 0.0], [0.6, 0.4, 0.0]])  # fmt: skip
+    labels = np.array([0, 0, 0, 1, 1, 2])
+    found = suspects.suspected(np.arange(6), shares.astype(np.float32), labels)
+    assert 2 not in found.suggested
+    assert suspects.confident_joint(shares.astype(np.float32), labels)[:, 2].sum() == 0
+
+
+def test_an_item_that_looks_most_like_its_own_class_is_not_suspected() -> None:
+    # Class 1 is hard to tell: 0.3 of it is as much as those that are labelled so have on average.
+    shares = np.array([[0.9, 0.1], [0.9, 0.1], [0.65, 0.35], [0.7, 0.3], [0.7, 0.3]])
+    labels = np.array([0, 0, 0, 1, 1])
+    found = suspects.suspected(np.arange(5), shares.astype(np.float32), labels)
+    assert found.rows.tolist() == []
+    assert found.estimated > 0
 
 
 def test_labels_that_were_flipped_are_found(
@@ -342,6 +415,22 @@ def test_folds_that_are_trained_whole_go_on_where_they_were_left(
     assert len(found.rows) == len(found.true) == 1797
     assert np.allclose(found.shares().sum(1), 1, atol=1e-5)
     assert [path.name for path in folder.iterdir()] == ["all.safetensors"]
+
+
+def test_folds_start_from_no_weights_that_saw_their_labels(recipe: Make, home: Home) -> None:
+    def kept(run: int, start: int | None, **given: Any) -> Recipe:
+        made = recipe(**given).model_copy(update={"start": start})
+        home.run(run).mkdir(parents=True)
+        (home.run(run) / "recipe.json").write_text(made.to_json(), encoding="utf-8")
+        return made
+
+    kept(1, None)
+    assert suspects.beginning(kept(2, 1), home) is None  # trained again: the first saw them too
+    kept(3, None, task="Reconstruction", model="Autoencoder", task__view="PCA")
+    with pytest.raises(BadInput, match="Run 3 has kept no weights"):  # those it would start from
+        suspects.beginning(kept(4, 3), home)
+    with pytest.raises(BadInput, match="Run 3 has kept no weights"):
+        suspects.beginning(kept(5, 4), home)
 
 
 def test_what_a_person_settled_is_suspected_no_more(

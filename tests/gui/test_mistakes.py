@@ -86,6 +86,8 @@ def test_a_problem_is_a_line_too(client: TestClient, anneal: Anneal, slow: Slow)
     ("judged", {"true": 7}),
     ("judged", {"offset": -1}),
     ("judged", {"count": True}),
+    ("judged", {"rows": ["1"]}),
+    ("judged", {"bin": 0.5}),
     ("judged", {"threshold": {"class": "cat", "threshold": 2, "which": "missed"}}),
     ("judged", {"threshold": {"class": "cat", "threshold": 0.5, "which": "all"}}),
     ("judged", {"said": "x" * 1000}),
@@ -124,13 +126,18 @@ def test_a_read_only_app_looks_and_changes_nothing(anneal: Anneal, slow: Slow) -
     assert lines(client.post(f"/api/runs/{run}/look/judged", json={}))
     assert client.post(f"/api/runs/{run}/look/temperature", json={"on": True}).status_code == 403
     assert client.post(f"/api/runs/{run}/approve", json={"rows": [1]}).status_code == 403
+    way = {"way": "whole"}  # it trains
+    assert client.post(f"/api/runs/{run}/look/suspects", json=way).status_code == 403
 
 
-def test_labels_are_kept_by_the_numbers_of_items(
-    client: TestClient, anneal: Anneal, slow: Slow
-) -> None:
+def test_labels_are_kept_by_the_numbers_of_items(anneal: Anneal, slow: Slow) -> None:
+    # What takes long stands in nobody's way: it isn't asked.
+    client = opened(replace(anneal, answers=slow, patient=Slow()))
     run = fakes.add_run(anneal.history)
     assert client.post(f"/api/runs/{run}/approve", json={"rows": [3]}).json() == {"kept": [3]}
     assert slow.asked == [("approve", {"run": run, "rows": [3], "back": False})]
     for rows in (3, ["3"], [-1], [None]):
         assert client.post(f"/api/runs/{run}/approve", json={"rows": rows}).status_code == 400
+    slow.problem = RuntimeError("The predictor ended")
+    ended = client.post(f"/api/runs/{run}/approve", json={"rows": [3]})
+    assert (ended.status_code, ended.json()) == (503, {"error": "The predictor ended"})
