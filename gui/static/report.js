@@ -4,6 +4,7 @@ import {
   ask,
   button,
   copy,
+  dated,
   el,
   isActive,
   measured,
@@ -370,13 +371,7 @@ export class Notices {
   }
 }
 
-function clock(epoch) {
-  return new Date(epoch * 1000).toLocaleTimeString(undefined, {
-    hour: "2-digit",
-    minute: "2-digit",
-    second: "2-digit",
-  });
-}
+const clock = dated({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 export class Log {
   constructor(id) {
