@@ -91,9 +91,11 @@ function laidOut({ strings: byKey, words, sentences }) {
   const isPattern = ([english]) => /\{\w+\}/.test(english);
   return {
     strings: byKey,
-    whole: new Map(
-      all.filter((one) => !isPattern(one)).map(([english, said]) => [english.toLowerCase(), said]),
-    ),
+    // As it is written first, then however it is: “Steps” over a column, “steps” after a number.
+    whole: new Map([
+      ...all.map(([english, said]) => [english.toLowerCase(), said]),
+      ...all,
+    ]),
     // The one that says most comes first. With three letters or less it could be anything.
     patterns: all
       .filter(isPattern)
@@ -105,7 +107,7 @@ function laidOut({ strings: byKey, words, sentences }) {
 
 function whole(english) {
   const name = english.toLowerCase();
-  return table.whole.get(name) ?? made.get(name)?.() ?? null;
+  return table.whole.get(english) ?? table.whole.get(name) ?? made.get(name)?.() ?? null;
 }
 
 function matched(english, { strict = false } = {}) {
