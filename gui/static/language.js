@@ -2,14 +2,15 @@
 //
 // Scripts, server and cards all speak English. In Chinese, words are put into Chinese as they come
 // into the document, and each place remembers its English. So a change touches words and nothing
-// else: what is typed, a zoom, an open panel stay. What lies under translate="no" belongs to the
-// person or the data and is left alone, and so is code.
+// else: what is typed, a zoom, an open panel stay. What lies under dir="auto" or translate="no"
+// belongs to the person or the data and is left alone, and so is code.
 
 import strings from "./text.js";
 
 const KEPT = "anneal-language";
 const NAMES = { en: "en", zh: "zh-CN" };
 const ATTRIBUTES = ["alt", "aria-label", "aria-valuetext", "data-title", "label", "placeholder", "title"];
+const THEIRS = ["alt", "title"];
 const CODE = "code, pre, script, style, textarea";
 /** Texts that are remembered with the way to say them in Chinese; the oldest go first. */
 const MOST = 20_000;
@@ -73,10 +74,12 @@ function asPattern([english, template]) {
   const pieces = english.split(/\{\w+\}/);
   const letters = pieces.join("").replace(/\P{L}/gu, "").length;
   const escaped = pieces.map((piece) => piece.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"));
+  // With three letters or less it could be anything: then its blanks are numbers.
+  const blank = letters > 3 ? "(.+?)" : "([\\d.,]+)";
   return {
     letters,
     least: pieces.reduce((one, other) => (other.length > one.length ? other : one)),
-    pattern: new RegExp(`^${escaped.join("(.+?)")}$`, "s"),
+    pattern: new RegExp(`^${escaped.join(blank)}$`, "sui"),
     names: [...english.matchAll(BLANK)].map(([, name]) => name),
     template,
   };
@@ -96,11 +99,11 @@ function laidOut({ strings: byKey, words, sentences }) {
       ...all.map(([english, said]) => [english.toLowerCase(), said]),
       ...all,
     ]),
-    // The one that says most comes first. With three letters or less it could be anything.
+    // The one that says most comes first.
     patterns: all
       .filter(isPattern)
       .map(asPattern)
-      .filter(({ letters }) => letters > 3)
+      .filter(({ letters }) => letters)
       .sort((one, other) => other.letters - one.letters),
   };
 }
@@ -122,8 +125,9 @@ function matched(english, { strict = false } = {}) {
 
 /** Between texts that a page has put together: firmly, or perhaps within one sentence. */
 const FIRM = /( · |\n+)/;
-const SOFT = /(: |; | \(|\)|, | – | → | \+ |(?<=[.?!…”]) (?=[\p{Lu}“\d])|^[↑↓←→▶] | [→↑↓]$)/u;
-const FULL = { ": ": "：", "; ": "；", ", ": "，", " (": "（", ")": "）", " ": "" };
+const SOFT =
+  /(: |; | \(|^\(|\)|, | – | → | \+ |(?<=[.?!…”]) (?=[\p{Lu}“\d])| (?=[\d.,]+$)|^[↑↓←→▶] | [→↑↓]$)/u;
+const FULL = { "(": "（", ": ": "：", "; ": "；", ", ": "，", " (": "（", ")": "）", " ": "" };
 
 /** Each part that is known, said in Chinese; with `all`, only if every one is. */
 function parts(english, joints, { all = false } = {}) {
@@ -135,12 +139,14 @@ function parts(english, joints, { all = false } = {}) {
   );
   const news = said.map((one, at) => !isJoint(at) && one !== null && one !== pieces[at]);
   if (!news.includes(true) || (all && said.includes(null))) return null;
-  return said
-    .map((one, at) => {
-      if (!isJoint(at)) return one ?? pieces[at];
-      return news[at - 1] || news[at + 1] ? (FULL[one] ?? one) : one;
-    })
-    .join("");
+  return spaced(
+    said
+      .map((one, at) => {
+        if (!isJoint(at)) return one ?? pieces[at];
+        return news[at - 1] || news[at + 1] ? (FULL[one] ?? one) : one;
+      })
+      .join(""),
+  );
 }
 
 const isTwoSentences = /[.?!] \p{Lu}/u;
@@ -160,7 +166,7 @@ function part(english) {
 /** The same in Chinese; what isn't known stays as it is. */
 function chinese(english) {
   if (!/[A-Za-z]/.test(english)) return english;
-  const [, before, core, after] = /^(\s*)(.*?)(\s*)$/s.exec(english);
+  const [, before, core, after] = /^([\s·]*)(.*?)([\s·]*)$/s.exec(english);
   const said = part(core);
   return said === null ? english : before + said + after;
 }
@@ -184,19 +190,26 @@ function shown(place, name, now) {
   return said;
 }
 
-const isSpared = (element) =>
-  element.closest("[translate]")?.getAttribute("translate") === "no";
+/** Whose words these are: dir="auto" marks what a person or the data say. */
+function isSpared(element, also = "") {
+  const nearest = element.closest(`[translate], [dir]${also}`);
+  if (nearest === null || nearest.getAttribute("translate") === "yes") return false;
+  const isCode = also !== "" && nearest.matches(CODE);
+  return isCode || nearest.dir === "auto" || nearest.getAttribute("translate") === "no";
+}
 
 function sayText(node) {
   const element = node.parentElement;
-  if (!element || isSpared(element) || element.closest(CODE)) return;
+  if (!element || isSpared(element, `, ${CODE}`)) return;
   const said = shown(node, "text", node.data);
   if (said !== node.data) node.data = said;
 }
 
 function sayAttribute(element, name) {
   const now = element.getAttribute(name);
-  if (!now || isSpared(element)) return;
+  // What an entry field or a coloured text is called is ours, what a cell is titled is theirs.
+  const theirs = THEIRS.includes(name) ? isSpared(element) : element.closest("[translate=no]");
+  if (!now || theirs) return;
   const said = shown(element, name, now);
   if (said !== now) element.setAttribute(name, said);
 }

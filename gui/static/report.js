@@ -399,6 +399,7 @@ export class Log {
     if (!this.element.open) return 1000;
     const { text: written, cut } = await ask(`/api/runs/${this.id}/log`);
     const atEnd = this.text.scrollTop + this.text.clientHeight >= this.text.scrollHeight - 30;
+    this.text.translate = !written;
     say(this.text, written ? `${cut ? "…\n" : ""}${written}` : text("run.log.empty"));
     if (atEnd) this.text.scrollTop = this.text.scrollHeight;
     return this.active ? 1500 : 10_000;
