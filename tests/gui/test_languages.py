@@ -81,7 +81,7 @@ KEYS = {"Enter", "Escape", "Home", "End", "Files"}
 """Names that the browser has for keys and for what is dropped."""
 COMMENT = re.compile(r"/\*.*?\*/|(?:^|(?<=\s))//[^\n]*", re.DOTALL | re.MULTILINE)
 WRITTEN = re.compile(r'"((?:[^"\\\n]|\\.)*)"|`((?:[^`\\]|\\.)*)`')
-SPOKEN = re.compile(r"\b[A-Z][a-z]+ [a-z]|^[A-Z][a-z]{2,}$|[a-z]{3,}[.!?…]$|\}\} [a-z]{3,}$")
+SPOKEN = re.compile(r"\b[A-Z][a-z]+ [a-z]|^[A-Z][a-z]{2,}$| [a-z]+[.!?…]$|\}\} [a-z]{3,}$")
 
 
 @pytest.mark.parametrize("script", sorted(GUI.glob("static/*.js")), ids=lambda path: path.name)
