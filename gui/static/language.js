@@ -9,8 +9,10 @@ import strings from "./text.js";
 
 const KEPT = "anneal-language";
 const NAMES = { en: "en", zh: "zh-CN" };
-const ATTRIBUTES = ["alt", "aria-label", "aria-valuetext", "data-title", "label", "placeholder", "title"];
+const OURS = ["aria-label", "aria-valuetext", "data-title", "label", "placeholder"];
+/** These say what the data say, where an element holds data. */
 const THEIRS = ["alt", "title"];
+const ATTRIBUTES = [...OURS, ...THEIRS];
 const CODE = "code, pre, script, style, textarea";
 /** Texts that are remembered with the way to say them in Chinese; the oldest go first. */
 const MOST = 20_000;
@@ -45,8 +47,7 @@ export function either(english, chinese) {
 }
 
 const BLANK = /\{(\w+)\}/g;
-const fill = (template, values) =>
-  template.replace(BLANK, (blank, name) => values[name] ?? blank);
+const fill = (template, values) => template.replace(BLANK, (blank, name) => values[name] ?? blank);
 
 /** Chinese and Latin letters or digits stand apart by a space. */
 const spaced = (words) =>
@@ -60,6 +61,8 @@ export function text(key, values = {}) {
   const blanks = [...(strings[key] ?? "").matchAll(BLANK)].map(([, name]) => name);
   if (!blanks.length) return english;
   const used = Object.fromEntries(blanks.map((name) => [name, String(values[name] ?? "")]));
+  // What is nothing but one of its values is known by that.
+  if (Object.values(used).includes(english)) return english;
   return either(english, () => inBlanks(table.strings[key], used));
 }
 
@@ -78,7 +81,7 @@ function asPattern([english, template]) {
   const blank = letters > 3 ? "(.+?)" : "([\\d.,]+)";
   return {
     letters,
-    least: pieces.reduce((one, other) => (other.length > one.length ? other : one)),
+    least: pieces.reduce((one, other) => (other.length > one.length ? other : one)).toLowerCase(),
     pattern: new RegExp(`^${escaped.join(blank)}$`, "sui"),
     names: [...english.matchAll(BLANK)].map(([, name]) => name),
     template,
@@ -95,10 +98,7 @@ function laidOut({ strings: byKey, words, sentences }) {
   return {
     strings: byKey,
     // As it is written first, then however it is: “Steps” over a column, “steps” after a number.
-    whole: new Map([
-      ...all.map(([english, said]) => [english.toLowerCase(), said]),
-      ...all,
-    ]),
+    whole: new Map([...all.map(([english, said]) => [english.toLowerCase(), said]), ...all]),
     // The one that says most comes first.
     patterns: all
       .filter(isPattern)
@@ -114,8 +114,9 @@ function whole(english) {
 }
 
 function matched(english, { strict = false } = {}) {
+  const lower = english.toLowerCase();
   for (const { least, pattern, names, template } of table.patterns) {
-    if (!english.includes(least)) continue;
+    if (!lower.includes(least)) continue;
     const found = pattern.exec(english);
     if (!found || (strict && found.slice(1).some((one) => isTwoSentences.test(one)))) continue;
     return inBlanks(template, Object.fromEntries(names.map((name, at) => [name, found[at + 1]])));
@@ -195,7 +196,7 @@ function isSpared(element, also = "") {
   const nearest = element.closest(`[translate], [dir]${also}`);
   if (nearest === null || nearest.getAttribute("translate") === "yes") return false;
   const isCode = also !== "" && nearest.matches(CODE);
-  return isCode || nearest.dir === "auto" || nearest.getAttribute("translate") === "no";
+  return isCode || nearest.getAttribute("dir") === "auto" || nearest.getAttribute("translate") === "no";
 }
 
 function sayText(node) {
