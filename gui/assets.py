@@ -12,6 +12,8 @@ import plotly
 from starlette.responses import FileResponse, Response
 from starlette.routing import Route
 
+from gui import chinese
+from gui.chinese_words import SENTENCES, WORDS
 from gui.text import STRINGS
 
 if TYPE_CHECKING:
@@ -38,14 +40,22 @@ def files() -> dict[str, Path]:
 
 
 @functools.cache
-def _strings() -> bytes:
-    return f"export default {json.dumps(STRINGS, ensure_ascii=False)};\n".encode()
+def made() -> dict[str, bytes]:
+    """Scripts that are no files: the strings in English, and all that is said in Chinese."""
+    tables = {
+        "text.js": STRINGS,
+        "chinese.js": {"strings": chinese.STRINGS, "words": WORDS, "sentences": SENTENCES},
+    }
+    return {
+        name: f"export default {json.dumps(table, ensure_ascii=False)};\n".encode()
+        for name, table in tables.items()
+    }
 
 
 @functools.cache
 def version() -> str:
     """Changes when any of the files does, so that a browser may keep them all for good."""
-    digest = hashlib.sha256(_strings())
+    digest = hashlib.sha256(b"".join(made().values()))
     for path in files().values():
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
@@ -53,7 +63,7 @@ def version() -> str:
 
 def url(name: str) -> str:
     """Where the page finds the file. Scripts import each other by relative addresses."""
-    assert name in files() or name == "text.js", f"no such file: {name}"
+    assert name in files() or name in made(), f"no such file: {name}"
     return f"{PREFIX}/{version()}/{name}"
 
 
@@ -64,7 +74,7 @@ def mount(name: str) -> str:
 
 async def _serve(request: Request) -> Response:
     name, asked = request.path_params["name"], request.path_params.get("version")
-    if (name != "text.js" and name not in files()) or asked not in (None, version()):
+    if (name not in made() and name not in files()) or asked not in (None, version()):
         return Response(status_code=404)
     headers = {"Cache-Control": FOREVER if asked else "no-cache", "ETag": f'"{version()}"'}
     if request.client is not None and request.client.host in LOOPBACK:
@@ -72,8 +82,8 @@ async def _serve(request: Request) -> Response:
         headers["Content-Encoding"] = "identity"
     if request.headers.get("if-none-match") == headers["ETag"]:
         return Response(status_code=304, headers=headers)
-    if name == "text.js":
-        return Response(_strings(), media_type=MIME[".js"], headers=headers)
+    if name in made():
+        return Response(made()[name], media_type=MIME[".js"], headers=headers)
     path = files()[name]
     return FileResponse(path, media_type=MIME[path.suffix], headers=headers)
 

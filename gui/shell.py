@@ -38,6 +38,8 @@ PORTS_TRIED = 100
 CHARTS = ("/run", "/compare", "/starts")
 """Pages that open with a chart."""
 LOCAL = ("127.0.0.1", "localhost", "::1")
+LANGUAGES = {"en": "EN", "zh-CN": "中文"}
+"""Each by its own name, whichever is shown."""
 MARK = (assets.STATIC / "mark.svg").read_text().strip()
 
 
@@ -226,6 +228,10 @@ def navigation(current: Page, anneal: Anneal, host: str) -> str:
     if anneal.readonly:
         foot.append(text("nav.readonly"))
     lines = "".join(f"<p>{literal(line)}</p>" for line in foot)
+    languages = "".join(
+        f'<button type="button" lang="{code}" translate="no">{name}</button>'
+        for code, name in LANGUAGES.items()
+    )
     title = text("app") if current == PAGES[0] else f"{current.title} · {text('app')}"
     return (
         f'<a class="an-skip" href="#an-main">{text("nav.skip")}</a>'
@@ -234,8 +240,10 @@ def navigation(current: Page, anneal: Anneal, host: str) -> str:
         f'<button type="button" class="an-menu" aria-expanded="false" aria-controls="an-drawer">'
         f"{text('nav.menu')}</button>"
         f'<div class="an-drawer" id="an-drawer"><nav aria-label="{text("nav.main")}">{links}</nav>'
-        f'<div class="an-foot">{lines}<button type="button" class="an-theme">'
-        f"{text('nav.theme')}</button></div></div></div>"
+        f'<div class="an-foot">{lines}<div class="an-looks">'
+        f'<button type="button" class="an-theme">{text("nav.theme")}</button>'
+        f'<div class="an-languages" role="group" aria-label="{text("nav.language")}">{languages}'
+        f"</div></div></div></div></div>"
     )
 
 

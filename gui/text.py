@@ -1,6 +1,7 @@
 """Every string that the pages show, by key; ``{name}`` marks what is filled in.
 
-The scripts get the same strings from ``text.js``.
+The scripts get the same strings from ``text.js``, and what `gui.chinese` makes of them from
+``chinese.js``.
 """
 
 from __future__ import annotations
@@ -22,6 +23,11 @@ STRINGS: dict[str, str] = {
         "Another Anneal already serves this folder, so this one only shows it. "
         "Use the other one to change something."
     ),
+    "unit.bytes": "{count} bytes",
+    "unit.instant": "< 0.1 s",
+    "unit.seconds": "{count} s",
+    "unit.minutes": "{minutes} min {seconds} s",
+    "unit.hours": "{hours} h {minutes} min",
     # the frame
     "nav.main": "Main",
     "nav.menu": "Menu",
@@ -39,6 +45,7 @@ STRINGS: dict[str, str] = {
     "nav.readonly": "read-only",
     "nav.version": "version {version}",
     "nav.theme": "Light / dark",
+    "nav.language": "Language",
     "nav.no_device": "no device found",
     # the form
     "form.task": "Task",

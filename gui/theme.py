@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import gradio as gr
 
+CHINESE = ("PingFang SC", "Hiragino Sans GB", "Microsoft YaHei", "Noto Sans CJK SC",
+           "Source Han Sans SC")  # fmt: skip
+"""What each system writes Chinese with; the first font here has no such letters."""
+
 
 def theme() -> gr.themes.Base:
     """Teal on warm grey; IBM Plex from Gradio's own files."""
@@ -14,7 +18,8 @@ def theme() -> gr.themes.Base:
         radius_size=gr.themes.sizes.radius_sm,
         text_size=gr.themes.sizes.text_sm,
         # Only 400 and 700: the other weights that Gradio carries are broken subsets.
-        font=[gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", "sans-serif"],
+        font=[gr.themes.LocalFont("IBM Plex Sans", weights=(400, 700)), "system-ui", *CHINESE,
+              "sans-serif"],
         font_mono=[gr.themes.LocalFont("IBM Plex Mono", weights=(400, 700)), "ui-monospace",
                    "monospace"],
     ).set(

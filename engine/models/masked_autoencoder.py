@@ -47,8 +47,7 @@ class MaskedAutoencoder(
               "model.drawn_layers": 4, "method.epochs": 800, "method.batch_size": 1024,
               "method.schedule": "cosine", "method.warmup": 0.05},
 ):  # fmt: skip
-    """Reads a few patches of a picture and draws the others: what it reads with starts a vision
-    Transformer.
+    """Reads a few patches of a picture and draws the others: it starts a Vision Transformer.
 
     He et al. 2022. A quarter of the patches is read, so that reading takes less than a quarter of
     the time; drawing is left to a smaller Transformer. A vision Transformer of the same settings

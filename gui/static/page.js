@@ -2,6 +2,7 @@
 // address, words for numbers and times, small parts.
 
 export { ask, bytes, copy, duration, el, text } from "./shell.js";
+import { either, english, joined, locale } from "./language.js";
 import { bytes, duration, el, text } from "./shell.js";
 
 /** The address carries a version, so that a browser keeps the files until they change. */
@@ -19,7 +20,7 @@ export function svg(tag, attributes = {}, ...children) {
 
 /** Sets a text only if it is another one, so that a selection or a screen reader isn't disturbed. */
 export function say(node, words) {
-  if (node.textContent !== words) node.textContent = words;
+  if (english(node) !== words) node.textContent = words;
 }
 
 /** `act(value)` whenever `value` is another one than before. */
@@ -194,8 +195,20 @@ export function remember(values) {
 // --- words for numbers and times ---------------------------------------------------------------
 
 const grouped = new Intl.NumberFormat("en-US");
-const moments = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
-const days = new Intl.DateTimeFormat(undefined, { dateStyle: "medium" });
+
+/** A way to write a date, as each language does it; of seconds since 1970. */
+export function dated(style) {
+  const [english, chinese] = ["en", "zh"].map(
+    (name) => new Intl.DateTimeFormat(locale(name), style),
+  );
+  return (epoch) => {
+    const date = new Date(epoch * 1000);
+    return either(english.format(date), () => chinese.format(date));
+  };
+}
+
+const inFull = dated({ dateStyle: "medium", timeStyle: "medium" });
+const day = dated({ dateStyle: "medium" });
 
 /** 12,345 */
 export function count(value) {
@@ -231,12 +244,12 @@ export function ago(epoch) {
   if (seconds < 86400) return text("ago.hours", { count: Math.round(seconds / 3600) });
   if (seconds < 2 * 86400) return text("ago.yesterday");
   if (seconds < 14 * 86400) return text("ago.days", { count: Math.floor(seconds / 86400) });
-  return days.format(new Date(epoch * 1000));
+  return day(epoch);
 }
 
 /** Date and time in full; `epoch` in seconds. */
 export function moment(epoch) {
-  return epoch ? moments.format(new Date(epoch * 1000)) : "";
+  return epoch ? inFull(epoch) : "";
 }
 
 /** “validation/macro_f1” → “Macro F1”; with its split, “Validation macro F1”. */
@@ -247,9 +260,10 @@ export function metricLabel(name, { split = false } = {}) {
   const own = known === `metric.${metric}` ? plainLabel(metric) : known;
   const spoken = split && parts.length > 1 ? `${parts[0]} ${own}` : own;
   // “chrF” and “IoU” are written as they are.
-  return /^\p{Ll}+(?!\p{L})/u.test(spoken)
+  const label = /^\p{Ll}+(?!\p{L})/u.test(spoken)
     ? spoken.charAt(0).toUpperCase() + spoken.slice(1)
     : spoken;
+  return split && parts.length > 1 ? either(label, () => joined(parts[0], own)) : label;
 }
 
 function plainLabel(metric) {

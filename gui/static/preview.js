@@ -60,7 +60,7 @@ export function previewOf(wanted) {
       "figure",
       {},
       LOOKS[kind](one, words),
-      el("figcaption", { class: "an-muted an-small", title: label }, label),
+      el("figcaption", { class: "an-muted an-small", dir: "auto", title: label }, label),
     );
   }
 

@@ -4,6 +4,7 @@ import {
   ask,
   button,
   copy,
+  dated,
   el,
   isActive,
   measured,
@@ -370,13 +371,7 @@ export class Notices {
   }
 }
 
-function clock(epoch) {
-  return new Date(epoch * 1000).toLocaleTimeString(undefined, {
-    hour: "2-digit",
-    minute: "2-digit",
-    second: "2-digit",
-  });
-}
+const clock = dated({ hour: "2-digit", minute: "2-digit", second: "2-digit" });
 
 export class Log {
   constructor(id) {
@@ -404,6 +399,7 @@ export class Log {
     if (!this.element.open) return 1000;
     const { text: written, cut } = await ask(`/api/runs/${this.id}/log`);
     const atEnd = this.text.scrollTop + this.text.clientHeight >= this.text.scrollHeight - 30;
+    this.text.translate = !written;
     say(this.text, written ? `${cut ? "…\n" : ""}${written}` : text("run.log.empty"));
     if (atEnd) this.text.scrollTop = this.text.scrollHeight;
     return this.active ? 1500 : 10_000;

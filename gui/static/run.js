@@ -27,6 +27,7 @@ import {
   text,
   unique,
 } from "./page.js";
+import { english } from "./language.js";
 import { Chart, Feed, Settings, join, metricOf, metricsOf, splitOf } from "./curves.js";
 import { Lineage } from "./lineage.js";
 import { Closer } from "./mistakes.js";
@@ -312,7 +313,7 @@ class Header {
 
   layActions({ state, wish, saved, ahead, behind, queue, readonly, again }) {
     const had = this.actions.contains(document.activeElement)
-      ? document.activeElement.textContent
+      ? english(document.activeElement)
       : null;
     const links = [el("a", { class: "an-button", href: again.href }, again.words)];
     if (saved !== null) {
@@ -329,7 +330,7 @@ class Header {
         ? []
         : [button(text("run.delete"), () => this.remove(), { kind: "quiet" })];
     this.actions.replaceChildren(...changing, ...links, ...last);
-    if (had) [...this.actions.children].find((one) => one.textContent === had)?.focus();
+    if (had) [...this.actions.children].find((one) => english(one) === had)?.focus();
   }
 
   changing({ state, saved, ahead, behind, queue }) {

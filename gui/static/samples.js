@@ -143,7 +143,7 @@ class Images {
     );
     this.grid.replaceChildren(
       ...rows.flatMap((row, y) => [
-        el("div", { class: "sample-label" }, row.label),
+        el("div", { class: "sample-label", dir: "auto" }, row.label),
         el("div", { class: "sample-row" }, ...this.cells[y]),
       ]),
     );

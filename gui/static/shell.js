@@ -1,14 +1,12 @@
 // The frame's few manners, and the helpers that every page's script shares.
 
-import strings from "./text.js";
+import { choose, english, language, onLanguage, text } from "./language.js";
+
+export { text };
 
 const THEME = "anneal-theme";
 
 // --- words and numbers ---------------------------------------------------------------------
-
-/** The string of that key with its blanks filled in. */
-export const text = (key, values = {}) =>
-  (strings[key] ?? key).replace(/\{(\w+)\}/g, (blank, name) => values[name] ?? blank);
 
 /** 412 MB, 1.6 GB: binary steps under the names people know, and never four digits: 1.0 GB. */
 export function bytes(count) {
@@ -18,19 +16,21 @@ export function bytes(count) {
     count /= 1024;
     unit += 1;
   }
-  return `${unit === 0 || count >= 100 ? Math.round(count) : count.toFixed(1)} ${units[unit]}`;
+  const figure = unit === 0 || count >= 100 ? Math.round(count) : count.toFixed(1);
+  return unit === 0 ? text("unit.bytes", { count: figure }) : `${figure} ${units[unit]}`;
 }
 
 /** 34 s, 2 min 10 s, 1 h 05 min. */
 export function duration(seconds) {
   if (!Number.isFinite(seconds)) return "–";
-  if (seconds > 0 && seconds < 0.1) return "< 0.1 s";
-  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds > 0 && seconds < 0.1) return text("unit.instant");
+  if (seconds < 10) return text("unit.seconds", { count: seconds.toFixed(1) });
   const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
+  if (whole < 60) return text("unit.seconds", { count: whole });
   const pad = (number) => String(number).padStart(2, "0");
-  if (whole < 3600) return `${Math.floor(whole / 60)} min ${pad(whole % 60)} s`;
-  return `${Math.floor(whole / 3600)} h ${pad(Math.floor((whole % 3600) / 60))} min`;
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60)];
+  if (!hours) return text("unit.minutes", { minutes, seconds: pad(whole % 60) });
+  return text("unit.hours", { hours, minutes: pad(minutes) });
 }
 
 // --- elements ------------------------------------------------------------------------------
@@ -86,7 +86,7 @@ export async function ask(path, { body, signal } = {}) {
 
 /** Copies and says so on the button for a moment. */
 export async function copy(words, button) {
-  const before = button.textContent;
+  const before = english(button);
   try {
     await navigator.clipboard.writeText(words);
     button.textContent = text("copied");
@@ -125,5 +125,13 @@ export function mount(element) {
     const dark = document.body.classList.toggle("dark");
     localStorage.setItem(THEME, dark ? "dark" : "light");
   });
+  const languages = [...element.querySelectorAll(".an-languages button")];
+  const press = () => {
+    for (const one of languages) one.setAttribute("aria-pressed", one.lang.startsWith(language()));
+  };
+  for (const one of languages)
+    one.addEventListener("click", () => choose(one.lang.slice(0, 2)));
+  onLanguage(press);
+  press();
   document.title = side.dataset.title;
 }

@@ -166,7 +166,11 @@ export function viewer({ found, view, data, change, pages: asks, note, offers = 
 
   function card(item) {
     const place = item.split ? text(`datasets.${item.split}_split`) : text("viewer.left_out");
-    const label = el("span", { class: "an-item-label", title: item.name }, item.label || item.name);
+    const label = el(
+      "span",
+      { class: "an-item-label", dir: "auto", title: item.name },
+      item.label || item.name,
+    );
     const dot = el("i", { "data-split": item.split ?? LEFT_OUT, title: place });
     const foot = el("div", { class: "an-item-foot" }, dot, label);
     const row = el(
