@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from engine.catalog import Choosable
-from engine.explanations.deletion import deletion
+from engine.explanations.deletion import VARIANTS, deletion
 from engine.explanations.subject import Subject
 
 
@@ -43,6 +43,7 @@ class Importance(Explanation):
         `engine.explanations.grounds.Ground.places`, and what else is to be said."""
 
     def of(self, subject: Subject) -> dict[str, Any]:
+        subject.expect(VARIANTS)
         found, facts = self.importance(subject)
         found = subject.ground.real(found.detach().float().cpu())
         shown = subject.ground.shown(found, signed=self.signed)

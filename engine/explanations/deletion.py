@@ -13,6 +13,8 @@ STEPS = 10
 """Parts in which all is taken away."""
 DRAWS = 8
 """Random orders beside that of the explanation."""
+VARIANTS = 2 + (STEPS - 1) * (1 + DRAWS)
+"""Of the item that are asked about, at most."""
 
 
 def deletion(subject: Subject, importance: Tensor, *, seed: int = 0) -> dict[str, Any]:

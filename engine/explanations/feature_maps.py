@@ -16,10 +16,18 @@ SHOWN = 64
 """Filters and maps that are shown of a layer."""
 COLOURS = (1, 3)
 """Input channels with which a filter can be seen as a picture."""
+FEATURES = 64
+"""Features of a sequence with which a filter can: features down, steps across."""
+OBLONG = 8
+"""So many times as wide as high is a map of steps drawn."""
+
+
+Convolution = nn.Conv1d | nn.Conv2d
 
 
 class FeatureMaps(
-    Explanation, label="Filters and feature maps", fits={"image", "audio"}, rank=60,
+    Explanation, label="Filters and feature maps", rank=60,
+    fits={"image", "audio", "sequence", "text"},
 ):  # fmt: skip
     """What each filter of a convolution looks for, and where in this item it finds it.
 
@@ -38,17 +46,17 @@ class FeatureMaps(
 
     @classmethod
     def suits(cls, subject: Subject) -> bool:
-        return any(isinstance(one, nn.Conv2d) for one in subject.model.modules())
+        return any(isinstance(one, Convolution) for one in subject.model.modules())
 
     def of(self, subject: Subject) -> dict[str, Any]:
-        told: list[tuple[str, nn.Conv2d, Tensor]] = []
+        told: list[tuple[str, Convolution, Tensor]] = []
         names = {module: name for name, module in subject.model.named_modules()}
 
         def hook(module: nn.Module, _: Any, maps: Tensor) -> None:
-            assert isinstance(module, nn.Conv2d)
+            assert isinstance(module, Convolution)
             told.append((names[module], module, maps[0].float().cpu()))
 
-        handles = [one.register_forward_hook(hook) for one in names if isinstance(one, nn.Conv2d)]
+        handles = [one.register_forward_hook(hook) for one in names if isinstance(one, Convolution)]
         try:
             with torch.inference_mode():
                 subject.read()
@@ -60,15 +68,27 @@ class FeatureMaps(
         spectrum = "values" in subject.batch.inputs
         with torch.inference_mode():
             kernels = convolution.weight.detach().float().cpu()[:SHOWN]
-        visible = convolution.in_channels in COLOURS and convolution.groups == 1
-        visible = visible and min(kernels.shape[2:]) > 1
+        if flat := isinstance(convolution, nn.Conv1d):
+            # What a filter of words weighs are numbers of embeddings: nothing to be seen.
+            visible = spectrum and layer == 1 and convolution.in_channels <= FEATURES
+            kernels, maps = kernels[:, None], drawn_out(maps)
+        else:
+            visible = convolution.in_channels in COLOURS and min(kernels.shape[2:]) > 1
+        visible = visible and convolution.groups == 1
+        lies = spectrum and not flat
         return {"maps": {
             "layers": [f"{name} · {module.out_channels} × {' × '.join(map(str, one.shape[1:]))}"
                        for name, module, one in told],
             "layer": layer, "count": len(maps),
-            "filters": [png(turned(scaled(one), spectrum)) for one in kernels] if visible else [],
-            "maps": [png(turned(stretched(one), spectrum)[None]) for one in maps[:SHOWN]],
+            "filters": [png(turned(scaled(one), lies)) for one in kernels] if visible else [],
+            "maps": [png(turned(stretched(one), lies)[None]) for one in maps[:SHOWN]],
         }}  # fmt: skip
+
+
+def drawn_out(maps: Tensor) -> Tensor:
+    """Maps of steps (C, L) as strips (C, H, L)."""
+    high = -(-maps.shape[1] // OBLONG)
+    return maps[:, None].expand(-1, high, -1)
 
 
 def scaled(kernel: Tensor) -> Tensor:

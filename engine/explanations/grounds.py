@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, its usual name
 
+from engine.catalog import BadInput
 from engine.data.batches import Batch, Data
 from engine.data.items import Images
 from engine.data.options import Kind
@@ -33,6 +34,13 @@ class Ground(ABC):
 
     name: ClassVar[str]
     """Under which its values stand among a model's inputs."""
+    most: ClassVar[int]
+    """The longest side of an item that is looked into: it is asked about hundreds of times, and
+    whoever asks next waits."""
+    unit: ClassVar[str]
+    """What those are."""
+    deep: ClassVar[int] = 1
+    """Numbers that a network makes of each of its values, as far as memory is concerned."""
 
     def __init__(
         self, batch: Batch, model: Model, data: Data, seen: Mapping[str, Any]
@@ -40,6 +48,9 @@ class Ground(ABC):
         self.given, self.model, self.data, self.seen = batch.inputs, model, data, seen
         self.values = self.given[self.name]
         assert len(self.values) == 1, "one item at a time is explained"
+        if max(self.places) > self.most:
+            raise BadInput(f"This is too long to be looked into: {max(self.places):,} {self.unit}. "
+                           f"Give a part of it, of {self.most:,} at most")  # fmt: skip
 
     @property
     @abstractmethod
@@ -86,6 +97,7 @@ class Picture(Ground):
     were learned from."""
 
     name = "images"
+    most, unit = 4096, "pixels"
 
     @property
     def places(self) -> tuple[int, ...]:
@@ -116,6 +128,7 @@ class Steps(Ground):
     """A sequence: places are (step, feature), taken away by the feature's mean in training."""
 
     name = "values"
+    most, unit, deep = 20_000, "steps", 16
 
     @property
     def length(self) -> int:
@@ -170,6 +183,8 @@ class Steps(Ground):
 class Spectrum(Steps):
     """A recording's spectrum: places are (frame, band), taken away by the band's mean."""
 
+    unit, deep = "frames", 4
+
     def shown(self, importance: Tensor, *, signed: bool) -> dict[str, Any]:
         frames = self.values[0, : self.length]
         low, high = frames.min(), frames.max()
@@ -213,6 +228,7 @@ class Words(Ground):
     """A text: places are tokens, taken away by making them unknown."""
 
     name = "tokens"
+    most, unit, deep = 5_000, "tokens", 64
 
     @property
     def length(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any
 
 import torch
@@ -46,7 +47,9 @@ class LatentWalk(
         try:
             self.moves = [float(x.replace("−", "-")) for x in (moves or "").split(",") if x.strip()]
         except ValueError:
-            raise BadInput("Moves are numbers between commas: 1.5, 0, -2") from None
+            self.moves = [math.nan]
+        if not all(map(math.isfinite, self.moves)):
+            raise BadInput("Moves are numbers between commas: 1.5, 0, -2")
 
     def of(self, subject: Subject) -> dict[str, Any]:
         model: Any = subject.model

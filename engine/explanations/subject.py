@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 AT_ONCE = 64
 """Variants of an item that a model is asked about at a time, at most."""
 NUMBERS = 2**21
-"""Of the input, that are computed on at a time."""
+"""Of the input, or of what it becomes, that are computed on at a time."""
 
 
 class TakenBack(Exception):
@@ -108,7 +108,8 @@ class Subject:
     @property
     def at_once(self) -> int:
         """Variants of the item that a model is asked about together."""
-        return max(1, min(AT_ONCE, NUMBERS // max(self.ground.values[0].numel(), 1)))
+        numbers = self.ground.values[0].numel() * self.ground.deep
+        return max(1, min(AT_ONCE, NUMBERS // max(numbers, 1)))
 
     @torch.inference_mode()
     def measured(self, masks: Sequence[Tensor]) -> tuple[Tensor, bool]:
@@ -117,7 +118,6 @@ class Subject:
         from the first's. And whether it is the second."""
         assert self.numbers is not None
         found = []
-        self.expect(len(masks))
         for at in range(0, len(masks), self.at_once):
             some = torch.stack(list(masks[at : at + self.at_once]))
             found.append(self.outputs(self.ground.removed(some.to(self.ground.values.device))))

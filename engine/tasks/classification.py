@@ -161,8 +161,11 @@ class Classification(
         ]  # fmt: skip
 
     def numbers(self, model: Model, batch: Batch, data: Data) -> Numbers:
-        """A logit for each class."""
-        return Numbers(data.classes, lambda inputs: model(**inputs), softmax)
+        """A logit for each class; the probabilities are those of `show`."""
+        return Numbers(
+            data.classes, lambda inputs: model(**inputs),
+            lambda logits: softmax(logits / self.temperature),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

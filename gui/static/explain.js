@@ -256,6 +256,14 @@ export function explainer(settings = () => ({})) {
       place.classList.add("stale");
       if (element.open) later();
     },
+    /** Another answer is on its way: nobody waits for this one's, and it would stand in the way. */
+    pause() {
+      if (!asking) return;
+      asking.abort();
+      asking = null;
+      place.classList.add("stale");
+      tell("");
+    },
     rest() {
       asking?.abort();
       input = null;

@@ -52,6 +52,7 @@ export function mount(page) {
   function give(input) {
     given = input;
     asking?.abort();
+    why.pause();
     if (answered) stale();
     if (input) predict();
     else if (answered) tell(text("predict.stale"));
@@ -62,6 +63,7 @@ export function mount(page) {
   async function predict() {
     if (!given || !run) return;
     asking?.abort();
+    why.pause();
     asking = new AbortController();
     const mine = { input: given, asking, signal: asking.signal, now: () => mine.asking === asking };
     tell(text("predict.busy"));

@@ -70,7 +70,7 @@ def test_train_keeps_what_is_typed_and_a_reload_keeps_the_language(
 def test_a_runs_page_keeps_its_zoom(site: Served, anneal: Anneal, open_page: Opens) -> None:
     run = histories.finished(anneal.history, "stopped")
     page = open_page(f"{site.url}run?id={run.id}")
-    page.locator(".curve-plot .xtick").first.wait_for()
+    expect(page.locator(".curve-plot .xtitle").first).to_have_text("Step")
     english = settled(page)
     page.evaluate(
         "Plotly.relayout(document.querySelector('.curve-plot'), {'xaxis.range': [50, 100]})"
@@ -95,7 +95,9 @@ def test_the_first_visit_is_in_the_browsers_language_and_no_page_runs_over(
     faults = watch(page)
     for one in PAGES:
         page.goto(site.url.rstrip("/") + one.path)
-        page.wait_for_function(f"{HAN}.test(document.querySelector('.an-page h1')?.innerText)")
+        page.wait_for_function(
+            f"{HAN}.test(document.querySelector('.an-page :is(h1, h2)')?.innerText)"
+        )
         wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
         assert wider <= 0, f"{one.path} is {wider} px wider than a phone"
     context.close()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import io
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor, nn
 
 from engine import session
+from engine.calibration import Temperature, keep
 from engine.catalog import BadInput
 from engine.data.batches import Batch
 from engine.data.tokens import Tokenizer
@@ -19,8 +23,11 @@ from engine.explanations import Importance
 from engine.explanations.attention import recorded
 from engine.explanations.attention_maps import AttentionMaps
 from engine.explanations.deletion import deletion
+from engine.explanations.feature_maps import FeatureMaps
 from engine.explanations.grad_cam import last_maps
 from engine.explanations.gradients import IntegratedGradients
+from engine.explanations.grounds import Steps, Words
+from engine.explanations.latent_walk import LatentWalk
 from engine.explanations.occlusion import Occlusion
 from engine.explanations.rollout import AttentionRollout, rollout
 from engine.explanations.subject import Subject, TakenBack, plainly
@@ -272,6 +279,39 @@ def test_a_training_item_looks_most_like_itself_and_is_computed_once(
     assert not said  # nothing was left to compute
 
 
+def test_the_probabilities_that_are_explained_are_those_that_predict_says(
+    home: Home, explainer: Callable[..., Explainer]
+) -> None:
+    one = explainer()
+    given = digit(home, one, 0)
+    step = one.choices(given)["checkpoint"]["step"]
+    keep(home, 1, Temperature(value=3.0, step=step))
+    (said,) = one.predictor.answer([given])["results"]
+    told = {number["name"]: number["value"] for number in one.choices(given)["numbers"]}
+    for known in said["classes"]:
+        assert told[known["label"]] == pytest.approx(known["probability"], abs=1e-5)
+    found = one.explain(given, "GradCam")["sanity"]
+    assert found["explained"][0] == pytest.approx(max(told.values()), abs=1e-4)
+
+
+def test_progress_only_grows(home: Home, explainer: Callable[..., Explainer]) -> None:
+    one, said = explainer(), list[float]()
+    one.explain(digit(home, one, 0), "IntegratedGradients", say=said.append)
+    assert said == sorted(said)
+    assert said[-1] == pytest.approx(1, abs=0.1)
+
+
+def test_a_book_is_not_looked_into(subject: Callable[..., Subject]) -> None:
+    one = subject()
+    for ground, name, most in ((Words, "tokens", 5_000), (Steps, "values", 20_000)):
+        shape = (1, most + 1) if name == "tokens" else (1, most + 1, 2)
+        inputs = {name: torch.zeros(shape), "lengths": torch.tensor([most + 1])}
+        with pytest.raises(BadInput, match=f"of {most:,} at most"):
+            ground(Batch(inputs), one.model, one.data, {})
+        short = {name: inputs[name][:, 1:], "lengths": torch.tensor([most])}
+        assert max(ground(Batch(short), one.model, one.data, {}).places) == most
+
+
 def test_what_nobody_waits_for_ends_at_once(
     home: Home, explainer: Callable[..., Explainer]
 ) -> None:
@@ -313,7 +353,7 @@ def test_a_walk_begins_at_the_item_and_ends_at_the_other(
     home: Home, explainer: Callable[..., Explainer]
 ) -> None:
     one = explainer(model="ConvAutoencoder", task="Reconstruction", model__channels=[4],
-                    model__code=6)  # fmt: skip
+                    model__code=6, task__view="PCA", task__probe="none")  # fmt: skip
     here, there = digit(home, one, 0), digit(home, one, 1)
 
     def walk(**how: Any) -> dict[str, Any]:
@@ -331,6 +371,8 @@ def test_a_walk_begins_at_the_item_and_ends_at_the_other(
     assert walk(share=1.0, other=there)["drawn"] == target["reconstruction"]
     with pytest.raises(BadInput, match="numbers"):
         walk(moves="up")
+    with pytest.raises(BadInput, match="numbers"):
+        LatentWalk(moves="0, nan")
 
 
 def test_each_step_of_a_translation_looks_at_the_source(subject: Callable[..., Subject]) -> None:
@@ -344,6 +386,30 @@ def test_each_step_of_a_translation_looks_at_the_source(subject: Callable[..., S
             assert sum(row) == pytest.approx(1, abs=1e-2)
 
 
+def test_filters_of_steps_are_seen_as_those_of_pictures_are(
+    subject: Callable[..., Subject],
+) -> None:
+    def maps(layer: int | None = None, **how: Any) -> dict[str, Any]:
+        return dict(FeatureMaps(layer=layer).of(subject(**how))["maps"])
+
+    steps = {"data": "MnistRows", "model": "TCN"}
+    first, last = maps(**steps), maps(layer=99, **steps)
+    width, height = size(first["filters"][0])
+    assert height == 28  # a feature a row, and a step a column
+    assert width < 28
+    assert size(first["maps"][0]) == (28, 4)
+    assert first["layer"] == 1
+    assert last["layer"] == len(last["layers"])
+    assert not last["filters"]
+    assert maps()["filters"]
+    assert size(maps()["maps"][0]) == (8, 8)
+
+
+def size(picture: str) -> tuple[int, int]:
+    """Width and height."""
+    return Image.open(io.BytesIO(base64.b64decode(picture))).size
+
+
 def test_only_what_a_run_can_have_is_offered(subject: Callable[..., Subject]) -> None:
     def names(**how: Any) -> set[str]:
         return {card.name for card in ways(subject(**how))}
@@ -354,5 +420,6 @@ def test_only_what_a_run_can_have_is_offered(subject: Callable[..., Subject]) ->
     assert "AttentionRollout" in names(model="VisionTransformer", **small)
     assert "GradCam" not in names(model="VisionTransformer", **small)
     assert not {"GradCam", "FeatureMaps"} & names(data="MnistRows", model="LSTM")
+    assert "FeatureMaps" in names(data="MnistRows", model="TCN")
     assert "LatentWalk" in names(model="Autoencoder", task="Reconstruction")
     assert "Occlusion" not in names(model="Autoencoder", task="Reconstruction")
