@@ -27,6 +27,7 @@ import {
   text,
   unique,
 } from "./page.js";
+import { ablate } from "./ablate.js";
 import { Chart, Feed, Settings, join, metricOf, metricsOf, splitOf } from "./curves.js";
 import { Lineage } from "./lineage.js";
 import { Closer } from "./mistakes.js";
@@ -251,7 +252,8 @@ class Header {
       at: run.created,
     });
     const { state, wish, saved_step: saved, ahead, behind } = run;
-    this.drawActions({ state, wish, saved, ahead, behind, queue, readonly, again: run.again });
+    const { again, varied } = run;
+    this.drawActions({ state, wish, saved, ahead, behind, queue, readonly, again, varied });
     this.drawMessage({ state, reason: run.reason, ahead, saved, readonly });
     this.progress(run);
     say(this.facts.device, run.device ? run.device.name : "–");
@@ -310,7 +312,7 @@ class Header {
     if (!done && this.run) this.name.value = this.run.name;
   }
 
-  layActions({ state, wish, saved, ahead, behind, queue, readonly, again }) {
+  layActions({ state, wish, saved, ahead, behind, queue, readonly, again, varied }) {
     const had = this.actions.contains(document.activeElement)
       ? document.activeElement.textContent
       : null;
@@ -321,6 +323,12 @@ class Header {
       );
     }
     if (state === "finished" && links.length > 1) links[0].classList.add("primary");
+    if (varied && !readonly)
+      links.push(
+        button(text("ablation.button"), () => ablate(() => ({ run: this.page.id })), {
+          title: text("ablation.button.help"),
+        }),
+      );
     const changing = readonly ? [] : this.changing({ state, saved, ahead, behind, queue });
     for (const one of changing)
       one.disabled ||= Boolean(wish) && wish !== "save" && isActive(state);
