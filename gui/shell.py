@@ -24,7 +24,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from gui import assets
+from gui import assets, news
 from gui.text import text
 from gui.theme import theme
 
@@ -106,6 +106,8 @@ class Page:
 
     name: str
     path: str
+    key: str = ""
+    """Leads there after “g”."""
     navigation: bool = True
 
     @property
@@ -118,15 +120,15 @@ class Page:
 
 
 PAGES = (
-    Page("train", "/"),
-    Page("few", "/few"),
+    Page("train", "/", "t"),
+    Page("few", "/few", "f"),
     Page("run", "/run", navigation=False),
-    Page("runs", "/runs"),
-    Page("compare", "/compare"),
-    Page("starts", "/starts"),
+    Page("runs", "/runs", "r"),
+    Page("compare", "/compare", "c"),
+    Page("starts", "/starts", "s"),
     Page("ablation", "/ablation", navigation=False),
-    Page("datasets", "/datasets"),
-    Page("predict", "/predict"),
+    Page("datasets", "/datasets", "d"),
+    Page("predict", "/predict", "p"),
 )
 
 
@@ -216,7 +218,7 @@ def _page(page: Page, anneal: Anneal, host: str) -> None:
 def navigation(current: Page, anneal: Anneal, host: str) -> str:
     """The side bar (a bar with a drawer below 900 px) as HTML."""
     links = "".join(
-        f'<a href="{page.path}"{mark}>{literal(page.title)}</a>'
+        f'<a href="{page.path}" data-go="{page.key}"{mark}>{literal(page.title)}</a>'
         for page in PAGES
         if page.navigation
         for mark in [' aria-current="page"' if page == current else ""]
@@ -235,8 +237,12 @@ def navigation(current: Page, anneal: Anneal, host: str) -> str:
         f'<button type="button" class="an-menu" aria-expanded="false" aria-controls="an-drawer">'
         f"{text('nav.menu')}</button>"
         f'<div class="an-drawer" id="an-drawer"><nav aria-label="{text("nav.main")}">{links}</nav>'
-        f'<div class="an-foot">{lines}<button type="button" class="an-theme">'
-        f"{text('nav.theme')}</button></div></div></div>"
+        f'<div class="an-foot">{lines}<div class="an-manners">'
+        f'<button type="button" class="an-theme">{text("nav.theme")}</button>'
+        f'<button type="button" class="an-keys" aria-keyshortcuts="?">{text("nav.keys")}</button>'
+        f'<button type="button" class="an-tour-again">{text("nav.tour")}</button>'
+        f'<button type="button" class="an-notify" hidden></button>'
+        f"</div></div></div></div>"
     )
 
 
@@ -260,7 +266,7 @@ def styles() -> list[str]:
 def routes(anneal: Anneal) -> list[Route]:
     """Every address beside Gradio's own."""
     own = [route for page in PAGES for route in page.module.routes(anneal)]
-    return [*assets.routes(), *own]
+    return [*assets.routes(), *news.routes(anneal), *own]
 
 
 def free_port(host: str, port: int) -> int:

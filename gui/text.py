@@ -39,7 +39,56 @@ STRINGS: dict[str, str] = {
     "nav.readonly": "read-only",
     "nav.version": "version {version}",
     "nav.theme": "Light / dark",
+    "nav.keys": "Shortcuts",
+    "nav.tour": "Show me around",
     "nav.no_device": "no device found",
+    # on every page
+    "shortcuts.title": "Keyboard shortcuts",
+    "shortcuts.begin": "Begin what the form says",
+    "shortcuts.pause": "Pause the run, or go on with it",
+    "shortcuts.search": "Search",
+    "shortcuts.list": "This list",
+    "shortcuts.help": "They rest while you type in a field; Ctrl Enter works there too.",
+    "shortcuts.close": "Close",
+    "notify.off": "Notify me",
+    "notify.on": "Notifications on",
+    "notify.help": "A notification of the system when a long run ends, while Anneal is open",
+    "notify.denied": "The browser blocks notifications of this page: allow them beside its address",
+    "ended.finished": "{name} has finished.",
+    "ended.failed": "{name} has failed.",
+    "ended.interrupted": "{name} was interrupted.",
+    "ended.open": "Open",
+    "tour.step": "First run, step {number} of {count}",
+    "tour.skip": "Skip the tour",
+    "tour.back": "Back",
+    "tour.next": "Next",
+    "tour.done": "Done",
+    "tour.0.title": "Choose what to learn",
+    "tour.0.words": (
+        "A task, data, a model and how to train it. A choice that goes together is made already: "
+        "keep it for a first try, or take another; what doesn’t fit is marked and says why."
+    ),
+    "tour.1.title": "Press Train",
+    "tour.1.words": (
+        "The estimate comes from a few real steps, timed on this computer. Everything else can "
+        "stay as it is."
+    ),
+    "tour.2.title": "Watch it learn",
+    "tour.2.words": (
+        "The loss falls while it learns. The validation curve is of items that it never trains on: "
+        "when that one rises again, it has begun to learn by heart. You can close this page, the "
+        "training goes on."
+    ),
+    "tour.3.title": "Try it",
+    "tour.3.words": (
+        "“Try it” opens the model, also while it still trains, as soon as its first weights are "
+        "kept. How good it is on data kept aside stands in the results when it has finished."
+    ),
+    "tour.4.title": "Try it",
+    "tour.4.words": (
+        "Give it something of your own, or an item of the data, and see what it makes of it. This "
+        "model is yours: it lies in your Anneal folder."
+    ),
     # the form
     "form.task": "Task",
     "form.data": "Data",

@@ -67,6 +67,12 @@ function missing(page, words) {
   );
 }
 
+/** Pressed by “p” too. */
+function keyed(node) {
+  node.setAttribute("aria-keyshortcuts", "P");
+  return node;
+}
+
 /** What the window is called. */
 function pageTitle(words) {
   return `${words} · ${text("app")}`;
@@ -344,7 +350,7 @@ class Header {
     const { page } = this;
     if (isActive(state)) {
       return [
-        button(text("run.pause"), () => page.act("pause"), { title: text("run.pause.help") }),
+        keyed(button(text("run.pause"), () => page.act("pause"), { title: text("run.pause.help") })),
         button(text("run.stop"), () => page.act("stop"), { title: text("run.stop.help") }),
         button(text("run.save"), () => page.act("save"), { title: text("run.save.help") }),
         button(text("run.cancel"), () => this.cancel(), { kind: "quiet" }),
@@ -363,9 +369,11 @@ class Header {
     }
     if (RESUMABLE.includes(state)) {
       return [
-        button(text(saved === null ? "run.again" : "run.resume"), () => page.act("resume"), {
-          kind: "primary",
-        }),
+        keyed(
+          button(text(saved === null ? "run.again" : "run.resume"), () => page.act("resume"), {
+            kind: "primary",
+          }),
+        ),
       ];
     }
     return [];

@@ -126,4 +126,7 @@ export function mount(element) {
     localStorage.setItem(THEME, dark ? "dark" : "light");
   });
   document.title = side.dataset.title;
+  // After the page's own scripts: nobody waits for these.
+  for (const name of ["shortcuts", "ended", "tour"])
+    import(`./${name}.js`).then((manner) => manner.mount(element));
 }

@@ -53,6 +53,7 @@ class Form {
     this.go = button(text("starts.go"), () => this.begin(), { kind: "primary" });
     this.go.classList.add("large", "wide");
     this.go.id = "compare";
+    this.go.setAttribute("aria-keyshortcuts", "Control+Enter");
     this.go.disabled = true;
     this.numbers = el("dl", { class: "an-estimate" });
     this.note = el("p", { class: "an-estimate-note", "aria-live": "polite" });

@@ -295,7 +295,13 @@ export function mount(page) {
   // Disabled until there is a plan: a click before it would start what nobody has seen.
   const go = el(
     "button",
-    { type: "button", class: "an-button primary large wide", id: "train", disabled: true },
+    {
+      type: "button",
+      class: "an-button primary large wide",
+      id: "train",
+      disabled: true,
+      "aria-keyshortcuts": "Control+Enter",
+    },
     text("train.go"),
   );
   const waiting = el("p", { class: "an-muted an-small", "aria-live": "polite" });
