@@ -1242,6 +1242,56 @@ def carry_out(home: Home, history: History, order: Any, *, name: str, source: st
     say(described(row))
 
 
+@data.command("synthesize")
+def data_synthesize(
+    number: int,
+    of: Annotated[int, typer.Option("--from", help="A run of a VAE or DCGAN of this dataset.")],
+    count: Annotated[int, typer.Option(help="Items that are added to the training split.")] = 500,
+    labelled_by: Annotated[
+        int | None, typer.Option(help="A classification run that gives them their classes.")
+    ] = None,
+    sure: Annotated[float, typer.Option(help="How sure it must be to take one, 0 to 1.")] = 0.9,
+    seed: Annotated[int, typer.Option(help="Decides what is drawn.")] = 0,
+    name: NameOption = "",
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Add items that a run has drawn to a dataset's training split, as a new dataset."""
+    with looked(home, database_url) as (place, history):
+        row = history.dataset(number)
+        extend(place, history, name or f"{row.name} + drawn", f"drawn by run {of}", {
+            "do": "draw", "dataset": number, "version": row.meta.get("version", 1), "run": of,
+            "count": count, "labelled_by": labelled_by, "sure": sure, "seed": seed,
+        })  # fmt: skip
+
+
+@data.command("back-translate")
+def data_back_translate(
+    number: int,
+    there: Annotated[int, typer.Option(help="A run that translates into another language.")],
+    back: Annotated[int, typer.Option(help="A run that translates back.")],
+    count: Annotated[int, typer.Option(help="Training texts that are translated.")] = 500,
+    seed: Annotated[int, typer.Option(help="Decides which ones.")] = 0,
+    name: NameOption = "",
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Add training texts, translated there and back, to a dataset, as a new dataset."""
+    with looked(home, database_url) as (place, history):
+        row = history.dataset(number)
+        extend(place, history, name or f"{row.name} + translated", f"runs {there} and {back}", {
+            "do": "back-translate", "dataset": number, "version": row.meta.get("version", 1),
+            "there": there, "back": back, "count": count, "seed": seed,
+        })  # fmt: skip
+
+
+def extend(home: Home, history: History, name: str, source: str, extension: dict[str, Any]) -> None:
+    """Make a dataset of an earlier one and of what models have made."""
+    from engine.intake import Order
+
+    carry_out(home, history, Order(extension=extension), name=name, source=source)
+
+
 @data.command("samples")
 def data_samples() -> None:
     """What can be fetched by name: one line each."""

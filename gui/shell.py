@@ -70,6 +70,9 @@ class Importer(Protocol):
     def get(self, origin: str, *, name: str = "", options: Mapping[str, Any] | None = None) -> int:
         """Download and import a dataset that has a name; the new dataset's id."""
 
+    def extend(self, extension: Mapping[str, Any], *, name: str, source: str) -> int:
+        """Make a dataset of an earlier one and of what models have made; the new one's id."""
+
     def retry(self, id: int, options: Mapping[str, Any]) -> int:
         """Import again what failed and has kept its files, in its place; the new dataset's id."""
 

@@ -392,6 +392,40 @@ STRINGS: dict[str, str] = {
         "than chance where the 95 % interval of their mean by Student’s t leaves out zero."
     ),
     "ablation.delete.title": "Delete this ablation?",
+    # more items, made by models
+    "data.extend": "Make more of it",
+    "data.extend.draw": "Add pictures that a model has drawn",
+    "data.extend.translate": "Add texts, translated there and back",
+    "data.extend.help": (
+        "A new dataset of these items and of what is made. What is made only ever trains: it is "
+        "marked, and never put into validation or test. This dataset stays as it is; to undo it, "
+        "remove the new one. Whether it helps, only a training on each can say."
+    ),
+    "data.extend.run": "Drawn by",
+    "data.extend.count": "How many",
+    "data.extend.labelled_by": "Labelled by",
+    "data.extend.labelled_by.help": (
+        "What is drawn has no class by itself: a classifier gives it one, right or wrong, and only "
+        "where it is sure is it taken."
+    ),
+    "data.extend.sure": "At least so sure",
+    "data.extend.there": "Translated by",
+    "data.extend.back": "And back by",
+    "data.extend.go": "Make it",
+    "data.extend.none.draw": (
+        "No run draws like this dataset yet: train a variational autoencoder or a DCGAN on it."
+    ),
+    "data.extend.none.translate": (
+        "No run translates yet: train one from this language into another, and one back."
+    ),
+    "data.extend.none.label": (
+        "No run tells its classes apart yet, and what is drawn has none by itself: train a "
+        "classifier on it."
+    ),
+    "data.extend.begun": "It is being made: it appears in the list.",
+    "data.extend.drawn": "drawn",
+    "data.extend.translated": "translated",
+    "viewer.synthetic": "synthetic",
     # Few examples
     "few.title": "From few examples",
     "few.lead": (
