@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import psutil
 import typer
 
-from engine import comparisons
+from engine import ablations, comparisons
 from engine.catalog import KINDS, BadInput, Catalog, Kind
 from engine.home import Home, replacing
 from engine.recipe import Recipe, compose
@@ -266,36 +266,47 @@ def bring_in(number: int, home: HomeOption = None, database_url: DatabaseOption 
 # --- train ----------------------------------------------------------------------------------
 
 
+RecipeFile = Annotated[Path | None, typer.Argument(help="A recipe's JSON file.")]
+TaskOption = Annotated[str, typer.Option(help="A task's name in the catalogue.")]
+ModelOption = Annotated[str, typer.Option(help="A model's name.")]
+DataOption = Annotated[
+    str, typer.Option("--data", help="A dataset's name, or the number of one of your own.")
+]
+MethodOption = Annotated[str, typer.Option(help="A method's name.")]
+SettingOption = Annotated[
+    list[str] | None, typer.Option("--set", help="A setting: model.dropout=0.2")
+]
+StartOption = Annotated[
+    str,
+    typer.Option(
+        "--start",
+        help="Weights to start from: a run's number, “published”, or a file of safetensors.",
+    ),
+]
+LabelsOption = Annotated[
+    str, typer.Option(help="How many labels are used: 3% of each class, or 5 items of each.")
+]
+ThoroughOption = Annotated[
+    bool, typer.Option("--thorough", help="Defaults that aim at the best result: takes a GPU.")
+]
+
+
 @cli.command()
 def train(
-    recipe: Annotated[Path | None, typer.Argument(help="A recipe's JSON file.")] = None,
-    task: Annotated[str, typer.Option(help="A task's name in the catalogue.")] = "",
-    model: Annotated[str, typer.Option(help="A model's name.")] = "",
-    dataset: Annotated[
-        str, typer.Option("--data", help="A dataset's name, or the number of one of your own.")
-    ] = "",
-    method: Annotated[str, typer.Option(help="A method's name.")] = "",
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", help="A setting: model.dropout=0.2")
-    ] = None,
-    begin: Annotated[
-        str,
-        typer.Option(
-            "--start",
-            help="Weights to start from: a run's number, “published”, or a file of safetensors.",
-        ),
-    ] = "",
-    labels: Annotated[
-        str, typer.Option(help="How many labels are used: 3% of each class, or 5 items of each.")
-    ] = "",
+    recipe: RecipeFile = None,
+    task: TaskOption = "",
+    model: ModelOption = "",
+    dataset: DataOption = "",
+    method: MethodOption = "",
+    setting: SettingOption = None,
+    begin: StartOption = "",
+    labels: LabelsOption = "",
     device: Annotated[str, typer.Option(help="auto, or a device's id.")] = "",
     seed: Annotated[
         int | None, typer.Option(help="Of weights, order, dropout and augmentation.")
     ] = None,
     name: Annotated[str, typer.Option(help="The run's name in the history.")] = "",
-    thorough: Annotated[
-        bool, typer.Option("--thorough", help="Defaults that aim at the best result: takes a GPU.")
-    ] = False,
+    thorough: ThoroughOption = False,
     home: HomeOption = None,
     database_url: DatabaseOption = None,
 ) -> None:
@@ -306,33 +317,120 @@ def train(
     with told():
         place, history = opened(home, database_url)
         known = discover().model_copy(update={"devices": devices()})
-        start: int | str | None = int(begin) if begin.isdigit() else begin or None
-        settings: dict[str, Any] = dict(part(text) for text in setting or [])
-        names: dict[Kind, str] = {"task": task, "model": model, "data": dataset, "method": method}
-        own_data(history, names, settings)
-        if recipe is not None:
-            if not recipe.is_file():
-                raise BadInput(f"There is no recipe file {recipe}")
-            given = Recipe.from_json(recipe.read_text("utf-8"))
-            # What is said besides the file goes before it; another card has other settings.
-            for kind in KINDS:
-                choice = given.choice(kind)
-                names[kind] = names[kind] or choice.name
-                if names[kind] == choice.name:
-                    own = {f"{kind}.{name}": value for name, value in choice.settings.items()}
-                    settings = own | settings
-            start = given.start if start is None else start
-            seed = given.seed if seed is None else seed
-            labels = labels or given.labels or ""
-            device = device or given.device
-        if isinstance(start, int):
-            own_model(history, start, names, settings)
-        chosen = compose(
-            known, names=names, settings=settings, start=start, labels=labels or None,
-            device=device or "auto", seed=seed or 0, thorough=thorough,
+        chosen = recipe_said(
+            history, known, recipe,
+            {"task": task, "model": model, "data": dataset, "method": method}, setting,
+            begin=begin, labels=labels, device=device, seed=seed, thorough=thorough,
         )  # fmt: skip
         run = enqueue(history, known, chosen, name)
         foreground(place, history, run)
+
+
+def recipe_said(
+    history: History, known: Catalog, file: Path | None, names: dict[Kind, str],
+    said: Sequence[str] | None, *, begin: str, labels: str, device: str, seed: int | None,
+    thorough: bool,
+) -> Recipe:  # fmt: skip
+    """The checked recipe of a command's options; what is said besides a `file` goes before it."""
+    start: int | str | None = int(begin) if begin.isdigit() else begin or None
+    settings: dict[str, Any] = dict(part(text) for text in said or [])
+    own_data(history, names, settings)
+    if file is not None:
+        if not file.is_file():
+            raise BadInput(f"There is no recipe file {file}")
+        given = Recipe.from_json(file.read_text("utf-8"))
+        for kind in KINDS:  # another card has other settings
+            choice = given.choice(kind)
+            names[kind] = names[kind] or choice.name
+            if names[kind] == choice.name:
+                own = {f"{kind}.{name}": value for name, value in choice.settings.items()}
+                settings = own | settings
+        start = given.start if start is None else start
+        seed = given.seed if seed is None else seed
+        labels = labels or given.labels or ""
+        device = device or given.device
+    if isinstance(start, int):
+        own_model(history, start, names, settings)
+    return compose(
+        known, names=names, settings=settings, start=start, labels=labels or None,
+        device=device or "auto", seed=seed or 0, thorough=thorough,
+    )  # fmt: skip
+
+
+@cli.command()
+def ablate(
+    recipe: RecipeFile = None,
+    task: TaskOption = "",
+    model: ModelOption = "",
+    dataset: DataOption = "",
+    method: MethodOption = "",
+    setting: SettingOption = None,
+    begin: StartOption = "",
+    labels: LabelsOption = "",
+    device: Annotated[str, typer.Option(help="auto, or a device's id.")] = "",
+    seed: Annotated[int | None, typer.Option(help="The first of the seeds.")] = None,
+    seeds: Annotated[int, typer.Option(help="How often each is trained.")] = comparisons.SEEDS,
+    each: Annotated[
+        bool, typer.Option("--each", help="Also leave out each augmentation by itself.")
+    ] = False,
+    of: Annotated[
+        int | None, typer.Option("--run", help="A run by its number: its recipe is taken.")
+    ] = None,
+    name: Annotated[str, typer.Option(help="Its name in the history.")] = "",
+    thorough: ThoroughOption = False,
+    resume: Annotated[
+        int | None, typer.Option(help="Go on with an ablation, by its number.")
+    ] = None,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Does the augmentation help? Trains with and without it, in the foreground."""
+    from engine.catalog import discover
+    from engine.device import devices
+    from gui import verdict
+
+    with looked(home, database_url) as (place, history):
+        known = discover().model_copy(update={"devices": devices()})
+        if resume is not None:
+            one = history.comparison(resume)
+            plan = ablations.AblationPlan.from_json(one.plan)
+        else:
+            if of is not None:
+                whole = Recipe.from_json(history.run(of).recipe)
+            else:
+                whole = recipe_said(
+                    history, known, recipe,
+                    {"task": task, "model": model, "data": dataset, "method": method}, setting,
+                    begin=begin, labels=labels, device=device, seed=seed, thorough=thorough,
+                )  # fmt: skip
+            plan = ablations.drawn_up(known, whole, seeds=seeds, each=each)
+            one = history.add_comparison(
+                plan.to_json(), name=name or f"{whole.model.name} · {whole.data.name}"
+            )
+        say({"ablation": one.id, "runs": len(plan.cells()), "arms": list(plan.arms)})
+        comparisons.enqueue(history, one.id, plan, known, name=one.name)
+        go_on(place, history, one.id, plan)
+        results = history.runs_of(one.id)
+        state = comparisons.state_of(comparisons.placed(plan, results).values())
+        found = ablations.findings(plan, results)
+        labelled = known.card("data", plan.whole.data.name)
+        for sentence in verdict.of_ablation(plan, found, labelled):
+            tell(sentence)
+        say({
+            "ablation": one.id, "state": state, "measure": found.measure,
+            "arms": {one.arm: spread(one.score) for one in found.arms},
+            "better": {one.arm: spread(one.better) | {"sure": one.better.sure}
+                       for one in found.differences},
+        })  # fmt: skip
+        if state != "finished":
+            tell(f"Go on with: python app.py ablate --resume {one.id}")
+            raise typer.Exit(1)
+
+
+def spread(found: comparisons.Estimate) -> dict[str, Any]:
+    """An estimate as JSON values: mean, standard deviation, half of the interval, seeds."""
+    return {"mean": found.mean, "deviation": found.deviation, "half": found.half,
+            "seeds": found.count}  # fmt: skip
 
 
 @cli.command("compare-starts")
@@ -412,7 +510,7 @@ def compare_starts(
             raise typer.Exit(1)
 
 
-def go_on(home: Home, history: History, number: int, plan: comparisons.ComparisonPlan) -> None:
+def go_on(home: Home, history: History, number: int, plan: comparisons.Planned[Any]) -> None:
     """Carry out a comparison's queued runs one by one; Ctrl-C leaves the rest for later."""
     asked = False
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
@@ -1144,6 +1242,56 @@ def carry_out(home: Home, history: History, order: Any, *, name: str, source: st
             tell(f"{count} finding{'s' * (count > 1)} that {one} training: "
                  f"python app.py data doctor {row.id}")  # fmt: skip
     say(described(row))
+
+
+@data.command("synthesize")
+def data_synthesize(
+    number: int,
+    of: Annotated[int, typer.Option("--from", help="A run of a VAE or DCGAN of this dataset.")],
+    count: Annotated[int, typer.Option(help="Items that are added to the training split.")] = 500,
+    labelled_by: Annotated[
+        int | None, typer.Option(help="A classification run that gives them their classes.")
+    ] = None,
+    sure: Annotated[float, typer.Option(help="How sure it must be to take one, 0 to 1.")] = 0.9,
+    seed: Annotated[int, typer.Option(help="Decides what is drawn.")] = 0,
+    name: NameOption = "",
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Add items that a run has drawn to a dataset's training split, as a new dataset."""
+    with looked(home, database_url) as (place, history):
+        row = history.dataset(number)
+        extend(place, history, name or f"{row.name} + drawn", f"drawn by run {of}", {
+            "do": "draw", "dataset": number, "version": row.meta.get("version", 1), "run": of,
+            "count": count, "labelled_by": labelled_by, "sure": sure, "seed": seed,
+        })  # fmt: skip
+
+
+@data.command("back-translate")
+def data_back_translate(
+    number: int,
+    there: Annotated[int, typer.Option(help="A run that translates into another language.")],
+    back: Annotated[int, typer.Option(help="A run that translates back.")],
+    count: Annotated[int, typer.Option(help="Training texts that are translated.")] = 500,
+    seed: Annotated[int, typer.Option(help="Decides which ones.")] = 0,
+    name: NameOption = "",
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Add training texts, translated there and back, to a dataset, as a new dataset."""
+    with looked(home, database_url) as (place, history):
+        row = history.dataset(number)
+        extend(place, history, name or f"{row.name} + translated", f"runs {there} and {back}", {
+            "do": "back-translate", "dataset": number, "version": row.meta.get("version", 1),
+            "there": there, "back": back, "count": count, "seed": seed,
+        })  # fmt: skip
+
+
+def extend(home: Home, history: History, name: str, source: str, extension: dict[str, Any]) -> None:
+    """Make a dataset of an earlier one and of what models have made."""
+    from engine.intake import Order
+
+    carry_out(home, history, Order(extension=extension), name=name, source=source)
 
 
 @data.command("samples")

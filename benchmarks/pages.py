@@ -211,6 +211,9 @@ class _Nobody:
     def get(self, origin: str, *, name: str = "", options: Mapping[str, Any] | None = None) -> int:
         raise NotImplementedError
 
+    def extend(self, extension: Mapping[str, Any], *, name: str, source: str) -> int:
+        raise NotImplementedError
+
     def retry(self, id: int, options: Mapping[str, Any]) -> int:
         raise NotImplementedError
 

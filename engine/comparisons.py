@@ -1,5 +1,5 @@
-"""Whether pretraining helps: a plan of runs that differ in nothing but their starts, labels and
-seeds, and what their results say.
+"""Comparisons: a plan of runs that differ in one thing and in their seeds, how they are queued and
+gone on with, and whether pretraining helps: runs that differ in their starts and labels.
 
 Only arithmetic and choices, nothing of PyTorch: the pages and the command line share it.
 """
@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import math
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import Field, ValidationError
 
@@ -29,6 +29,16 @@ MOST_STEPS = 10_000
 MOST_RUNS = 1000
 
 Start = int | str | None
+
+STARTS = "starts"
+"""What a comparison is of whose plan doesn't say it."""
+
+
+def kind_of(plan: str) -> str:
+    """What a kept plan compares: `STARTS`, or what else it says."""
+    said = json.loads(plan).get("kind", STARTS)
+    assert isinstance(said, str)
+    return said
 
 
 # --- the plan -------------------------------------------------------------------------------------
@@ -93,6 +103,14 @@ class ComparisonPlan(Frozen):
             Cell(start, amount, seed)
             for seed in range(self.seeds) for amount in self.amounts for start in self.starts
         ]  # fmt: skip
+
+    def cell_of(self, recipe: Mapping[str, Any]) -> Cell:
+        """Which cell a run's recipe, as JSON values, is of."""
+        return Cell(recipe["start"], recipe["labels"], recipe["seed"])
+
+    def called(self, cell: Cell) -> str:
+        """A cell in a few words."""
+        return f"{called(cell.start)} · {cell.amount} · seed {cell.seed}"
 
     def own(self, start: Start, amount: str, seed: int = 0) -> Recipe:
         """The recipe of a cell as its method would have it by itself, without a budget."""
@@ -338,6 +356,26 @@ class RunOf(Protocol):
 
 
 AnyRun = TypeVar("AnyRun", bound=RunOf)
+AnyCell = TypeVar("AnyCell", bound=Hashable)
+
+
+class Planned(Protocol[AnyCell]):
+    """A plan of runs, whatever they differ in; each of its cells is one."""
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+
+    def cells(self) -> list[AnyCell]:
+        """Every run, in the order in which they are carried out."""
+
+    def cell_of(self, recipe: Mapping[str, Any]) -> AnyCell | None:
+        """Which cell a run's recipe, as JSON values, is of; None if of none."""
+
+    def recipe(self, cell: AnyCell, catalog: Catalog) -> Recipe:
+        """The recipe of a cell, checked. BadInput when it can't be had."""
+
+    def called(self, cell: AnyCell) -> str:
+        """A cell in a few words."""
 
 
 class Keeper(Protocol):
@@ -355,14 +393,15 @@ RESUMABLE = ("paused", "interrupted", "failed", "stopped")
 UNDER_WAY = ("preparing", "running")
 
 
-def placed(plan: ComparisonPlan, runs: Iterable[AnyRun]) -> dict[Cell, AnyRun | None]:
+def placed(plan: Planned[AnyCell], runs: Iterable[AnyRun]) -> dict[AnyCell, AnyRun | None]:
     """The run of each cell: of several a finished one, else the newest; None if there is none."""
-    found: dict[Cell, AnyRun | None] = dict.fromkeys(plan.cells())
+    found: dict[AnyCell, AnyRun | None] = dict.fromkeys(plan.cells())
     for run in runs:
-        said = json.loads(run.recipe)
-        cell = Cell(said["start"], said["labels"], said["seed"])
-        held = found.get(cell)
-        if cell in found and (held is None or held.state != "finished"):
+        cell = plan.cell_of(json.loads(run.recipe))
+        if cell is None or cell not in found:
+            continue
+        held = found[cell]
+        if held is None or held.state != "finished":
             found[cell] = run
     return found
 
@@ -382,7 +421,7 @@ def state_of(runs: Iterable[RunOf | None]) -> str:
 
 
 def enqueue(
-    history: Keeper, number: int, plan: ComparisonPlan, catalog: Catalog, *, name: str
+    history: Keeper, number: int, plan: Planned[AnyCell], catalog: Catalog, *, name: str
 ) -> list[int]:
     """Queue every cell that isn't finished, waiting or under way; the runs' ids.
 
@@ -396,7 +435,7 @@ def enqueue(
             imported = recipe.data.settings.get("id")
             run = history.add_run(
                 recipe.to_json(), comparison=number,
-                name=f"{name} · {called(cell.start)} · {cell.amount} · seed {cell.seed}",
+                name=f"{name} · {plan.called(cell)}",
                 parent=recipe.parent, dataset=imported if isinstance(imported, int) else None,
                 task=recipe.task.name, model=recipe.model.name, data=recipe.data.name,
                 method=recipe.method.name,
@@ -417,6 +456,51 @@ class Estimate:
     mean: float
     half: float | None
     count: int
+    deviation: float | None = None
+    """Standard deviation over the seeds."""
+
+    @property
+    def sure(self) -> int:
+        """1 where it is above zero by more than the error, -1 where below, else 0."""
+        if self.half is None or abs(self.mean) <= self.half:
+            return 0
+        return 1 if self.mean > 0 else -1
+
+
+@dataclass(frozen=True, slots=True)
+class Scores(Generic[AnyCell]):
+    """What the finished runs of a plan reached."""
+
+    measure: str
+    """Of the test split; empty while nothing has finished."""
+    larger: bool
+    """Larger values are better."""
+    values: dict[AnyCell, float]
+    seconds: dict[AnyCell, float]
+    """Training time of every finished run, whether it has a score or not."""
+
+    @property
+    def sign(self) -> int:
+        """What makes larger differences better."""
+        return 1 if self.larger else -1
+
+
+def scored(held: Mapping[AnyCell, RunOf | None]) -> Scores[AnyCell]:
+    """Of a plan's runs by cell (`placed`): the scores of those that have finished."""
+    measure, larger = "", True
+    values: dict[AnyCell, float] = {}
+    seconds: dict[AnyCell, float] = {}
+    for cell, run in held.items():
+        if run is None or run.state != "finished":
+            continue
+        seconds[cell] = run.seconds
+        name = str(run.metrics.get("headline", ""))
+        value = run.metrics.get(name)
+        if not isinstance(value, int | float) or not math.isfinite(value):
+            continue
+        measure, larger = name, bool(run.metrics.get("larger_is_better", True))
+        values[cell] = float(value)
+    return Scores(measure, larger, values, seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -468,10 +552,7 @@ class Gap:
     @property
     def sure(self) -> int:
         """1 where it is better by more than the error, -1 where it is worse, else 0."""
-        half = self.better.half
-        if half is None or abs(self.better.mean) <= half:
-            return 0
-        return 1 if self.better.mean > 0 else -1
+        return self.better.sure
 
 
 @dataclass(frozen=True)
@@ -490,21 +571,19 @@ class Findings:
 
 def findings(plan: ComparisonPlan, runs: Iterable[RunOf]) -> Findings:
     """What the finished runs say; the first start is what the others are compared with."""
-    held = {cell: run for cell, run in placed(plan, runs).items()
-            if run is not None and run.state == "finished"}  # fmt: skip
-    measure, larger = "", True
+    held = placed(plan, runs)
+    all_scores = scored(held)
     scores: dict[tuple[Start, str], dict[int, float]] = {}
     by: dict[tuple[Start, str], list[RunOf]] = {}
     spent: dict[Start, float] = dict.fromkeys(plan.starts, 0.0)
-    for cell, run in held.items():
-        spent[cell.start] += run.seconds
-        name = str(run.metrics.get("headline", ""))
-        value = run.metrics.get(name)
-        if not isinstance(value, int | float) or not math.isfinite(value):
-            continue
-        measure, larger = name, bool(run.metrics.get("larger_is_better", True))
-        scores.setdefault((cell.start, cell.amount), {})[cell.seed] = float(value)
+    for cell, seconds in all_scores.seconds.items():
+        spent[cell.start] += seconds
+    for cell, value in all_scores.values.items():
+        scores.setdefault((cell.start, cell.amount), {})[cell.seed] = value
+        run = held[cell]
+        assert run is not None
         by.setdefault((cell.start, cell.amount), []).append(run)
+    larger = all_scores.larger
     places = [
         Place(
             start, amount, plan.items[amount], mean_of(list(values.values())),
@@ -527,10 +606,15 @@ def findings(plan: ComparisonPlan, runs: Iterable[RunOf]) -> Findings:
                 needed == curve[0][0],
             ))  # fmt: skip
         base = scores.get((first, place.amount), {})
-        sign = 1 if larger else -1
-        if both := [sign * (v - base[s]) for s, v in place.values.items() if s in base]:
-            gaps.append(Gap(place.start, place.amount, place.items, mean_of(both)))
-    return Findings(measure, larger, tuple(places), tuple(savings), tuple(gaps), spent)
+        if both := paired(place.values, base, all_scores.sign):
+            better = mean_of(list(both.values()))
+            gaps.append(Gap(place.start, place.amount, place.items, better))
+    return Findings(all_scores.measure, larger, tuple(places), tuple(savings), tuple(gaps), spent)
+
+
+def paired(values: Mapping[int, float], base: Mapping[int, float], sign: int) -> dict[int, float]:
+    """How much better each seed's value is than that of the same seed, where both have one."""
+    return {seed: sign * (value - base[seed]) for seed, value in values.items() if seed in base}
 
 
 def labels_for(score: float, curve: Sequence[tuple[int, float]], *, larger: bool) -> float | None:
@@ -557,7 +641,7 @@ def mean_of(values: Sequence[float]) -> Estimate:
     if count < 2:
         return Estimate(mean, None, count)
     spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (count - 1))
-    return Estimate(mean, student(count - 1) * spread / math.sqrt(count), count)
+    return Estimate(mean, student(count - 1) * spread / math.sqrt(count), count, spread)
 
 
 def student(freedom: int, share: float = 0.95) -> float:

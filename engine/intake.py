@@ -61,12 +61,14 @@ class Order:
     origin: str = ""
     kind: Kind | None = None
     options: ImportOptions = ImportOptions()  # noqa: RUF009 (frozen)
+    extension: Mapping[str, Any] | None = None
+    """What a dataset is extended by (`engine.extending`), as JSON values."""
 
     def plain(self) -> dict[str, Any]:
         """As JSON values."""
         return {
             "paths": [str(path) for path in self.paths], "origin": self.origin, "kind": self.kind,
-            "options": self.options.model_dump(mode="json"),
+            "options": self.options.model_dump(mode="json"), "extension": self.extension,
         }  # fmt: skip
 
     @classmethod
@@ -74,11 +76,15 @@ class Order:
         """From what `plain` gave."""
         return cls(
             tuple(map(Path, said["paths"])), said["origin"], cast(Kind | None, said["kind"]),
-            ImportOptions.of(said["options"]),
+            ImportOptions.of(said["options"]), said.get("extension"),
         )  # fmt: skip
 
     def carried_out(self, into: Path, home: Home) -> Iterator[Step | Imported]:
         """The import's steps, and at last what it has made."""
+        if self.extension is not None:
+            from engine import extending  # it loads PyTorch
+
+            return extending.extended(self.extension, into, home)
         if self.origin:
             return get(self.origin, into, home=home, mirror=mirror(), kind=self.kind,
                        options=self.options)  # fmt: skip
@@ -113,6 +119,10 @@ class Intake:
         """Fetch a dataset by its address and import it; the new dataset's id."""
         order = Order(origin=origin, options=ImportOptions.of(options or {}))
         return self._begin(order, name=name or origin.partition(":")[2], source=origin)
+
+    def extend(self, extension: Mapping[str, Any], *, name: str, source: str) -> int:
+        """Make a dataset of an earlier one and of what models have made; the new one's id."""
+        return self._begin(Order(extension=dict(extension)), name=name, source=source)
 
     def retry(self, id: int, options: Mapping[str, Any]) -> int:
         """Import again what failed, with other options; the new dataset's id.

@@ -377,16 +377,18 @@ def _outcome(catalog: Catalog, wanted: Wanted, held: Mapping[Kind, Option],
 
 
 def command(catalog: Catalog, made: Recipe, *, home: Path | None = None, name: str = "",
-            thorough: bool = False) -> str:  # fmt: skip
+            thorough: bool = False, verb: str = "train",
+            more: Sequence[str] = ()) -> str:  # fmt: skip
     """The line that trains this recipe without the page: only what differs from the defaults, those
     of the `thorough` recipe if it says so.
 
-    `home` is the folder to name, where it isn't the one that the program finds by itself.
+    `home` is the folder to name, where it isn't the one that the program finds by itself. `verb` is
+    another command that takes the same options, and `more` those of its own.
     """
     cards: Chosen = made.cards(catalog)
     starter = catalog.defaults(cards)
     usual = catalog.defaults(cards, thorough=thorough)
-    words = ["python", "app.py", "train"]
+    words = ["python", "app.py", verb]
     for kind in KINDS:
         words += [f"--{kind}", made.choice(kind).name]
     if usual != starter:
@@ -404,6 +406,7 @@ def command(catalog: Catalog, made: Recipe, *, home: Path | None = None, name: s
         words += ["--device", made.device]
     if made.seed:
         words += ["--seed", str(made.seed)]
+    words += more
     if name:
         words += ["--name", name]
     if home is not None:

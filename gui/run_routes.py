@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, cast
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
+from engine import ablations
 from engine.catalog import KINDS, BadInput, Card, Catalog, Field, Kind, Value
 from engine.recipe import Recipe, differences
 from gui import curves
@@ -152,6 +153,7 @@ class RunRoutes:
                 "parent": parent,
                 "metrics": plain(run.metrics),
                 "again": again(run),
+                "varied": varied(run, self.anneal.catalog),
                 "judges": judges(run, self.anneal.catalog),
                 "saved_step": run.saved_step,
                 "best_step": run.best_step,
@@ -495,6 +497,15 @@ def headline(metrics: Mapping[str, Any], split: str) -> dict[str, Any] | None:
     measure = str(metrics.get("headline", "")).rpartition("/")[2]
     names.sort(key=lambda name: (not name.endswith(f"/{measure}"), name.endswith("/loss")))
     return {"name": names[0], "value": plain(metrics[names[0]])} if names else None
+
+
+def varied(run: Run, catalog: Catalog) -> bool:
+    """Whether it learned from items varied at random, which can be left out."""
+    try:
+        ablations.drawn_up(catalog, Recipe.from_json(run.recipe), seeds=1)
+    except BadInput:
+        return False
+    return True
 
 
 def again(run: Run) -> dict[str, str]:

@@ -24,7 +24,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from gui import assets
+from gui import assets, news
 from gui.text import text
 from gui.theme import theme
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from storage.history import History
 
 PORTS_TRIED = 100
-CHARTS = ("/run", "/compare", "/starts")
+CHARTS = ("/run", "/compare", "/starts", "/ablation")
 """Pages that open with a chart."""
 LOCAL = ("127.0.0.1", "localhost", "::1")
 LANGUAGES = {"en": "EN", "zh-CN": "中文"}
@@ -71,6 +71,9 @@ class Importer(Protocol):
 
     def get(self, origin: str, *, name: str = "", options: Mapping[str, Any] | None = None) -> int:
         """Download and import a dataset that has a name; the new dataset's id."""
+
+    def extend(self, extension: Mapping[str, Any], *, name: str, source: str) -> int:
+        """Make a dataset of an earlier one and of what models have made; the new one's id."""
 
     def retry(self, id: int, options: Mapping[str, Any]) -> int:
         """Import again what failed and has kept its files, in its place; the new dataset's id."""
@@ -108,6 +111,8 @@ class Page:
 
     name: str
     path: str
+    key: str = ""
+    """Leads there after “g”."""
     navigation: bool = True
 
     @property
@@ -120,14 +125,15 @@ class Page:
 
 
 PAGES = (
-    Page("train", "/"),
-    Page("few", "/few"),
+    Page("train", "/", "t"),
+    Page("few", "/few", "f"),
     Page("run", "/run", navigation=False),
-    Page("runs", "/runs"),
-    Page("compare", "/compare"),
-    Page("starts", "/starts"),
-    Page("datasets", "/datasets"),
-    Page("predict", "/predict"),
+    Page("runs", "/runs", "r"),
+    Page("compare", "/compare", "c"),
+    Page("starts", "/starts", "s"),
+    Page("ablation", "/ablation", navigation=False),
+    Page("datasets", "/datasets", "d"),
+    Page("predict", "/predict", "p"),
 )
 
 
@@ -217,7 +223,7 @@ def _page(page: Page, anneal: Anneal, host: str) -> None:
 def navigation(current: Page, anneal: Anneal, host: str) -> str:
     """The side bar (a bar with a drawer below 900 px) as HTML."""
     links = "".join(
-        f'<a href="{page.path}"{mark}>{literal(page.title)}</a>'
+        f'<a href="{page.path}" data-go="{page.key}"{mark}>{literal(page.title)}</a>'
         for page in PAGES
         if page.navigation
         for mark in [' aria-current="page"' if page == current else ""]
@@ -242,6 +248,9 @@ def navigation(current: Page, anneal: Anneal, host: str) -> str:
         f'<div class="an-drawer" id="an-drawer"><nav aria-label="{text("nav.main")}">{links}</nav>'
         f'<div class="an-foot">{lines}<div class="an-looks">'
         f'<button type="button" class="an-theme">{text("nav.theme")}</button>'
+        f'<button type="button" class="an-keys" aria-keyshortcuts="?">{text("nav.keys")}</button>'
+        f'<button type="button" class="an-tour-again">{text("nav.tour")}</button>'
+        f'<button type="button" class="an-notify" hidden></button>'
         f'<div class="an-languages" role="group" aria-label="{text("nav.language")}">{languages}'
         f"</div></div></div></div></div>"
     )
@@ -267,7 +276,7 @@ def styles() -> list[str]:
 def routes(anneal: Anneal) -> list[Route]:
     """Every address beside Gradio's own."""
     own = [route for page in PAGES for route in page.module.routes(anneal)]
-    return [*assets.routes(), *own]
+    return [*assets.routes(), *news.routes(anneal), *own]
 
 
 def free_port(host: str, port: int) -> int:

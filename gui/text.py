@@ -46,7 +46,56 @@ STRINGS: dict[str, str] = {
     "nav.version": "version {version}",
     "nav.theme": "Light / dark",
     "nav.language": "Language",
+    "nav.keys": "Shortcuts",
+    "nav.tour": "Show me around",
     "nav.no_device": "no device found",
+    # on every page
+    "shortcuts.title": "Keyboard shortcuts",
+    "shortcuts.begin": "Begin what the form says",
+    "shortcuts.pause": "Pause the run, or go on with it",
+    "shortcuts.search": "Search",
+    "shortcuts.list": "This list",
+    "shortcuts.help": "They rest while you type in a field; Ctrl Enter works there too.",
+    "shortcuts.close": "Close",
+    "notify.off": "Notify me",
+    "notify.on": "Notifications on",
+    "notify.help": "A notification of the system when a long run ends, while Anneal is open",
+    "notify.denied": "The browser blocks notifications of this page: allow them beside its address",
+    "ended.finished": "{name} has finished.",
+    "ended.failed": "{name} has failed.",
+    "ended.interrupted": "{name} was interrupted.",
+    "ended.open": "Open",
+    "tour.step": "First run, step {number} of {count}",
+    "tour.skip": "Skip the tour",
+    "tour.back": "Back",
+    "tour.next": "Next",
+    "tour.done": "Done",
+    "tour.0.title": "Choose what to learn",
+    "tour.0.words": (
+        "A task, data, a model and how to train it. A choice that goes together is made already: "
+        "keep it for a first try, or take another; what doesn’t fit is marked and says why."
+    ),
+    "tour.1.title": "Press Train",
+    "tour.1.words": (
+        "The estimate comes from a few real steps, timed on this computer. Everything else can "
+        "stay as it is."
+    ),
+    "tour.2.title": "Watch it learn",
+    "tour.2.words": (
+        "The loss falls while it learns. The validation curve is of items that it never trains on: "
+        "when that one rises again, it has begun to learn by heart. You can close this page, the "
+        "training goes on."
+    ),
+    "tour.3.title": "Try it",
+    "tour.3.words": (
+        "“Try it” opens the model, also while it still trains, as soon as its first weights are "
+        "kept. How good it is on data kept aside stands in the results when it has finished."
+    ),
+    "tour.4.title": "Try it",
+    "tour.4.words": (
+        "Give it something of your own, or an item of the data, and see what it makes of it. This "
+        "model is yours: it lies in your Anneal folder."
+    ),
     # the form
     "form.task": "Task",
     "form.data": "Data",
@@ -148,6 +197,27 @@ STRINGS: dict[str, str] = {
     "train.cloned": "Everything is set as it was in run {run}.",
     "train.findings": "See the check-up",
     "train.fix": "Something on the form needs a change first.",
+    # What every comparison of runs says
+    "comparison.progress": "{done} of {total} runs",
+    "comparison.runs": "Runs",
+    "comparison.runs.done": "{done} of {total} have finished",
+    "comparison.runs.seed": "seed {seed}",
+    "comparison.runs.missing": "not queued",
+    "comparison.runs.list": "Open as a list",
+    "comparison.command": "The command that repeats it",
+    "comparison.resume": "Go on",
+    "comparison.stop": "Stop",
+    "comparison.delete": "Delete",
+    "comparison.delete.words": "Its {count} runs go with it, their curves and weights too.",
+    "comparison.state.queued": "queued",
+    "comparison.state.running": "running",
+    "comparison.state.finished": "finished",
+    "comparison.state.stopped": "not finished",
+    "comparison.stopped.help": "It isn't complete. “Go on” queues what is missing or failed.",
+    "comparison.other": "Comparison {id} is one of another kind.",
+    "comparison.failed": "Run {run} failed: {reason}",
+    "comparison.said.more": "The seeds that are still to come may change this.",
+    "comparison.bad_number": "This is a whole number above zero",
     # Does pretraining help?
     "starts.title": "Does pretraining help?",
     "starts.lead": (
@@ -158,7 +228,6 @@ STRINGS: dict[str, str] = {
     "starts.gone": "This comparison is no longer here.",
     "starts.kept": "Comparisons",
     "starts.kept.none": "None yet: the first one appears here.",
-    "starts.kept.progress": "{done} of {total} runs",
     "starts.what": "What to learn",
     "starts.settings": "Settings",
     "starts.starts": "Starts",
@@ -241,23 +310,7 @@ STRINGS: dict[str, str] = {
     "starts.time.run": "A run, on the mean",
     "starts.time.all": "All its runs",
     "starts.time.before": "Its own training, once",
-    "starts.runs": "Runs",
-    "starts.runs.done": "{done} of {total} have finished",
-    "starts.runs.seed": "seed {seed}",
-    "starts.runs.missing": "not queued",
-    "starts.runs.list": "Open as a list",
-    "starts.command": "The command that repeats it",
-    "starts.resume": "Go on",
-    "starts.stop": "Stop",
-    "starts.delete": "Delete",
     "starts.delete.title": "Delete this comparison?",
-    "starts.delete.words": "Its {count} runs go with it, their curves and weights too.",
-    "starts.state.queued": "queued",
-    "starts.state.running": "running",
-    "starts.state.finished": "finished",
-    "starts.state.stopped": "not finished",
-    "starts.stopped.help": "It isn't complete. “Go on” queues what is missing or failed.",
-    "starts.failed": "Run {run} failed: {reason}",
     "starts.said.labels": "{items} labels ({amount})",
     "starts.said.each": "{amount} labels a class ({items} in all)",
     "starts.said.each_one": "1 label a class ({items} in all)",
@@ -276,8 +329,110 @@ STRINGS: dict[str, str] = {
     ),
     "starts.said.worse": "With {labels} it is worse: {score} against {base}.",
     "starts.said.one_seed": "One seed can't tell a difference from chance: take two or more.",
-    "starts.said.more": "The seeds that are still to come may change this.",
-    "starts.bad_number": "This is a whole number above zero",
+    # Does the augmentation help?
+    "nav.ablation": "Ablation",
+    "ablation.title": "Does the augmentation help?",
+    "ablation.lead": (
+        "The same run with and without its augmentation, at the same budget and with the same "
+        "seeds."
+    ),
+    "ablation.button": "Ablation: with and without …",
+    "ablation.button.help": "Train with and without this augmentation, and see what it is worth",
+    "ablation.dialog": "Train with and without augmentation",
+    "ablation.out": "Left out",
+    "ablation.seeds": "Seeds",
+    "ablation.seeds.help": (
+        "Each is trained so often: one seed can't tell a difference from chance."
+    ),
+    "ablation.each": "Also leave out each by itself, to see which of them helps",
+    "ablation.runs": "{count} runs of equal length, queued one behind the other",
+    "ablation.runs.time": "about {time} on {device}",
+    "ablation.question": "The run as it is set, and the same without:",
+    "ablation.begin": "Train",
+    "ablation.go": "Train {count} runs",
+    "ablation.cancel": "Cancel",
+    "ablation.gone": "This ablation is no longer here.",
+    "ablation.all": "All ablations",
+    "ablation.none": "None yet",
+    "ablation.none.why": (
+        "Choose some augmentation on Train, then “Ablation” below it; or press it on the "
+        "page of a run that had some."
+    ),
+    "ablation.with": "with augmentation",
+    "ablation.without": "without augmentation",
+    "ablation.less": "without {name}",
+    "ablation.points": "{points} points",
+    "ablation.said.helps": (
+        "The augmentation helps: {score} with it, {base} without, a difference of {better} over "
+        "{seeds} seeds. That is more than chance."
+    ),
+    "ablation.said.harms": (
+        "The augmentation harms: {score} with it, {base} without, a difference of {better} over "
+        "{seeds} seeds. That is more than chance."
+    ),
+    "ablation.said.unsure": (
+        "The difference may be chance: {score} with the augmentation, {base} without, {better} "
+        "over {seeds} seeds."
+    ),
+    "ablation.said.single": (
+        "With one seed a difference can't be told from chance: {score} with the augmentation, "
+        "{base} without, {better}."
+    ),
+    "ablation.said.one.helps": "{name} helps: with it, all together differ by {better}.",
+    "ablation.said.one.harms": "{name} harms: with it, all together differ by {better}.",
+    "ablation.said.one.unsure": "What {name} adds may be chance: {better}.",
+    "ablation.said.one.single": "{name} adds {better}, by one seed.",
+    "ablation.figure": "{measure} by seed",
+    "ablation.figure.help": (
+        "A line joins runs of the same seed; bars are the mean ± standard deviation."
+    ),
+    "ablation.figure.mean": "mean",
+    "ablation.arm": "Trained",
+    "ablation.score": "Mean ± standard deviation",
+    "ablation.better": "Better with all",
+    "ablation.interval": "95 % interval",
+    "ablation.time": "A run, on the mean",
+    "ablation.interval.range": "{low} to {high}",
+    "ablation.fair": (
+        "All runs make the same number of steps and keep their best look at the validation split; "
+        "none ends early. Differences are taken between runs of the same seed, and count as more "
+        "than chance where the 95 % interval of their mean by Student’s t leaves out zero."
+    ),
+    "ablation.delete.title": "Delete this ablation?",
+    # more items, made by models
+    "data.extend": "Make more of it",
+    "data.extend.draw": "Add pictures that a model has drawn",
+    "data.extend.translate": "Add texts, translated there and back",
+    "data.extend.help": (
+        "A new dataset of these items and of what is made. What is made only ever trains: it is "
+        "marked, and never put into validation or test. This dataset stays as it is; to undo it, "
+        "remove the new one. Whether it helps, only a training on each can say."
+    ),
+    "data.extend.run": "Drawn by",
+    "data.extend.count": "How many",
+    "data.extend.labelled_by": "Labelled by",
+    "data.extend.labelled_by.help": (
+        "What is drawn has no class by itself: a classifier gives it one, right or wrong, and only "
+        "where it is sure is it taken."
+    ),
+    "data.extend.sure": "At least so sure",
+    "data.extend.there": "Translated by",
+    "data.extend.back": "And back by",
+    "data.extend.go": "Make it",
+    "data.extend.none.draw": (
+        "No run draws like this dataset yet: train a variational autoencoder or a DCGAN on it."
+    ),
+    "data.extend.none.translate": (
+        "No run translates yet: train one from this language into another, and one back."
+    ),
+    "data.extend.none.label": (
+        "No run tells its classes apart yet, and what is drawn has none by itself: train a "
+        "classifier on it."
+    ),
+    "data.extend.begun": "It is being made: it appears in the list.",
+    "data.extend.drawn": "drawn",
+    "data.extend.translated": "translated",
+    "viewer.synthetic": "synthetic",
     # Few examples
     "few.title": "From few examples",
     "few.lead": (

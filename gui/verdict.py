@@ -1,9 +1,11 @@
-"""What a comparison of starts says, in plain sentences with figures."""
+"""What a comparison says, of starts or of augmentation, in plain sentences with figures."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from engine.ablations import WITH, WITHOUT, AblationFindings, AblationPlan, Difference
+from engine.catalog import Card
 from engine.comparisons import ComparisonPlan, Estimate, Findings, Gap, Place, Start
 from engine.recipe import PUBLISHED, Amount
 from gui.text import text
@@ -110,3 +112,61 @@ def _with(
         score=score(found.measure, places[gap.start, gap.amount].score),
         base=score(found.measure, places[first, gap.amount].score),
     )  # fmt: skip
+
+
+# --- with and without augmentation --------------------------------------------------------------
+
+
+def spread(measure: str, found: Estimate) -> str:
+    """``71.2 ± 1.4 %``: the mean and the standard deviation over the seeds."""
+    percent = is_share(measure)
+    mean, deviation = (
+        None if value is None else f"{100 * value:.1f}" if percent else f"{value:.4g}"
+        for value in (found.mean, found.deviation)
+    )
+    if deviation is None:
+        return f"{mean} %" if percent else str(mean)
+    said = text("starts.said.score", mean=mean, half=deviation)
+    return f"{said} %" if percent else said
+
+
+def step(measure: str, found: Estimate) -> str:
+    """``+1.4 ± 0.6`` of a difference, in percentage points where the measure is a share."""
+    percent = is_share(measure)
+    said = f"{100 * found.mean:+.1f}" if percent else f"{found.mean:+.3g}"
+    said = said.replace("-", "−", 1)
+    if found.deviation is not None:
+        part = f"{100 * found.deviation:.1f}" if percent else f"{found.deviation:.3g}"
+        said = text("starts.said.score", mean=said, half=part)
+    return text("ablation.points", points=said) if percent else said
+
+
+def arm_name(arm: str, card: Card) -> str:
+    """An arm as a legend has it: “with augmentation”, “without MixUp”."""
+    if arm in (WITH, WITHOUT):
+        return text(f"ablation.{arm}")
+    label = card.field(arm.removeprefix(f"{WITHOUT} ")).label
+    return text("ablation.less", name=label)
+
+
+def of_ablation(plan: AblationPlan, found: AblationFindings, card: Card) -> list[str]:
+    """Whether augmentation helps, and each part of it where they were tried one by one."""
+    said = []
+    scores = {one.arm: spread(found.measure, one.score) for one in found.arms}
+    for one in found.differences:
+        names = {
+            "better": step(found.measure, one.better), "score": scores[WITH],
+            "base": scores[one.arm], "seeds": one.better.count,
+        }  # fmt: skip
+        if one.arm == WITHOUT:
+            said.append(text(f"ablation.said.{_word(one)}", **names))
+        else:
+            name = card.field(one.arm.removeprefix(f"{WITHOUT} ")).label
+            said.append(text(f"ablation.said.one.{_word(one)}", name=name, **names))
+    return said
+
+
+def _word(one: Difference) -> str:
+    if one.better.half is None:
+        return "single"
+    return {1: "helps", 0: "unsure", -1: "harms"}[one.better.sure]

@@ -270,3 +270,21 @@ def test_a_comparison_that_cannot_be_made_is_refused(terminal: Terminal) -> None
     assert "two starts" in terminal.err
     terminal.here("compare-starts", "--resume", 77, code=1)
     assert "no comparison 77" in terminal.err
+
+
+def test_an_ablation_trains_both_ways_and_is_known_afterwards(terminal: Terminal) -> None:
+    lines = terminal("ablate", *SMALL, "--set", "method.max_steps=2", "--set", "data.shift=1",
+                     "--seeds", "2")  # fmt: skip
+    assert (lines[0]["runs"], lines[0]["arms"]) == (4, ["without", "with"])
+    ended = lines[-1]
+    assert ended["state"] == "finished"
+    scores = {arm: found["mean"] for arm, found in ended["arms"].items()}
+    gap = ended["better"]["without"]
+    assert gap["mean"] == pytest.approx(scores["with"] - scores["without"])
+    assert gap["seeds"] == 2
+    assert "over 2 seeds" in terminal.err
+    with History(terminal.home / "anneal.db") as history:
+        runs = history.runs_of(lines[0]["ablation"])
+    assert {run.step for run in runs} == {2}
+    shifts = [json.loads(run.recipe)["data"]["settings"]["shift"] for run in runs]
+    assert shifts == [0, 1, 0, 1]

@@ -24,9 +24,10 @@ OPEN = {
     "storage": {"sqlalchemy", "alembic"},
     "engine": FIELD,
     "gui": {"gradio", "plotly", "numpy", "tsdownsample", "starlette", "orjson",
-            "engine.catalog", "engine.recipe", "engine.events", "engine.comparisons"},
+            "engine.catalog", "engine.recipe", "engine.events", "engine.comparisons",
+            "engine.ablations"},
 }  # fmt: skip
-BARE = {"catalog", "recipe", "events", "comparisons"}
+BARE = {"catalog", "recipe", "events", "comparisons", "ablations"}
 """Modules of the engine that every room reads: only the standard library and pydantic."""
 
 

@@ -16,6 +16,7 @@ text.*                       text: UTF-8
 source.* target.*            pairs: UTF-8
 waves.*                      sound: int16, one channel
 transcripts.*                sound, where it has some: UTF-8
+synthetic.npy                bool (N): which items were made by models, where some were
 versions/1/version.json      `Version`
 versions/1/labels.npy        int64 (N): indices into the version's classes (where it has some)
 versions/1/splits.npy        int8 (N): index into `SPLITS`, `LEFT_OUT` (−1) for none
@@ -145,6 +146,8 @@ class Items:
     transcribed: bool = False
     running: bool = False
     warnings: list[str] = field(default_factory=list)
+    synthetic: npt.NDArray[np.bool_] | None = None
+    """Which items were made by models (N,); then the splits stay as they are given."""
 
 
 @dataclass(frozen=True)
@@ -308,6 +311,12 @@ class Stored:
         path = self.folder / "sizes.npy"
         return self._load(path, np.int64, (len(self), 2)) if path.exists() else None
 
+    @cached_property
+    def synthetic(self) -> npt.NDArray[np.bool_] | None:
+        """Which items were made by models (N,): they only ever train; None where none was."""
+        path = self.folder / "synthetic.npy"
+        return self._load(path, np.bool_, (len(self),)) if path.exists() else None
+
     def ragged(self, name: str) -> Ragged:
         """One of the arrays of `RAGGED` that its kind has."""
         offsets = self._load(self.folder / f"{name}.offsets.npy", np.int64, (len(self) + 1,))
@@ -444,6 +453,8 @@ def write_items(
     """The files that say what the arrays in the folder are."""
     plain = [name.encode("utf-8", "replace").decode() for name in items.names]
     (folder / "names.json").write_text(json.dumps(plain, ensure_ascii=False), encoding="utf-8")
+    if items.synthetic is not None:
+        np.save(folder / "synthetic.npy", items.synthetic, allow_pickle=False)
     if items.groups:
         groups = {column: list(values) for column, values in items.groups.items()}
         (folder / "groups.json").write_text(json.dumps(groups), encoding="utf-8")

@@ -94,13 +94,15 @@ def bring_in(
     origin: str = "",
     licence: str = "",
     read: Reader | None = None,
+    called: str = "",
 ) -> Iterator[Step | Imported]:
     """Import files into the new folder `into`: a few `Step` a second, at last one `Imported`.
 
     It is built beside `into` and renamed. If it fails, or the iterator is closed, nothing stays
     and no process either; what a killed import leaves is for `sweep`. BadInput says what is wrong
     with which file, where, and how to mend it. `origin` is the address that the files came from;
-    `read` reads them in place of the kind's own importer.
+    `read` reads them in place of the kind's own importer; `called` is what the source is called
+    where that isn't the files' names.
     """
     sources = [source] if isinstance(source, Path) else list(source)
     if into.exists():
@@ -118,7 +120,7 @@ def bring_in(
         items = yield from (read or importer.read)(sources, partial, scratch, options)
         _remove(scratch)
         named = one_line(", ".join(path.name for path in sources[:4]))
-        said = named + (f" and {len(sources) - 4} more" if len(sources) > 4 else "")
+        said = called or named + (f" and {len(sources) - 4} more" if len(sources) > 4 else "")
         stored, findings = yield from finish(
             items, partial, source=said, options=options, origin=origin, licence=licence
         )
@@ -231,6 +233,10 @@ def _splits(
         return stratified(codes[rows], seed=options.seed, validation=validation, test=test)
 
     everything = np.arange(len(items.names))
+    if items.synthetic is not None:
+        assert items.splits is not None
+        places = [SPLITS.index(split) if split else LEFT_OUT for split in items.splits]
+        return np.array(places, np.int8), Rule(how="given", **shares)  # type: ignore[arg-type]
     if options.split == "none":
         return _placed(whole(len(everything)), len(everything)), Rule(how="none", **shares)  # type: ignore[arg-type]
     if items.running and items.kind == "sequences" and groups is None:

@@ -199,6 +199,11 @@ class State:
                         "The class of these items is gone: label them as one of the classes "
                         "there are, or go back to a version that has theirs"
                     )
+                if split != "train" and self._made(which).any():
+                    raise BadInput(
+                        "Some of these items were made by a model: they are to learn from, and "
+                        "would tell nothing as validation or test"
+                    )
                 self.splits[which] = SPLITS.index(split)
                 return f"{_items(len(which))} moved to {split}"
             case RelabelEach(relabels=relabels):
@@ -235,6 +240,11 @@ class State:
             raise BadInput(f"There is no item {which[-1]}: the dataset has {len(self.splits):,}")
         return which
 
+    def _made(self, which: Rows) -> npt.NDArray[np.bool_]:
+        """Which of these items a model has made."""
+        made = self.stored.synthetic
+        return np.zeros(len(which), bool) if made is None else made[which]
+
     def _class(self, label: str) -> int:
         name = one_line(label)
         if self.labels is None:
@@ -261,6 +271,7 @@ class State:
 
     def _divide(self, rule: Rule) -> str:
         kept = np.flatnonzero(self.splits >= 0)
+        kept = kept[~self._made(kept)]  # those stay where they are: with what is learned from
         if self.stored.series is not None and rule.how == "random":
             # What comes later isn't known before.
             rule = rule.model_copy(update={"how": "ordered"})

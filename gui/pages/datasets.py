@@ -35,12 +35,18 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from gui.shell import Anneal
-    from storage.values import DatasetRow
+    from storage.values import DatasetRow, Run
 
 LONGEST_NAME = 120
 MOST_ITEMS = 200
 """On one page of the viewer."""
 KINDS = ("images", "text", "pairs", "sound", "sequences")
+LOOKED_THROUGH = 500
+"""Runs among which those are looked for that can make more items: the newest ones."""
+DRAW = {"latent code", "adversary"}
+"""What a model provides that draws pictures."""
+EXTENSION = ("do", "run", "count", "labelled_by", "sure", "there", "back", "seed")
+"""What a person says of the items that are to be made."""
 LONGEST_ID = 200
 """Of a dataset of the hub, with its configuration."""
 HUB = re.compile(r"hub:\w[\w.-]*(/\w[\w.-]*)?(@\w[\w.,+-]*)?", re.ASCII)
@@ -80,6 +86,8 @@ def routes(anneal: Anneal) -> list[Route]:
         asks("/api/datasets/sound", page.sound),
         asks("/api/datasets/given", page.given),
         asks("/api/datasets/{id:int}/change", page.change),
+        Route("/api/datasets/{id:int}/makers", reads(page.makers), methods=["GET"]),
+        does("/api/datasets/{id:int}/extend", page.extend),
         does("/api/datasets/{id:int}/retry", page.retry),
         does("/api/datasets/{id:int}/remove", page.remove),
     ]
@@ -187,6 +195,58 @@ class Datasets:
         with asking():
             number = self.anneal.importer.retry(int(request.path_params["id"]), options)
         return {"dataset": number}
+
+    def makers(self, request: Request) -> Response:
+        """Runs that can make more items for a dataset: those that draw like it and those that give
+        what is drawn a class, or those that translate, by what it holds; newest first."""
+        with asking():
+            row = self.anneal.history.dataset(int(request.path_params["id"]))
+        every, _ = self.anneal.history.runs(limit=LOOKED_THROUGH, comparison=False)
+        kept = [run for run in every if run.saved_step is not None]
+        own = [run for run in kept if run.dataset == row.id]
+        named = [
+            [{"id": run.id, "label": f"{run.id} · {run.name}"} for run in some]
+            for some in (
+                [run for run in own if self._provides(run) & DRAW],
+                [run for run in own if "label" in self._needs(run) and "image" in row.provides],
+                [run for run in kept if {"pair", "target"} <= self._needs(run)],
+            )
+        ]
+        draw, label, translate = named
+        return reply({
+            "draw": draw if "image" in row.provides else [],
+            "label": label if row.meta.get("classes") else [],
+            "translate": translate if "text" in row.provides else [],
+            "labelled": bool(row.meta.get("classes")),
+        })  # fmt: skip
+
+    def _provides(self, run: Run) -> frozenset[str]:
+        cards = self.anneal.catalog.of("model")
+        return next((card.provides for card in cards if card.name == run.model), frozenset())
+
+    def _needs(self, run: Run) -> frozenset[str]:
+        cards = self.anneal.catalog.of("task")
+        return next((card.needs for card in cards if card.name == run.task), frozenset())
+
+    def extend(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
+        """Make a dataset of this one and of what runs make; its id."""
+        number = int(request.path_params["id"])
+        with asking():
+            row = self.anneal.history.dataset(number)
+        if row.state != "ready":
+            raise Refusal(text("datasets.gone"), 404)
+        asked = {name: body[name] for name in EXTENSION if body.get(name) is not None}
+        if not isinstance(asked.get("do"), str):
+            raise Refusal(text("server.malformed"))
+        check_text(asked)
+        asked |= {"dataset": number, "version": form.version_of(row)}
+        drawn = asked["do"] == "draw"
+        kind = text("data.extend.drawn" if drawn else "data.extend.translated")
+        with asking():
+            made = self.anneal.importer.extend(
+                asked, name=_name(body) or f"{row.name} + {kind}"[:LONGEST_NAME], source=kind
+            )
+        return {"dataset": made}
 
     def remove(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         """Forget a dataset and delete its files; an import that goes on is ended."""

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import csv
 import io
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -30,7 +29,8 @@ from engine.comparisons import ComparisonPlan, Findings, Start
 from engine.recipe import PUBLISHED, Recipe, is_path
 from gui import assets, form, verdict
 from gui.answering import answer, awaits
-from gui.replies import Refusal, asking, changes, plain, reads, reply
+from gui.comparing import Comparing
+from gui.replies import Refusal, asking, plain, reads, reply
 from gui.text import text
 
 if TYPE_CHECKING:
@@ -45,7 +45,6 @@ if TYPE_CHECKING:
 OFFERED = 200
 """Runs looked through for weights to start from: the newest ones."""
 WORDS = {1: "sure", 0: "unsure", -1: "worse"}
-WAITING = ("queued", "preparing", "running")
 
 
 class Asked(Frozen):
@@ -74,31 +73,23 @@ def build(anneal: Anneal) -> None:
 def routes(anneal: Anneal) -> list[Route]:
     """Every address above."""
     page = Starts(anneal)
-
-    def post(action: str, handler: Any) -> Route:
-        endpoint = changes(handler, readonly=anneal.readonly)
-        return Route(f"/api/starts/{{id:int}}/{action}", endpoint, methods=["POST"])
-
     return [
-        Route("/api/starts", reads(page.all), methods=["GET"]),
+        *page.routes(),
         Route("/api/starts", awaits(page.begin), methods=["POST"]),
         Route("/api/starts/form", reads(page.open), methods=["GET"]),
         Route("/api/starts/form", awaits(page.change), methods=["POST"]),
         Route("/api/starts/estimate", awaits(page.estimate), methods=["POST"]),
         Route("/api/starts/{id:int}.csv", reads(page.table), methods=["GET"]),
-        Route("/api/starts/{id:int}", reads(page.one), methods=["GET"]),
-        post("resume", page.resume),
-        post("stop", page.stop),
-        post("delete", page.delete),
     ]
 
 
-class Starts:
+class Starts(Comparing[ComparisonPlan]):
     """The page's addresses."""
 
-    def __init__(self, anneal: Anneal) -> None:
-        self.anneal = anneal
-        self.catalog, self.history = anneal.catalog, anneal.history
+    address, kind = "/api/starts", comparisons.STARTS
+
+    def read(self, one: Comparison) -> ComparisonPlan:
+        return ComparisonPlan.from_json(one.plan)
 
     # --- the form -----------------------------------------------------------------------------
 
@@ -263,48 +254,18 @@ class Starts:
         except BadInput as problem:
             return {"problem": {"field": problem.field, "text": str(problem)}}
         name = " ".join(asked.name[:200].split()) or usual
-        with asking():
-            return await run_in_threadpool(self.queue, plan, name)
-
-    def queue(self, plan: ComparisonPlan, name: str) -> dict[str, Any]:
-        one = self.history.add_comparison(plan.to_json(), name=name)
-        comparisons.enqueue(self.history, one.id, plan, self.catalog, name=name)
-        self.anneal.poke()
-        return {"comparison": one.id}
+        return await run_in_threadpool(self.queue, plan, name)
 
     # --- what there is ------------------------------------------------------------------------
-
-    def all(self, request: Request) -> Response:
-        """Every comparison, newest first."""
-        states, said = self.history.states_of_comparisons(), []
-        for one in self.history.comparisons():
-            counts = states.get(one.id, {})
-            total = len(self.read(one).cells())
-            done = counts.get("finished", 0)
-            state = "finished" if done >= total else "stopped"
-            if any(counts.get(one) for one in WAITING):
-                state = "running" if done or counts.keys() & {*WAITING[1:]} else "queued"
-            said.append({
-                "id": one.id, "name": one.name, "created": one.created, "total": total,
-                "done": done, "state": state,
-            })  # fmt: skip
-        return reply({"comparisons": said})
 
     def one(self, request: Request) -> Response:
         """What a comparison says so far, and its runs."""
         one, plan, runs = self.found(request)
         found = comparisons.findings(plan, runs)
         placed = comparisons.placed(plan, runs)
-        states = [run.state for run in placed.values() if run is not None]
         home = self.anneal.home if self.anneal.home_is_named else None
-        notices = [
-            text("starts.failed", run=run.id, reason=run.reason)
-            for run in placed.values() if run is not None and run.state == "failed"
-        ]  # fmt: skip
         return reply(plain({
-            "id": one.id, "name": one.name, "created": one.created,
-            "state": comparisons.state_of(placed.values()),
-            "done": states.count("finished"), "total": len(placed), "runs": len(runs),
+            **self.about(one, placed), "runs": len(runs),
             "measure": found.measure.rpartition("/")[2],
             "share": verdict.is_share(found.measure), "larger": found.larger,
             "steps": plan.steps, "seeds": plan.seeds,
@@ -320,9 +281,8 @@ class Starts:
                  "step": run.step if run else 0, "steps": plan.steps}
                 for cell, run in placed.items()
             ],
-            "notices": list(dict.fromkeys(notices))[:6], "knows": self.known(plan),
+            "knows": self.known(plan),
             "command": comparisons.command(self.catalog, plan, name=one.name, home=home),
-            "readonly": self.anneal.readonly,
         }))  # fmt: skip
 
     def start(self, plan: ComparisonPlan, start: Start, found: Findings) -> dict[str, Any]:
@@ -401,41 +361,6 @@ class Starts:
         named = {"Content-Disposition": f'attachment; filename="comparison-{one.id}.csv"'}
         return Response(out.getvalue(), media_type="text/csv", headers=named)
 
-    # --- changing -----------------------------------------------------------------------------
-
-    def resume(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
-        """Queue what is missing, stopped or failed."""
-        one, plan, _ = self.found(request)
-        with asking():
-            queued = comparisons.enqueue(self.history, one.id, plan, self.catalog, name=one.name)
-        self.anneal.poke()
-        return {"queued": len(queued)}
-
-    def stop(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
-        """Take its runs out of the queue, and pause the one under way."""
-        _, _, runs = self.found(request)
-        with asking():
-            for run in sorted(runs, key=lambda run: run.state != "queued"):
-                if run.state in WAITING:
-                    self.history.wish(run.id, "pause")
-        return {}
-
-    def delete(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
-        """Forget it with its runs and their files."""
-        with asking():
-            gone = self.history.delete_comparison(request.path_params["id"])
-        for run in gone:
-            shutil.rmtree(self.anneal.home / "runs" / str(run), ignore_errors=True)
-        return {"deleted": len(gone)}
-
-    def found(self, request: Request) -> tuple[Comparison, ComparisonPlan, list[Run]]:
-        with asking():
-            one = self.history.comparison(request.path_params["id"])
-            return one, self.read(one), self.history.runs_of(one.id)
-
-    def read(self, one: Comparison) -> ComparisonPlan:
-        return ComparisonPlan.from_json(one.plan)
-
 
 def read(body: dict[str, Any]) -> Asked:
     """What the page sent. Refusal when it isn't what a page sends."""
@@ -451,5 +376,5 @@ def number(said: int | str | None, field: str) -> int | None:
     if not written:
         return None
     if not (written.isascii() and written.isdecimal() and int(written)):
-        raise BadInput(text("starts.bad_number"), field=field)
+        raise BadInput(text("comparison.bad_number"), field=field)
     return int(written)

@@ -1,5 +1,6 @@
 // One dataset's page: what is in it, what is wrong with it, what can be done with it, its versions.
 
+import { extending } from "./extend.js";
 import {
   ago,
   attempt,
@@ -137,6 +138,7 @@ export function datasetPage(shown, { readonly, refresh, remove }) {
         doctor(),
         titled("samples", inside.element),
         el("div", { class: "an-columns" }, balance(), ...histograms(), characters()),
+        extending(found, { readonly, refresh }),
         fits(),
         versions(),
         provenance(),

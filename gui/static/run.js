@@ -28,6 +28,7 @@ import {
   unique,
 } from "./page.js";
 import { english } from "./language.js";
+import { ablate } from "./ablate.js";
 import { Chart, Feed, Settings, join, metricOf, metricsOf, splitOf } from "./curves.js";
 import { Lineage } from "./lineage.js";
 import { Closer } from "./mistakes.js";
@@ -65,6 +66,12 @@ function missing(page, words) {
       el("a", { class: "an-button primary", href: "/runs" }, text("run.all")),
     ),
   );
+}
+
+/** Pressed by “p” too. */
+function keyed(node) {
+  node.setAttribute("aria-keyshortcuts", "P");
+  return node;
 }
 
 /** What the window is called. */
@@ -252,7 +259,8 @@ class Header {
       at: run.created,
     });
     const { state, wish, saved_step: saved, ahead, behind } = run;
-    this.drawActions({ state, wish, saved, ahead, behind, queue, readonly, again: run.again });
+    const { again, varied } = run;
+    this.drawActions({ state, wish, saved, ahead, behind, queue, readonly, again, varied });
     this.drawMessage({ state, reason: run.reason, ahead, saved, readonly });
     this.progress(run);
     say(this.facts.device, run.device ? run.device.name : "–");
@@ -311,7 +319,7 @@ class Header {
     if (!done && this.run) this.name.value = this.run.name;
   }
 
-  layActions({ state, wish, saved, ahead, behind, queue, readonly, again }) {
+  layActions({ state, wish, saved, ahead, behind, queue, readonly, again, varied }) {
     const had = this.actions.contains(document.activeElement)
       ? english(document.activeElement)
       : null;
@@ -322,6 +330,12 @@ class Header {
       );
     }
     if (state === "finished" && links.length > 1) links[0].classList.add("primary");
+    if (varied && !readonly)
+      links.push(
+        button(text("ablation.button"), () => ablate(() => ({ run: this.page.id })), {
+          title: text("ablation.button.help"),
+        }),
+      );
     const changing = readonly ? [] : this.changing({ state, saved, ahead, behind, queue });
     for (const one of changing)
       one.disabled ||= Boolean(wish) && wish !== "save" && isActive(state);
@@ -337,7 +351,7 @@ class Header {
     const { page } = this;
     if (isActive(state)) {
       return [
-        button(text("run.pause"), () => page.act("pause"), { title: text("run.pause.help") }),
+        keyed(button(text("run.pause"), () => page.act("pause"), { title: text("run.pause.help") })),
         button(text("run.stop"), () => page.act("stop"), { title: text("run.stop.help") }),
         button(text("run.save"), () => page.act("save"), { title: text("run.save.help") }),
         button(text("run.cancel"), () => this.cancel(), { kind: "quiet" }),
@@ -356,9 +370,11 @@ class Header {
     }
     if (RESUMABLE.includes(state)) {
       return [
-        button(text(saved === null ? "run.again" : "run.resume"), () => page.act("resume"), {
-          kind: "primary",
-        }),
+        keyed(
+          button(text(saved === null ? "run.again" : "run.resume"), () => page.act("resume"), {
+            kind: "primary",
+          }),
+        ),
       ];
     }
     return [];

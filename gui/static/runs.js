@@ -112,6 +112,7 @@ class RunsPage {
       value: this.asked.search,
       placeholder: text("runs.search.hint"),
       "aria-label": text("runs.search"),
+      "aria-keyshortcuts": "/",
       oninput: debounce(() => this.change({ search: this.search.value.trim() }), 250),
     });
     this.state = select(text("runs.column.state"), GROUPS, this.asked.states, (states) =>

@@ -134,4 +134,7 @@ export function mount(element) {
   onLanguage(press);
   press();
   document.title = side.dataset.title;
+  // After the page's own scripts: nobody waits for these.
+  for (const name of ["shortcuts", "ended", "tour"])
+    import(`./${name}.js`).then((manner) => manner.mount(element));
 }

@@ -1,13 +1,11 @@
 // Does pretraining help? A form for a comparison of starts, and what one says so far.
 
+import { Comparison, card, colour, linkTo, listed, named, table } from "./comparing.js";
 import { fieldOf, isUsual, matters } from "./fields.js";
 import {
-  ago,
   ask,
   attempt,
   button,
-  confirmed,
-  copy,
   count,
   cssValue,
   debounce,
@@ -16,17 +14,14 @@ import {
   loadPlotly,
   metricLabel,
   number,
-  onTheme,
   parameters,
   poll,
   say,
   select,
   show,
   text,
-  unique,
 } from "./page.js";
 
-const COLOURS = 6;
 const HEIGHT = 380;
 /** Where the form keeps what was set when the browser goes back. */
 const KEPT = "starts";
@@ -38,23 +33,6 @@ export function mount(element) {
   if (Number.isInteger(id) && id > 0) new Result(page, id);
   else new Form(page);
 }
-
-const colour = (index) => `--an-series-${(index % COLOURS) + 1}`;
-const card = (title, ...parts) => {
-  const head = unique("starts");
-  return el(
-    "section",
-    { class: "an-card", "aria-labelledby": head },
-    el("div", { class: "an-card-head" }, el("h2", { id: head }, title)),
-    ...parts,
-  );
-};
-const pill = (state) =>
-  el(
-    "span",
-    { class: "an-state", "data-state": state === "stopped" ? "paused" : state },
-    text(`starts.state.${state}`),
-  );
 
 // --- the form ------------------------------------------------------------------------------------
 
@@ -75,6 +53,7 @@ class Form {
     this.go = button(text("starts.go"), () => this.begin(), { kind: "primary" });
     this.go.classList.add("large", "wide");
     this.go.id = "compare";
+    this.go.setAttribute("aria-keyshortcuts", "Control+Enter");
     this.go.disabled = true;
     this.numbers = el("dl", { class: "an-estimate" });
     this.note = el("p", { class: "an-estimate-note", "aria-live": "polite" });
@@ -111,23 +90,7 @@ class Form {
     const known = JSON.stringify(comparisons);
     if (known === this.known) return 2500;
     this.known = known;
-    this.kept.replaceChildren(
-      ...(comparisons.length
-        ? comparisons.map((one) =>
-            el(
-              "li",
-              {},
-              el("a", { href: `/starts?id=${one.id}` }, one.name),
-              pill(one.state),
-              el(
-                "span",
-                { class: "an-muted an-small" },
-                `${text("starts.kept.progress", one)} · ${ago(one.created)}`,
-              ),
-            ),
-          )
-        : [el("li", { class: "an-muted" }, text("starts.kept.none"))]),
-    );
+    listed(this.kept, comparisons, "/starts", text("starts.kept.none"));
     return 2500;
   }
 
@@ -422,33 +385,12 @@ class Form {
 
 // --- what a comparison says ------------------------------------------------------------------------
 
-class Result {
+class Result extends Comparison {
   constructor(page, id) {
-    this.page = page;
-    this.id = id;
-    this.page.classList.add("waiting");
-    this.lay();
-    this.polled = poll(
-      page,
-      () => this.look(),
-      (problem) => {
-        show(this.lost, Boolean(problem));
-        if (problem?.status === 404) this.gone();
-      },
-    );
-    onTheme(page, () => this.figure());
+    super(page, id, { address: "/api/starts", path: "/starts", words: "starts" });
   }
 
   lay() {
-    this.lost = el(
-      "span",
-      { class: "an-state", "data-state": "paused", hidden: true, role: "status" },
-      text("reconnecting"),
-    );
-    this.title = el("h1", {});
-    this.state = el("span", {});
-    this.actions = el("div", { class: "starts-actions" });
-    this.notices = el("div", { "aria-live": "polite" });
     this.said = el("div", { class: "starts-said", "aria-live": "polite" });
     this.heading = el("h2", { id: "starts-figure" }, "");
     this.plot = el("div", { class: "starts-plot", role: "img" });
@@ -457,26 +399,10 @@ class Result {
     this.saved = el("div", {});
     this.times = el("div", { class: "an-scroll" });
     this.cells = el("div", {});
-    this.command = el("pre", { tabindex: 0, "aria-label": text("starts.command") });
     this.fair = el("p", { class: "an-help" });
-    const copier = button(text("train.copy"), () => copy(this.command.textContent, copier));
     const csv = `/api/starts/${this.id}.csv`;
     this.page.replaceChildren(
-      el(
-        "header",
-        { class: "an-head" },
-        el(
-          "div",
-          {},
-          el(
-            "p",
-            { class: "an-crumb an-small" },
-            el("a", { href: "/starts" }, text("starts.title")),
-          ),
-          el("div", { class: "starts-title" }, this.title, this.state, this.lost),
-        ),
-        this.actions,
-      ),
+      this.head,
       this.notices,
       el(
         "div",
@@ -507,96 +433,30 @@ class Result {
         ),
         this.saved,
         card(text("starts.time"), this.times),
-        card(text("starts.runs"), this.cells),
-        card(text("starts.command"), el("div", { class: "starts-command" }, this.command, copier)),
+        card(text("comparison.runs"), this.cells),
+        this.commandCard,
       ),
     );
-  }
-
-  gone() {
-    this.polled.stop();
-    this.page.classList.remove("waiting");
-    this.page.replaceChildren(
-      el(
-        "div",
-        { class: "an-empty" },
-        el("h2", {}, text("starts.gone")),
-        el("a", { class: "an-button", href: "/starts" }, text("starts.all")),
-      ),
-    );
-  }
-
-  async look() {
-    const found = await ask(`/api/starts/${this.id}`);
-    const known = JSON.stringify(found);
-    if (known !== this.known) {
-      this.known = known;
-      this.found = found;
-      this.fill();
-    }
-    this.page.classList.remove("waiting");
-    return ["running", "queued"].includes(found.state) ? 1000 : 3000;
   }
 
   fill() {
     const { found } = this;
-    say(this.title, found.name);
-    document.title = `${found.name} · ${text("app")}`;
-    this.state.replaceChildren(pill(found.state));
-    this.fillActions();
-    const stopped = found.state === "stopped" ? [text("starts.stopped.help")] : [];
-    stopped.push(...found.knows);
-    this.notices.replaceChildren(
-      ...stopped.map((words) => el("p", { class: "an-notice" }, words)),
-      ...found.notices.map((words) => el("p", { class: "an-notice bad" }, words)),
-    );
-    const going = ["running", "queued"].includes(found.state) && found.said.length > 0;
+    const going = this.going && found.said.length > 0;
     this.said.replaceChildren(
       ...found.said.map((one) => {
         const index = found.starts.findIndex(({ label }) => label === one.start);
         return el("p", { style: `--line: var(${colour(index)})` }, one.text);
       }),
-      ...(going ? [el("p", { class: "an-muted an-small" }, text("starts.said.more"))] : []),
+      ...(going ? [el("p", { class: "an-muted an-small" }, text("comparison.said.more"))] : []),
     );
     show(this.said, found.said.length > 0);
     const measure = metricLabel(found.measure || "accuracy");
     say(this.heading, text("starts.figure", { measure }));
     say(this.fair, found.fair);
-    say(this.command, found.command);
     this.fillSaved(measure);
     this.fillTimes();
     this.fillCells();
     this.figure();
-  }
-
-  fillActions() {
-    const { state, readonly, total } = this.found;
-    const kind = `${state} ${readonly}`;
-    if (kind === this.shown) return;
-    this.shown = kind;
-    const act = async (what) => {
-      await attempt(() => ask(`/api/starts/${this.id}/${what}`, { body: {} }));
-      this.polled.now();
-    };
-    const remove = async () => {
-      const sure = await confirmed({
-        title: text("starts.delete.title"),
-        words: text("starts.delete.words", { count: total }),
-        action: text("starts.delete"),
-        danger: true,
-      });
-      if (!sure) return;
-      const done = await attempt(() => ask(`/api/starts/${this.id}/delete`, { body: {} }));
-      if (done) window.location.assign("/starts");
-    };
-    const busy = ["running", "queued"].includes(state);
-    const all = [];
-    if (busy) all.push(button(text("starts.stop"), () => act("stop")));
-    if (state === "stopped")
-      all.push(button(text("starts.resume"), () => act("resume"), { kind: "primary" }));
-    if (!busy) all.push(button(text("starts.delete"), remove, { kind: "danger" }));
-    for (const one of all) one.disabled = readonly;
-    this.actions.replaceChildren(...all);
   }
 
   // --- the figure ----------------------------------------------------------------------------------
@@ -623,7 +483,7 @@ class Result {
           `${labels}: ${score}`,
           ...values.map(
             ({ seed, value }) =>
-              `${text("starts.runs.seed", { seed })}: ${number(scale * value)}`,
+              `${text("comparison.runs.seed", { seed })}: ${number(scale * value)}`,
           ),
           duration(seconds),
         ].join("<br>"),
@@ -718,7 +578,7 @@ class Result {
         table(
           heads.map((head) => text(`starts.saved.${head}`, { first })),
           saved.map((row) => [
-            named(starts, row.start),
+            nameOf(starts, row.start),
             row.labels,
             row.score,
             el(
@@ -745,7 +605,7 @@ class Result {
           text(head === "adapt" ? "form.method" : `starts.${head}`),
         ),
         starts.map((start, index) => [
-          named(starts, index),
+          nameOf(starts, index),
           start.method,
           spent(start.each),
           spent(start.all),
@@ -757,40 +617,18 @@ class Result {
 
   fillCells() {
     const { cells, starts, ticks, done, total, steps } = this.found;
-    const link = (cell) => {
-      const state = cell.state ?? "missing";
-      const part = steps ? Math.round((100 * cell.step) / steps) : 0;
-      const words = state === "running" ? `${part} %` : text(`state.${state}`);
-      const name = `${starts[cell.start].label}, ${cell.amount}, ${text("starts.runs.seed", cell)}`;
-      if (!cell.run)
-        return el(
-          "span",
-          { class: "an-state", "data-state": "queued" },
-          text("starts.runs.missing"),
-        );
-      return el(
-        "a",
-        {
-          class: "an-state",
-          "data-state": state,
-          href: `/run?id=${cell.run}`,
-          title: name,
-          "aria-label": `${name}: ${words}`,
-        },
-        state === "finished" ? `${cell.run}` : words,
-      );
-    };
+    const link = (cell) => linkTo(cell, `${starts[cell.start].label}, ${cell.amount}`, steps);
     this.cells.replaceChildren(
       el(
         "p",
         { class: "an-muted" },
-        `${text("starts.runs.done", { done, total })} · `,
-        el("a", { href: `/runs?comparison=${this.id}` }, text("starts.runs.list")),
+        `${text("comparison.runs.done", { done, total })} · `,
+        el("a", { href: `/runs?comparison=${this.id}` }, text("comparison.runs.list")),
       ),
       table(
         [text("starts.saved.start"), ...ticks.map(({ amount }) => amount)],
         starts.map((start, index) => [
-          named(starts, index),
+          nameOf(starts, index),
           ...ticks.map(({ amount }) =>
             el(
               "span",
@@ -816,43 +654,5 @@ function span(places) {
   return [low - air, high + air];
 }
 
-function named(starts, index) {
-  const { label, run } = starts[index];
-  return el(
-    "span",
-    { class: "starts-name", style: `--line: var(${colour(index)})` },
-    run ? el("a", { href: `/run?id=${run}` }, label) : label,
-  );
-}
-
-function table(heads, rows) {
-  return el(
-    "div",
-    { class: "an-scroll", tabindex: 0 },
-    el(
-      "table",
-      { class: "an-table starts-table" },
-      el(
-        "thead",
-        {},
-        el(
-          "tr",
-          {},
-          heads.map((head) => el("th", { scope: "col" }, head)),
-        ),
-      ),
-      el(
-        "tbody",
-        {},
-        rows.map(([first, ...rest]) =>
-          el(
-            "tr",
-            {},
-            el("th", { scope: "row" }, first),
-            rest.map((cell) => el("td", {}, cell)),
-          ),
-        ),
-      ),
-    ),
-  );
-}
+const nameOf = (starts, index) =>
+  named(starts[index].label, index, starts[index].run && `/run?id=${starts[index].run}`);

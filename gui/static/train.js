@@ -1,5 +1,6 @@
 // The Train page: draws the plan that /api/form makes, and sends back what a person sets.
 
+import { ablate } from "./ablate.js";
 import { fieldOf, isUsual, matters, shown, written } from "./fields.js";
 import { count as grouped, loadPlotly, poll, segments } from "./page.js";
 import { previewOf } from "./preview.js";
@@ -211,7 +212,13 @@ export function mount(page) {
     );
     if (rare.length)
       box.append(foldOf("an-more", text("train.augmentation.more"), rare, opened("an-more")));
-    box.append(preview.box);
+    const both = el(
+      "button",
+      { type: "button", class: "an-button", title: text("ablation.button.help") },
+      text("ablation.button"),
+    );
+    both.addEventListener("click", () => ablate(() => ({ wanted })));
+    box.append(preview.box, el("div", { class: "an-ablate" }, both));
     return box;
   }
 
@@ -288,7 +295,13 @@ export function mount(page) {
   // Disabled until there is a plan: a click before it would start what nobody has seen.
   const go = el(
     "button",
-    { type: "button", class: "an-button primary large wide", id: "train", disabled: true },
+    {
+      type: "button",
+      class: "an-button primary large wide",
+      id: "train",
+      disabled: true,
+      "aria-keyshortcuts": "Control+Enter",
+    },
     text("train.go"),
   );
   const waiting = el("p", { class: "an-muted an-small", "aria-live": "polite" });

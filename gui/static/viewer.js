@@ -173,6 +173,8 @@ export function viewer({ found, view, data, change, pages: asks, note, offers = 
     );
     const dot = el("i", { "data-split": item.split ?? LEFT_OUT, title: place });
     const foot = el("div", { class: "an-item-foot" }, dot, label);
+    if (item.synthetic)
+      foot.append(el("span", { class: "an-made", title: item.name }, text("viewer.synthetic")));
     const row = el(
       "li",
       { class: "an-item", "data-row": item.row, title: item.name },

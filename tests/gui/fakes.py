@@ -501,6 +501,7 @@ class FakeImporter:
         self.started: list[tuple[list[Path], str, dict[str, Any], list[bytes]]] = []
         self.kinds: list[str | None] = []
         self.fetched: list[tuple[str, str, dict[str, Any]]] = []
+        self.extended: list[tuple[dict[str, Any], str]] = []
         self.retried: list[tuple[int, dict[str, Any]]] = []
         self.failure: BadInput | None = None
 
@@ -525,6 +526,10 @@ class FakeImporter:
             raise self.failure
         self.fetched.append((origin, name, dict(options or {})))
         return self.history.add_dataset(name=name or origin, kind="", source=origin).id
+
+    def extend(self, extension: Mapping[str, Any], *, name: str, source: str) -> int:
+        self.extended.append((dict(extension), name))
+        return self.history.add_dataset(name=name, kind="", source=source).id
 
     def retry(self, id: int, options: Mapping[str, Any]) -> int:
         row = self.history.dataset(id)
