@@ -25,7 +25,9 @@ from engine.starts import outline_of
 from engine.tasks import Task
 
 
-class Distillation(Training, label="Distillation from a run", fits={"logits"}, rank=64):
+class Distillation(
+    Training, label="Distillation from a run", fits={"logits"}, shrinks=True, rank=64
+):
     """Trains a small model to say what an earlier run says, and how sure that is of each class.
 
     Hinton et al. 2015: the student's loss is (1 − α) of the labels' and α·T² of the divergence

@@ -21,7 +21,7 @@ Half = Literal["fp16", "bf16"]
 
 
 class HalfPrecision(
-    Converting, label="16-bit weights", fits=CONVERTED, adapts=True, rank=60,
+    Converting, label="16-bit weights", fits=CONVERTED, adapts=True, shrinks=True, rank=60,
 ):  # fmt: skip
     """Keeps a trained model's numbers in 16 bits instead of 32: half the size, the same answers.
 

@@ -21,7 +21,7 @@ from engine.tasks import Task
 
 
 class PostTrainingInt8(
-    Converting, label="Post-training int8", fits=CONVERTED, adapts=True, rank=61,
+    Converting, label="Post-training int8", fits=CONVERTED, adapts=True, shrinks=True, rank=61,
 ):  # fmt: skip
     """Keeps weights and inputs of a trained model's layers in 8 bits: a quarter of the size.
 

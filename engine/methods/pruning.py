@@ -27,7 +27,7 @@ UPDATES = 100
 
 
 class Pruning(
-    Training, label="Pruning, then fine-tuning", fits=CONVERTED, adapts=True, rank=63,
+    Training, label="Pruning, then fine-tuning", fits=CONVERTED, adapts=True, shrinks=True, rank=63,
     suggests={**GENTLE, "method.epochs": 5, "method.learning_rate": 3e-4,
               "method.average": None, "method.weight_decay": 0.0},
 ):  # fmt: skip

@@ -20,10 +20,12 @@ from engine.tasks import Task
 
 
 class QuantizationAware(
-    Training, label="Quantization-aware training", fits=CONVERTED, adapts=True, rank=62,
-    suggests={"method.epochs": 2, "method.learning_rate": 1e-4, "method.optimizer": "AdamW",
-              "method.schedule": "cosine", "method.warmup": 0.1, "method.clip": 1.0,
-              "method.average": None, "method.weight_decay": 0.0},
+    Training, label="Quantization-aware training", fits=CONVERTED, adapts=True, shrinks=True,
+    rank=62, suggests={
+        "method.epochs": 2, "method.learning_rate": 1e-4, "method.optimizer": "AdamW",
+        "method.schedule": "cosine", "method.warmup": 0.1, "method.clip": 1.0,
+        "method.average": None, "method.weight_decay": 0.0,
+    },
 ):  # fmt: skip
     """Goes on training with weights and inputs rounded to 8 bits, and keeps them so.
 
