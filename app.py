@@ -1012,6 +1012,32 @@ def followed(answer: Any, words: str) -> Any:
             bar.update(task, completed=far["done"], total=far["total"] or None)
 
 
+# --- measure --------------------------------------------------------------------------------
+
+
+@cli.command("measure")
+def measure_runs(
+    numbers: Annotated[list[int], typer.Argument(metavar="RUN…", help="Runs, side by side.")],
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Size on disk, latency and throughput of runs, timed in turns, with their test scores: one
+    line each."""
+    from engine.catalog import discover
+    from engine.measuring import measure
+
+    with looked(home, database_url) as (place, history):
+        entries = [history.run(number) for number in dict.fromkeys(numbers)]
+        discover()
+        found = followed(measure(place, [one.id for one in entries]), "Timing answers")["runs"]
+        for entry in entries:
+            scores = {
+                name: value for name, value in measures(entry).items() if name.startswith("test/")
+            }
+            say({"run": entry.id, "name": entry.name, "method": entry.method,
+                 **found[str(entry.id)], **scores})  # fmt: skip
+
+
 # --- explain --------------------------------------------------------------------------------
 
 

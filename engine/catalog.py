@@ -223,6 +223,8 @@ class Card(Frozen):
     its “errors” are; or nothing."""
     adapts: bool = False
     """It works on weights that have learned something already, and needs a start (methods only)."""
+    shrinks: bool = False
+    """It makes a trained model smaller or faster (methods only)."""
     published: bool = False
     """Weights that others have trained can be had for it (models only)."""
     bundled: bool = False
@@ -390,6 +392,7 @@ class Choosable:
         invents: bool = False,
         judges: str = "",
         adapts: bool = False,
+        shrinks: bool = False,
         published: bool = False,
         bundled: bool = False,
         hidden: bool = False,
@@ -408,8 +411,8 @@ class Choosable:
             provides=frozenset(provides or ()), suggests=dict(suggests or {}),
             thorough=dict(thorough or {}), hidden=hidden, rank=rank, fields=tuple(fields_of(cls)),
             tries=tuple(_keywords(cls.show).values()) if hasattr(cls, "show") else (),
-            streams=streams, invents=invents, judges=judges, adapts=adapts, published=published,
-            bundled=bundled, hears=getattr(cls, "hears", None),
+            streams=streams, invents=invents, judges=judges, adapts=adapts, shrinks=shrinks,
+            published=published, bundled=bundled, hears=getattr(cls, "hears", None),
             augments=getattr(cls, "augments", frozenset()),
         )  # fmt: skip
         key = (cls.kind, cls.__name__)

@@ -25,6 +25,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from engine.catalog import BadInput
+from engine.compression.int8 import shaped_as
 from engine.events import Saved
 from engine.home import replacing, sync
 
@@ -250,7 +251,9 @@ def state(folder: Path) -> dict[str, Any]:
 
 
 def load_weights(model: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put the tensors into the model, name by name. BadInput names the first that doesn't fit."""
+    """Put the tensors into the model, name by name, which takes the form that they are kept in.
+    BadInput names the first that doesn't fit."""
+    shaped_as(model, tensors)
     own = model.state_dict()
     for name in own.keys() | tensors.keys():
         if name not in tensors or name not in own or own[name].shape != tensors[name].shape:

@@ -32,6 +32,7 @@ from engine.explain import Explainer
 from engine.explanations.subject import TakenBack
 from engine.home import Home
 from engine.intake import revise
+from engine.measuring import measure
 from engine.predict import Predictor, content
 from engine.preview import preview
 from engine.recipe import Choice, Recipe
@@ -227,6 +228,10 @@ class Desk:
         """Keep the labels of suspected items, or suspect them again."""
         return {"kept": mistakes.approve(self.home, run, rows, back=back)}
 
+    def measure(self, *, runs: list[int]) -> Generator[str, None, dict[str, Any]]:
+        """Size, latency and throughput of runs, side by side."""
+        return measure(self.home, runs)
+
     def opened_once(self, data: dict[str, Any]) -> tuple[Card, Data, Stored | None]:
         """As `opened`, kept for the next question: people turn pages."""
         key = json.dumps([data, str(self.home.root)], sort_keys=True)
@@ -301,6 +306,7 @@ def serve(home: Home) -> None:
         "sound": desk.sound, "given": desk.given, "change": desk.change,
         "judged": desk.judged, "calibration": desk.calibration, "apart": desk.apart,
         "temperature": desk.temperature, "suspects": desk.suspects, "approve": desk.approve,
+        "measure": desk.measure,
     }  # fmt: skip
     inbox = Inbox(sys.stdin)
     for asked in inbox:

@@ -60,6 +60,9 @@ class Plan:
     max_steps: int | None = None
     check_every: int | None = None
     """Steps between two looks at the validation split; None looks after each epoch."""
+    settled: float = 0.0
+    """The share of all steps after which the weights are what the method wants: those of before
+    are never the best."""
 
     def steps(self, batches: int) -> int:
         """Optimizer steps of the whole run, for so many batches an epoch."""
@@ -224,7 +227,9 @@ def train(
         yield from watch.scores("validation", scores)
         if not math.isfinite(scores["loss"]):
             raise Diverged(f"The validation loss became {scores['loss']} at step {at.step}")
-        better = is_better(at, task, scores, len(validation.rows))
+        better = at.step >= plan.settled * total and is_better(
+            at, task, scores, len(validation.rows)
+        )
         if trainee.schedule.observe(scores["loss"]):
             yield Notice(f"The loss stands still: learning rate reduced to {watch.rate():.2g}")
         at.done = bool(plan.patience) and at.without_gain >= (plan.patience or 0)

@@ -96,8 +96,9 @@ class Recipe(Frozen):
 
     @property
     def parent(self) -> int | None:
-        """The run that it starts from."""
-        return self.start if isinstance(self.start, int) else None
+        """The run that it starts from, or else the one that teaches it."""
+        teacher = self.method.settings.get("teacher")
+        return next((one for one in (self.start, teacher) if isinstance(one, int)), None)
 
     def choice(self, kind: Kind) -> Choice:
         """What was chosen of that kind."""

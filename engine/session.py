@@ -117,6 +117,13 @@ def begin(setup: Setup, start: Start) -> Taken:
     taken = start.into(model, setup.task.classes(data))
     if not data.fed.comparable and len(data.splits["train"]):
         model.fit_inputs(*data.fed.statistics(data.splits["train"]))
+    if method.takes_all and taken.new:
+        raise BadInput(
+            f"{method.card.label} trains nothing, and {len(taken.new)} parts of this model aren't "
+            f"in the weights of {start.source} ({taken.new[0][0]}: {taken.new[0][1]} …): choose "
+            "the data, the task and the model settings of that run",
+            field="start",
+        )
     strange = [name for name, _ in taken.new if not is_of(name, model.output)]
     if method.card.adapts and strange:
         raise BadInput(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import safetensors.torch
+import torch
 from pydantic import BaseModel
 from safetensors import SafetensorError
 from torch import Tensor
@@ -67,8 +68,15 @@ class Start:
                 "scratch",
                 field="start",
             ) from None
+        weights = checkpoint.weights(folder)
+        if any(tensor.dtype == torch.int8 for tensor in weights.values()):
+            raise BadInput(
+                f"Run {run} is kept in 8-bit numbers, which can't learn any more: start from the "
+                "run that it was made from",
+                field="start",
+            )
         classes = outline.get("outputs", outline.get("classes", ()))
-        return cls(f"run {run}", checkpoint.weights(folder), classes, tokenizer_in(outline), run)
+        return cls(f"run {run}", weights, classes, tokenizer_in(outline), run)
 
     @classmethod
     def of_file(cls, path: Path) -> Start:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from concurrent.futures import CancelledError
 from typing import TYPE_CHECKING, Any
 
+import orjson
 from starlette.concurrency import run_in_threadpool
 
+from engine.catalog import BadInput
 from gui.replies import Endpoint, Refusal, check_origin, plain, read_body, reply
 from gui.text import text
 
@@ -102,6 +105,21 @@ async def pieces(
         raise Refusal(str(problem), 503) from None
     finally:
         anneal.answers.take_back(future)
+
+
+async def in_lines(
+    anneal: Anneal, question: str, known: Mapping[str, Any], **payload: Any
+) -> AsyncGenerator[bytes]:
+    """Each piece of an answer as a line ``{"progress": …}``, then ``{"answer": …}`` with what is
+    `known` besides, or ``{"error"}``."""
+    try:
+        async with contextlib.aclosing(pieces(anneal, question, **payload)) as coming:
+            async for piece in coming:
+                said = {"progress": json.loads(piece)} if isinstance(piece, str) \
+                    else {"answer": plain({**piece, **known})}  # fmt: skip
+                yield orjson.dumps(said) + b"\n"
+    except (BadInput, Refusal) as problem:
+        yield orjson.dumps({"error": str(problem)}) + b"\n"
 
 
 async def _gone(request: Request) -> None:

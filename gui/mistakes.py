@@ -15,22 +15,18 @@ Whoever goes away takes the question back.
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from engine.catalog import BadInput
 from engine.recipe import Recipe
 from gui import form
-from gui.answering import awaits, carried_out, pieces
-from gui.replies import Refusal, asking, check_origin, check_text, plain, read_body, reply
+from gui.answering import awaits, carried_out, in_lines
+from gui.replies import Refusal, asking, check_origin, check_text, read_body, reply
 from gui.text import text
 
 if TYPE_CHECKING:
@@ -81,22 +77,9 @@ class Mistakes:
             return reply({"error": str(refusal)}, refusal.status)
         if question in SHOWING:
             payload["today"] = dataset["today"]
-        lines = self.lines(question, {"dataset": dataset}, run=number, **payload)
+        lines = in_lines(self.slow, question, {"dataset": dataset}, run=number, **payload)
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
-
-    async def lines(
-        self, question: str, known: Mapping[str, Any], **payload: Any
-    ) -> AsyncIterator[bytes]:
-        """Each piece of an answer as a line, then its end."""
-        try:
-            async with contextlib.aclosing(pieces(self.slow, question, **payload)) as coming:
-                async for piece in coming:
-                    said = {"progress": json.loads(piece)} if isinstance(piece, str) \
-                        else {"answer": plain({**piece, **known})}  # fmt: skip
-                    yield orjson.dumps(said) + b"\n"
-        except (BadInput, Refusal) as problem:
-            yield orjson.dumps({"error": str(problem)}) + b"\n"
 
     async def approve(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         """The labels of these items are right, whatever they look like."""

@@ -1319,6 +1319,32 @@ STRINGS: dict[str, str] = {
     "run.log.end": "End of the log",
     "run.log": "Log",
     "run.log.empty": "The log is empty.",
+    # Smaller and faster
+    "smaller": "Smaller and faster",
+    "smaller.score": "Test score",
+    "smaller.size": "On disk",
+    "smaller.compressed": "Compressed",
+    "smaller.one": "1 item, ms",
+    "smaller.many": "32 items, ms",
+    "smaller.rate": "Items/s",
+    "smaller.original": "Original",
+    "smaller.late": "(95 %: {time})",
+    "smaller.zeros": "{share} % zeros",
+    "smaller.note": (
+        "Median time of an answer, and the time that 95 % of them stay below, measured in turns on "
+        "{device} with threads: {threads}. Zeros make a compressed file smaller, not the answer "
+        "faster."
+    ),
+    "smaller.invite": (
+        "Not measured yet: “Measure” times the model and its smaller forms side by side on this "
+        "machine."
+    ),
+    "smaller.measure": "Measure",
+    "smaller.measuring": "Timing answers",
+    "smaller.make": "Make it",
+    "smaller.choose": "Choose settings",
+    "smaller.queued": "Queued: it is tested as any run is.",
+    "smaller.watch": "Watch it",
     # A run's items, one by one
     "closer": "Look closer",
     "closer.views": "What to look at",

@@ -47,6 +47,9 @@ class Method(Choosable, kind="method"):
     augments: ClassVar[frozenset[str]] = frozenset({"items", "label", "shares"})
     """What it can learn from, as `Task.augments` says it."""
 
+    takes_all: ClassVar[bool] = False
+    """Whether every weight must come from the start: what was made by chance would never learn."""
+
     def equip(self, model: Model) -> None:
         """Change what lies over a model's features, where the method makes another head than the
         model's own; called as `Task.equip` is, after it."""

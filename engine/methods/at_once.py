@@ -15,7 +15,7 @@ from engine.events import Event, Notice, Point
 from engine.loop import Interrupted, Plan, Trainee, Wish, evaluate
 from engine.methods import Bench, Method
 from engine.methods.linear_probe import with_head
-from engine.models import Headed, Model
+from engine.models import Model
 from engine.optimizers import Schedule, optimizer
 from engine.tasks import Task
 
@@ -35,10 +35,14 @@ class AtOnce(Method):
 
     @abstractmethod
     def make(
-        self, model: Headed, task: Task, data: Data, bench: Bench
+        self, model: Model, task: Task, data: Data, bench: Bench
     ) -> Generator[Event, None, Wish | None]:
         """Put the head's weights into the model, which is on its device and in eval mode; returns
         a wish to cancel or to pause that came before it was done."""
+
+    def ready(self, model: Model, bench: Bench) -> None:
+        """Give the model the form in which a checkpoint has it, and hold what stays as it is."""
+        model.freeze(with_head(model).levels()[:-1])
 
     def feeds(self, model: Model, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
         train = self.judging(data, "train", bench.device)
@@ -53,7 +57,7 @@ class AtOnce(Method):
             threads=torch.get_num_threads(), channels_last=model.convolutional,
         )  # fmt: skip
         numerics.place(model, bench.device)
-        model.freeze(with_head(model).levels()[:-1])
+        self.ready(model, bench)
         trainee = Trainee(
             model=model, device=bench.device, numerics=numerics,
             # Neither takes a step: a checkpoint has them.
@@ -73,7 +77,7 @@ class AtOnce(Method):
         if bench.resume is None:
             trainee.model.eval()
             with torch.no_grad():
-                wish = yield from self.make(with_head(model), task, data, bench)
+                wish = yield from self.make(model, task, data, bench)
             if wish in ("cancel", "pause"):
                 return trainee, wish
         if len(validation.rows):

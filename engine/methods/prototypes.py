@@ -18,7 +18,7 @@ from engine.loop import Wish
 from engine.methods import Bench
 from engine.methods.at_once import AtOnce
 from engine.methods.linear_probe import with_head
-from engine.models import Headed, Model
+from engine.models import Model
 from engine.tasks import Task
 
 NAMED = 5
@@ -74,9 +74,10 @@ class Prototypes(AtOnce, label="Prototypes of a few examples", fits={"logits"}, 
             headed.embed = averaged(headed.embed, self.views)
 
     def make(
-        self, model: Headed, task: Task, data: Data, bench: Bench
+        self, model: Model, task: Task, data: Data, bench: Bench
     ) -> Generator[Event, None, Wish | None]:
         assert data.labels is not None
+        model = with_head(model)
         found: list[Tensor] = []
         seen: list[Rows] = []
         for batch in self.judging(data, "train", bench.device).batches():

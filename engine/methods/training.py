@@ -6,13 +6,13 @@ import copy
 import math
 import os
 from collections.abc import Callable, Iterator
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import torch
 from torch import nn
 
 from engine import device as devices
-from engine.catalog import Advanced, Help, Only, Range
+from engine.catalog import Advanced, BadInput, Help, Only, Range
 from engine.data.batches import Data, Feed
 from engine.data.items import ImagesOnDevice
 from engine.data.splits import Split
@@ -32,6 +32,9 @@ class Training(
     },
 ):  # fmt: skip
     """Adjusts every weight of the model, from scratch or going on from an earlier run."""
+
+    averages: ClassVar[bool] = True
+    """Whether the moving average of its weights is a model that it could have made."""
 
     def __init__(
         self,
@@ -123,6 +126,9 @@ class Training(
                  "many threads, only operations that allow it; somewhat slower"),
         ] = False,
     ) -> None:  # fmt: skip
+        if average and not self.averages:
+            raise BadInput(f"{self.card.label} doesn't go with an average of weights: switch it "
+                           "off", field="method.average")  # fmt: skip
         self.plan = Plan(
             epochs=epochs, accumulate=accumulate, clip=clip, patience=patience,
             max_steps=max_steps, check_every=check_every,

@@ -12,7 +12,7 @@ from engine.events import Event, Notice
 from engine.loop import Wish
 from engine.methods import Bench
 from engine.methods.at_once import AtOnce
-from engine.models import Headed, Namer
+from engine.models import Model, Namer
 from engine.tasks import Task
 
 PLACE = "{}"
@@ -54,7 +54,7 @@ class ZeroShot(
         self.wording = wording or ""
 
     def make(
-        self, model: Headed, task: Task, data: Data, bench: Bench
+        self, model: Model, task: Task, data: Data, bench: Bench
     ) -> Generator[Event, None, Wish | None]:
         assert isinstance(model, Namer), "its card says so"
         said = self.sentences(task.classes(data), data)

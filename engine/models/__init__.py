@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import Advanced, BadInput, Choosable, Help, Range
+from engine.compression.int8 import rounded_layers
 
 if TYPE_CHECKING:
     from engine.data.batches import Data
@@ -145,7 +146,9 @@ class Model(nn.Module, Choosable, kind="model"):
                 module.fit(mean, std)
 
     def parameter_count(self) -> int:
-        return sum(parameter.numel() for parameter in self.parameters())
+        """Numbers that were learned, in whatever form they are kept."""
+        rounded = sum(layer.count() for layer in rounded_layers(self).values())
+        return rounded + sum(parameter.numel() for parameter in self.parameters())
 
 
 class Headed(Model):

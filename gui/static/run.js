@@ -33,6 +33,7 @@ import { Chart, Feed, Settings, join, metricOf, metricsOf, splitOf } from "./cur
 import { Lineage } from "./lineage.js";
 import { Closer } from "./mistakes.js";
 import { Samples } from "./samples.js";
+import { Smaller } from "./smaller.js";
 import { Results, Recipe, Notices, Log } from "./report.js";
 
 const FAST = 220; // four to five times a second
@@ -89,6 +90,7 @@ class RunPage {
     this.samplesPlace = el("div", { class: "run-stack" });
     this.closer = new Closer(id);
     this.samples = new Samples(this.samplesPlace, id, (row) => this.closer.point(row));
+    this.smaller = new Smaller(id);
     this.results = new Results((true_, said) => this.closer.cell(true_, said));
     this.lineage = new Lineage();
     this.settings = new Recipe();
@@ -115,6 +117,7 @@ class RunPage {
       this.samplesPlace,
       this.results.wide,
       this.closer.element,
+      this.smaller.element,
     );
     const side = el(
       "div",
@@ -139,6 +142,7 @@ class RunPage {
     this.samples.update(reply.samples);
     this.results.update(reply.run);
     this.closer.update(reply);
+    this.smaller.update(reply);
     this.lineage.update(reply);
     this.settings.update(reply);
     this.noticeCard.update(this.notices);
