@@ -30,6 +30,16 @@ MOST_RUNS = 1000
 
 Start = int | str | None
 
+STARTS = "starts"
+"""What a comparison is of whose plan doesn't say it."""
+
+
+def kind_of(plan: str) -> str:
+    """What a kept plan compares: `STARTS`, or what else it says."""
+    said = json.loads(plan).get("kind", STARTS)
+    assert isinstance(said, str)
+    return said
+
 
 # --- the plan -------------------------------------------------------------------------------------
 

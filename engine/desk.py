@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from engine import look, mistakes
+from engine.batch_sizes import find_batch_size
 from engine.batchfile import texts_in
 from engine.catalog import BadInput, Card, Catalog, chosen, discover
 from engine.comparisons import ComparisonPlan
@@ -34,6 +35,7 @@ from engine.home import Home
 from engine.intake import revise
 from engine.predict import Predictor, content
 from engine.preview import preview
+from engine.range_test import find_rate
 from engine.recipe import Choice, Recipe
 
 PATIENCE = 40.0
@@ -141,6 +143,16 @@ class Desk:
                                 "isn't known; it can be trained all the same"):  # fmt: skip
             return estimate(checked, self.home)
 
+    def rate(self, *, recipe: str) -> Generator[str, None, dict[str, Any]]:
+        """A learning rate for a recipe."""
+        checked = Recipe.from_json(recipe).checked(self.catalog)
+        return written(find_rate(checked, self.home))
+
+    def batch_size(self, *, recipe: str) -> Generator[str, None, dict[str, Any]]:
+        """A batch size for a recipe."""
+        checked = Recipe.from_json(recipe).checked(self.catalog)
+        return written(find_batch_size(checked, self.home))
+
     def preview(
         self, *, recipe: str, items: int = 4, draws: int = 3, salt: int = 0
     ) -> dict[str, Any]:
@@ -245,6 +257,17 @@ class Desk:
         return card, dataset.data(stored), stored
 
 
+def written(
+    steps: Generator[dict[str, Any], None, dict[str, Any]],
+) -> Generator[str, None, dict[str, Any]]:
+    """How far something is, as JSON."""
+    while True:
+        try:
+            yield json.dumps(next(steps))
+        except StopIteration as end:
+            return dict(end.value)
+
+
 class Inbox:
     """The questions on standard input, read beside the work so that one can be taken back."""
 
@@ -295,7 +318,8 @@ def serve(home: Home) -> None:
     desk = Desk(home, discover())
     known: dict[str, Callable[..., Any]] = {
         "predict": desk.predict, "stream": desk.stream, "explain": desk.explain,
-        "estimate": desk.estimate, "preview": desk.preview, "count": desk.count,
+        "estimate": desk.estimate, "rate": desk.rate, "batch_size": desk.batch_size,
+        "preview": desk.preview, "count": desk.count,
         "foretell": desk.foretell,
         "inspect": desk.inspect, "details": desk.details, "items": desk.items,
         "sound": desk.sound, "given": desk.given, "change": desk.change,

@@ -15,22 +15,16 @@ Whoever goes away takes the question back.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-import orjson
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from engine.catalog import BadInput
 from engine.recipe import Recipe
 from gui import form
-from gui.answering import pieces
-from gui.replies import Refusal, asking, changes, check_origin, check_text, plain, read_body, reply
+from gui.answering import in_lines, lines
+from gui.replies import Refusal, asking, changes, check_origin, check_text, read_body, reply
 from gui.text import text
 
 if TYPE_CHECKING:
@@ -63,7 +57,7 @@ class Mistakes:
     def __init__(self, anneal: Anneal) -> None:
         self.anneal = anneal
         # Where there is one, a process of their own: nobody waits for these behind them.
-        self.slow = dataclasses.replace(anneal, answers=anneal.patient or anneal.answers)
+        self.slow = anneal.patient or anneal.answers
 
     async def look(self, request: Request) -> Response:
         """How far an answer is, line by line, and at last the answer."""
@@ -82,22 +76,7 @@ class Mistakes:
             return reply({"error": str(refusal)}, refusal.status)
         if question in SHOWING:
             payload["today"] = dataset["today"]
-        lines = self.lines(question, {"dataset": dataset}, run=number, **payload)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
-
-    async def lines(
-        self, question: str, known: Mapping[str, Any], **payload: Any
-    ) -> AsyncIterator[bytes]:
-        """Each piece of an answer as a line, then its end."""
-        try:
-            async with contextlib.aclosing(pieces(self.slow, question, **payload)) as coming:
-                async for piece in coming:
-                    said = {"progress": json.loads(piece)} if isinstance(piece, str) \
-                        else {"answer": plain({**piece, **known})}  # fmt: skip
-                    yield orjson.dumps(said) + b"\n"
-        except (BadInput, Refusal) as problem:
-            yield orjson.dumps({"error": str(problem)}) + b"\n"
+        return in_lines(lines(self.anneal, question, {"dataset": dataset}, run=number, **payload))
 
     def approve(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         """The labels of these items are right, whatever they look like."""
@@ -107,7 +86,7 @@ class Mistakes:
         number = int(request.path_params["id"])
         self.dataset(number)
         with asking():
-            asked = self.slow.answers.ask(
+            asked = self.slow.ask(
                 "approve", run=number, rows=[_whole(row) for row in rows], back=back
             )
             return asked.result(60)

@@ -100,6 +100,46 @@ STRINGS: dict[str, str] = {
         "Mirrored, many of these pictures become others: of {plain} % the nearest picture is of "
         "the same class, of their mirror images of {mirrored} % only. Switch Random mirror off."
     ),
+    "find.rate": "Find a learning rate",
+    "find.rate.help": (
+        "A short training in which the rate rises from {low} to {high} until the loss does "
+        "(Smith's range test). Nothing of it is kept."
+    ),
+    "find.rate.suggestion": (
+        "{value}: where the smoothed loss falls fastest. It is lowest at {lowest}."
+    ),
+    "find.rate.none": (
+        "The loss falls at no rate within these few steps: look at the data and the other "
+        "settings, or keep the rate that is set."
+    ),
+    "find.rate.axis": "learning rate (logarithmic)",
+    "find.rate.loss": "loss",
+    "find.rate.smoothed": "smoothed",
+    "find.rate.set": "now set",
+    "find.rate.progress": "Step {done} of at most {total}",
+    "find.batch_size": "Find a batch size",
+    "find.batch_size.help": (
+        "A few steps with ever doubled batches, and none that memory would not hold. "
+        "Nothing of it is kept."
+    ),
+    "find.batch_size.suggestion": (
+        "{value}: the smallest batch within 5 % of the best speed. Larger ones gain nothing here."
+    ),
+    "find.batch_size.size": "Items a batch",
+    "find.batch_size.rate": "Items/s",
+    "find.batch_size.step": "A step takes",
+    "find.batch_size.memory": "Memory",
+    "find.batch_size.progress": "Size {done} of at most {total}",
+    "find.batch_size.why.memory": "It stopped before the memory ran out ({limit} can be used).",
+    "find.batch_size.why.data": "One batch holds the whole training split by now.",
+    "find.batch_size.why.time": "It stopped because a step takes too long.",
+    "find.batch_size.why.slower": "It stopped because larger batches are no faster.",
+    "find.batch_size.why.range": "It stopped at the largest batch that can be set.",
+    "find.opening": "Preparing the data …",
+    "find.stop": "Cancel",
+    "find.close": "Close",
+    "find.again": "Again",
+    "find.use": "Use {value}",
     "train.start": "Starting weights",
     "train.start.help": (
         "Weights of an earlier run of the same kind of model. What fits is taken over; a head for "

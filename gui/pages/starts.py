@@ -278,6 +278,8 @@ class Starts:
         """Every comparison, newest first."""
         states, said = self.history.states_of_comparisons(), []
         for one in self.history.comparisons():
+            if comparisons.kind_of(one.plan) != comparisons.STARTS:
+                continue
             counts = states.get(one.id, {})
             total = len(self.read(one).cells())
             done = counts.get("finished", 0)
