@@ -37,6 +37,7 @@ from engine.predict import Predictor, content
 from engine.preview import preview
 from engine.range_test import find_rate
 from engine.recipe import Choice, Recipe
+from engine.searches import SearchPlan, Trial
 
 PATIENCE = 40.0
 """Seconds for a look into files: the questions of other pages wait for it."""
@@ -173,6 +174,16 @@ class Desk:
         with within(PATIENCE, "It takes too long to try a few steps of this here, so its time "
                               "isn't known; it can be started all the same"):  # fmt: skip
             return foretell(wanted, self.home, self.catalog)
+
+    def importance(self, *, plan: str, trials: list[dict[str, Any]]) -> dict[str, Any]:
+        """How much each setting of a search mattered, by its trials that went through."""
+        from engine.proposals import importance  # Optuna takes a second, and few ask
+
+        known = [
+            Trial(one["number"], one["run"], one["state"], one["settings"], one["value"])
+            for one in trials
+        ]
+        return {"importance": importance(SearchPlan.from_json(plan), known)}
 
     def inspect(
         self, *, paths: list[str], kind: Kind | None, options: dict[str, Any]
@@ -320,7 +331,7 @@ def serve(home: Home) -> None:
         "predict": desk.predict, "stream": desk.stream, "explain": desk.explain,
         "estimate": desk.estimate, "rate": desk.rate, "batch_size": desk.batch_size,
         "preview": desk.preview, "count": desk.count,
-        "foretell": desk.foretell,
+        "foretell": desk.foretell, "importance": desk.importance,
         "inspect": desk.inspect, "details": desk.details, "items": desk.items,
         "sound": desk.sound, "given": desk.given, "change": desk.change,
         "judged": desk.judged, "calibration": desk.calibration, "apart": desk.apart,

@@ -102,7 +102,8 @@ def studied(plan: SearchPlan, trials: Sequence[Trial]) -> tuple[optuna.Study, se
         over = False
         for tick, value in trial.ticks.items():
             asked.report(value, tick)
-            over = asked.should_prune()
+            # What was decided at a rung holds until the next; a median is asked anew.
+            over = asked.should_prune() or (over and plan.pruner in KEEPING)
         if over:
             given_up.add(trial.number)
         if trial.state == "complete":

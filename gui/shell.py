@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from storage.history import History
 
 PORTS_TRIED = 100
-CHARTS = ("/run", "/compare", "/starts")
+CHARTS = ("/run", "/compare", "/starts", "/search")
 """Pages that open with a chart."""
 LOCAL = ("127.0.0.1", "localhost", "::1")
 MARK = (assets.STATIC / "mark.svg").read_text().strip()
@@ -124,6 +124,7 @@ PAGES = (
     Page("runs", "/runs"),
     Page("compare", "/compare"),
     Page("starts", "/starts"),
+    Page("search", "/search"),
     Page("datasets", "/datasets"),
     Page("predict", "/predict"),
 )
