@@ -11,20 +11,21 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import psutil
 import typer
 
-from engine import ablations, comparisons
+from engine import ablations, comparisons, searches
 from engine.catalog import KINDS, BadInput, Catalog, Kind
 from engine.home import Home, replacing
 from engine.recipe import Recipe, compose
 from storage.history import History
 from storage.values import (
     BadState,
+    Comparison,
     NoSuchComparison,
     NoSuchDataset,
     NoSuchRun,
@@ -129,6 +130,7 @@ def serve(
     import filelock
 
     from engine.answers import Answers
+    from engine.attendant import Attendant
     from engine.data.imports import sweep
     from engine.data.limits import LIMITS
     from engine.data.origins import offers
@@ -152,14 +154,24 @@ def serve(
     # It starts with the first question of its kind, and most people never ask one.
     patient = Answers(command(place, "answer"), log=place.root / "answers.log")
     jobs = Jobs(history, place, command(place, "work"), catalog.devices)
+    attendant = Attendant(
+        lambda: any(map(is_search, history.comparisons(open=True))),
+        command(place, "carry-on"), log=place.root / "searches.log",
+    )  # fmt: skip
+
+    def poke() -> None:
+        jobs.poke()
+        attendant.poke()
+
     intake = Intake(history, place, command(place, "bring-in"))
     sweep(place.datasets, [d.id for d in history.datasets() if d.state == "importing"])
     jobs.start()
+    attendant.start()
     answers.warm()
     served = gui.shell.serve(
         gui.shell.Anneal(
             catalog=catalog, history=history, answers=answers, patient=patient, importer=intake,
-            home=place.root, home_is_named=not place.usual, poke=jobs.poke, offers=offers(),
+            home=place.root, home_is_named=not place.usual, poke=poke, offers=offers(),
             upload_limit=LIMITS.upload_bytes,
         ),
         host=host, port=port,
@@ -180,6 +192,7 @@ def serve(
     finally:
         where.unlink(missing_ok=True)
         served.close()
+        attendant.close()
         jobs.close()
         answers.close()
         patient.close()
@@ -254,6 +267,24 @@ def answer(home: HomeOption = None, database_url: DatabaseOption = None) -> None
     desk.serve(Home.find(home))
 
 
+@cli.command("carry-on", hidden=True)
+def carry_on(home: HomeOption = None, database_url: DatabaseOption = None) -> None:
+    """Carry the open searches on, until there are none or standard input ends."""
+    import threading
+
+    from engine.searcher import Searcher, mind
+
+    place, history = opened(home, database_url)
+    over = threading.Event()
+
+    def listen() -> None:
+        sys.stdin.read()  # the app has closed
+        over.set()
+
+    threading.Thread(target=listen, name="listener", daemon=True).start()
+    mind(Searcher(history, place, catalog_of(place), say=tell), over)
+
+
 @cli.command("bring-in", hidden=True)
 def bring_in(number: int, home: HomeOption = None, database_url: DatabaseOption = None) -> None:
     """Carry out an import that a page has begun; standard input says which."""
@@ -266,16 +297,14 @@ def bring_in(number: int, home: HomeOption = None, database_url: DatabaseOption 
 # --- train ----------------------------------------------------------------------------------
 
 
-RecipeFile = Annotated[Path | None, typer.Argument(help="A recipe's JSON file.")]
-TaskOption = Annotated[str, typer.Option(help="A task's name in the catalogue.")]
-ModelOption = Annotated[str, typer.Option(help="A model's name.")]
+RecipeArgument = Annotated[Path | None, typer.Argument(help="A recipe's JSON file.")]
+TaskOption = Annotated[str, typer.Option("--task", help="A task's name in the catalogue.")]
+ModelOption = Annotated[str, typer.Option("--model", help="A model's name.")]
 DataOption = Annotated[
     str, typer.Option("--data", help="A dataset's name, or the number of one of your own.")
 ]
-MethodOption = Annotated[str, typer.Option(help="A method's name.")]
-SettingOption = Annotated[
-    list[str] | None, typer.Option("--set", help="A setting: model.dropout=0.2")
-]
+MethodOption = Annotated[str, typer.Option("--method", help="A method's name.")]
+SetOption = Annotated[list[str] | None, typer.Option("--set", help="A setting: model.dropout=0.2")]
 StartOption = Annotated[
     str,
     typer.Option(
@@ -284,62 +313,42 @@ StartOption = Annotated[
     ),
 ]
 LabelsOption = Annotated[
-    str, typer.Option(help="How many labels are used: 3% of each class, or 5 items of each.")
+    str,
+    typer.Option("--labels",
+                 help="How many labels are used: 3% of each class, or 5 items of each."),
+]  # fmt: skip
+DeviceOption = Annotated[str, typer.Option("--device", help="auto, or a device's id.")]
+SeedOption = Annotated[
+    int | None, typer.Option("--seed", help="Of weights, order, dropout and augmentation.")
 ]
 ThoroughOption = Annotated[
     bool, typer.Option("--thorough", help="Defaults that aim at the best result: takes a GPU.")
 ]
 
 
-@cli.command()
-def train(
-    recipe: RecipeFile = None,
-    task: TaskOption = "",
-    model: ModelOption = "",
-    dataset: DataOption = "",
-    method: MethodOption = "",
-    setting: SettingOption = None,
-    begin: StartOption = "",
-    labels: LabelsOption = "",
-    device: Annotated[str, typer.Option(help="auto, or a device's id.")] = "",
-    seed: Annotated[
-        int | None, typer.Option(help="Of weights, order, dropout and augmentation.")
-    ] = None,
-    name: Annotated[str, typer.Option(help="The run's name in the history.")] = "",
-    thorough: ThoroughOption = False,
-    home: HomeOption = None,
-    database_url: DatabaseOption = None,
-) -> None:
-    """Train in the foreground; without a recipe, the Train page's defaults."""
-    from engine.catalog import discover
-    from engine.device import devices
-
-    with told():
-        place, history = opened(home, database_url)
-        known = discover().model_copy(update={"devices": devices()})
-        chosen = recipe_said(
-            history, known, recipe,
-            {"task": task, "model": model, "data": dataset, "method": method}, setting,
-            begin=begin, labels=labels, device=device, seed=seed, thorough=thorough,
-        )  # fmt: skip
-        run = enqueue(history, known, chosen, name)
-        foreground(place, history, run)
-
-
-def recipe_said(
-    history: History, known: Catalog, file: Path | None, names: dict[Kind, str],
-    said: Sequence[str] | None, *, begin: str, labels: str, device: str, seed: int | None,
+def wanted(
+    history: History,
+    known: Catalog,
+    recipe: Path | None,
+    *,
+    names: dict[Kind, str],
+    setting: Sequence[str] | None,
+    begin: str,
+    labels: str,
+    device: str,
+    seed: int | None,
     thorough: bool,
-) -> Recipe:  # fmt: skip
-    """The checked recipe of a command's options; what is said besides a `file` goes before it."""
+) -> Recipe:
+    """The checked recipe that the options ask for; what they say goes before the recipe's file."""
     start: int | str | None = int(begin) if begin.isdigit() else begin or None
-    settings: dict[str, Any] = dict(part(text) for text in said or [])
+    settings: dict[str, Any] = dict(part(text) for text in setting or [])
     own_data(history, names, settings)
-    if file is not None:
-        if not file.is_file():
-            raise BadInput(f"There is no recipe file {file}")
-        given = Recipe.from_json(file.read_text("utf-8"))
-        for kind in KINDS:  # another card has other settings
+    if recipe is not None:
+        if not recipe.is_file():
+            raise BadInput(f"There is no recipe file {recipe}")
+        given = Recipe.from_json(recipe.read_text("utf-8"))
+        # What is said besides the file goes before it; another card has other settings.
+        for kind in KINDS:
             choice = given.choice(kind)
             names[kind] = names[kind] or choice.name
             if names[kind] == choice.name:
@@ -358,16 +367,141 @@ def recipe_said(
 
 
 @cli.command()
-def ablate(
-    recipe: RecipeFile = None,
+def train(
+    recipe: RecipeArgument = None,
     task: TaskOption = "",
     model: ModelOption = "",
     dataset: DataOption = "",
     method: MethodOption = "",
-    setting: SettingOption = None,
+    setting: SetOption = None,
     begin: StartOption = "",
     labels: LabelsOption = "",
-    device: Annotated[str, typer.Option(help="auto, or a device's id.")] = "",
+    device: DeviceOption = "",
+    seed: SeedOption = None,
+    name: Annotated[str, typer.Option(help="The run's name in the history.")] = "",
+    thorough: ThoroughOption = False,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Train in the foreground; without a recipe, the Train page's defaults."""
+    from engine.catalog import discover
+    from engine.device import devices
+
+    with told():
+        place, history = opened(home, database_url)
+        known = discover().model_copy(update={"devices": devices()})
+        chosen = wanted(
+            history, known, recipe,
+            names={"task": task, "model": model, "data": dataset, "method": method},
+            setting=setting, begin=begin, labels=labels, device=device, seed=seed,
+            thorough=thorough,
+        )  # fmt: skip
+        run = enqueue(history, known, chosen, name)
+        foreground(place, history, run)
+
+
+@cli.command("find-rate")
+def find_rate(
+    recipe: RecipeArgument = None,
+    task: TaskOption = "",
+    model: ModelOption = "",
+    dataset: DataOption = "",
+    method: MethodOption = "",
+    setting: SetOption = None,
+    begin: StartOption = "",
+    labels: LabelsOption = "",
+    device: DeviceOption = "",
+    seed: SeedOption = None,
+    thorough: ThoroughOption = False,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Try rising learning rates for a moment, and suggest one; nothing of it is kept."""
+    from engine.catalog import discover
+    from engine.device import devices
+    from engine.range_test import find_rate
+
+    with told():
+        place, history = opened(home, database_url)
+        known = discover().model_copy(update={"devices": devices()})
+        chosen = wanted(
+            history, known, recipe,
+            names={"task": task, "model": model, "data": dataset, "method": method},
+            setting=setting, begin=begin, labels=labels, device=device, seed=seed,
+            thorough=thorough,
+        )  # fmt: skip
+        found = watched(find_rate(chosen, place), "learning rate")
+        say({name: found[name] for name in ("suggestion", "lowest", "rates", "losses", "smoothed",
+                                            "seconds", "device_name")})  # fmt: skip
+        if found["suggestion"] is None:
+            tell("The loss falls at no rate within these steps.")
+            raise typer.Exit(1)
+        tell(f"The smoothed loss falls fastest at {found['suggestion']:g}: "
+             f"--set method.learning_rate={found['suggestion']:g}")  # fmt: skip
+
+
+@cli.command("find-batch")
+def find_batch(
+    recipe: RecipeArgument = None,
+    task: TaskOption = "",
+    model: ModelOption = "",
+    dataset: DataOption = "",
+    method: MethodOption = "",
+    setting: SetOption = None,
+    begin: StartOption = "",
+    labels: LabelsOption = "",
+    device: DeviceOption = "",
+    seed: SeedOption = None,
+    thorough: ThoroughOption = False,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Try ever doubled batches for a moment, and suggest a size; nothing of it is kept."""
+    from engine.batch_sizes import find_batch_size
+    from engine.catalog import discover
+    from engine.device import devices
+
+    with told():
+        place, history = opened(home, database_url)
+        known = discover().model_copy(update={"devices": devices()})
+        chosen = wanted(
+            history, known, recipe,
+            names={"task": task, "model": model, "data": dataset, "method": method},
+            setting=setting, begin=begin, labels=labels, device=device, seed=seed,
+            thorough=thorough,
+        )  # fmt: skip
+        found = watched(find_batch_size(chosen, place), "batch size")
+        say(found)
+        tell(f"{found['suggestion']} is the smallest batch within 5 % of the best speed: "
+             f"--set method.batch_size={found['suggestion']}")  # fmt: skip
+
+
+def watched(steps: Generator[dict[str, Any], None, dict[str, Any]], what: str) -> dict[str, Any]:
+    """What it returns, with its progress on standard error."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"Looking for a {what}", total=None)
+        while True:
+            try:
+                step = next(steps)
+            except StopIteration as end:
+                return dict(end.value)
+            bar.update(task, completed=step["done"], total=step["total"])
+
+
+@cli.command()
+def ablate(
+    recipe: RecipeArgument = None,
+    task: TaskOption = "",
+    model: ModelOption = "",
+    dataset: DataOption = "",
+    method: MethodOption = "",
+    setting: SetOption = None,
+    begin: StartOption = "",
+    labels: LabelsOption = "",
+    device: DeviceOption = "",
     seed: Annotated[int | None, typer.Option(help="The first of the seeds.")] = None,
     seeds: Annotated[int, typer.Option(help="How often each is trained.")] = comparisons.SEEDS,
     each: Annotated[
@@ -398,10 +532,11 @@ def ablate(
             if of is not None:
                 whole = Recipe.from_json(history.run(of).recipe)
             else:
-                whole = recipe_said(
+                whole = wanted(
                     history, known, recipe,
-                    {"task": task, "model": model, "data": dataset, "method": method}, setting,
-                    begin=begin, labels=labels, device=device, seed=seed, thorough=thorough,
+                    names={"task": task, "model": model, "data": dataset, "method": method},
+                    setting=setting, begin=begin, labels=labels, device=device, seed=seed,
+                    thorough=thorough,
                 )  # fmt: skip
             plan = ablations.drawn_up(known, whole, seeds=seeds, each=each)
             one = history.add_comparison(
@@ -409,7 +544,7 @@ def ablate(
             )
         say({"ablation": one.id, "runs": len(plan.cells()), "arms": list(plan.arms)})
         comparisons.enqueue(history, one.id, plan, known, name=one.name)
-        go_on(place, history, one.id, plan)
+        go_on(place, history, one.id, waiting_cells(history, one.id, plan))
         results = history.runs_of(one.id)
         state = comparisons.state_of(comparisons.placed(plan, results).values())
         found = ablations.findings(plan, results)
@@ -500,7 +635,7 @@ def compare_starts(
             plan = comparisons.ComparisonPlan.from_json(one.plan)
         say({"comparison": one.id, "runs": len(plan.cells()), "steps": plan.steps})
         comparisons.enqueue(history, one.id, plan, known, name=one.name)
-        go_on(place, history, one.id, plan)
+        go_on(place, history, one.id, waiting_cells(history, one.id, plan))
         results = history.runs_of(one.id)
         state = comparisons.state_of(comparisons.placed(plan, results).values())
         report(comparisons.findings(plan, results))
@@ -510,26 +645,33 @@ def compare_starts(
             raise typer.Exit(1)
 
 
-def go_on(home: Home, history: History, number: int, plan: comparisons.Planned[Any]) -> None:
-    """Carry out a comparison's queued runs one by one; Ctrl-C leaves the rest for later."""
-    asked = False
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+def waiting_cells(history: History, number: int, plan: comparisons.Planned[Any]) -> Iterator[int]:
+    """The runs of a comparison that wait or are under way, in the plan's order."""
     for cell in plan.cells():
         run = comparisons.placed(plan, history.runs_of(number))[cell]
-        if run is None or run.state in ("finished", *comparisons.RESUMABLE):
-            continue
-        try:
+        if run is not None and run.state not in ("finished", *comparisons.RESUMABLE):
+            yield run.id
+
+
+def go_on(home: Home, history: History, number: int, waiting: Iterator[int]) -> bool:
+    """Carry out a comparison's waiting runs one by one; Ctrl-C leaves the rest for later, and then
+    it is True."""
+    asked = False
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
+    try:
+        for run in waiting:
             with contextlib.suppress(typer.Exit):  # of a run that failed: the others go on
-                foreground(home, history, history.run(run.id))
-            asked = history.run(run.id).state == "paused"
-        except KeyboardInterrupt:
-            asked = True
-        if asked:
-            break
+                foreground(home, history, history.run(run))
+            asked = history.run(run).state == "paused"
+            if asked:
+                break
+    except KeyboardInterrupt:
+        asked = True
     for queued in history.queue() if asked else ():
         if queued.comparison == number:
             with contextlib.suppress(BadState):  # an open app took it meanwhile
                 history.dequeue(queued.id)
+    return asked
 
 
 def found_in(plan: comparisons.ComparisonPlan, results: Sequence[Run]) -> dict[str, Any]:
@@ -708,6 +850,120 @@ class Bar:
         if self.scores:
             say(self.scores)
             self.scores = {}
+
+
+# --- search ---------------------------------------------------------------------------------
+
+
+@cli.command()
+def search(
+    recipe: RecipeArgument = None,
+    task: TaskOption = "",
+    model: ModelOption = "",
+    dataset: DataOption = "",
+    method: MethodOption = "",
+    setting: SetOption = None,
+    begin: StartOption = "",
+    labels: LabelsOption = "",
+    device: DeviceOption = "",
+    seed: SeedOption = None,
+    thorough: ThoroughOption = False,
+    over: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A setting to search: method.learning_rate, method.learning_rate=1e-4..1e-1:log, "
+            "model.dropout=0..0.5, method.optimizer=AdamW,SGD",
+        ),
+    ] = None,
+    trials: Annotated[int, typer.Option(help="How many are tried in all.")] = searches.TRIALS,
+    metric: Annotated[
+        str, typer.Option(help="Of the validation split: the task's own, or loss.")
+    ] = "",
+    pruner: Annotated[
+        searches.PrunerName, typer.Option(help="How hopeless trials are recognized.")
+    ] = "median",
+    at_once: Annotated[
+        int | None, typer.Option(help="Trials under way together; one a device if left out.")
+    ] = None,
+    sampler_seed: Annotated[int, typer.Option(help="Of what is tried.")] = 0,
+    name: Annotated[str, typer.Option(help="Its name in the history.")] = "",
+    resume: Annotated[int | None, typer.Option(help="Go on with a search, by its number.")] = None,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Search for settings that do best on the validation split, in the foreground."""
+    import threading
+
+    from engine.catalog import discover
+    from engine.device import devices
+    from engine.searcher import Searcher, mind
+
+    with looked(home, database_url) as (place, history):
+        known = discover().model_copy(update={"devices": devices()})
+        if resume is None:
+            base = wanted(
+                history, known, recipe,
+                names={"task": task, "model": model, "data": dataset, "method": method},
+                setting=setting, begin=begin, labels=labels, device=device, seed=seed,
+                thorough=thorough,
+            )  # fmt: skip
+            plan = searches.drawn_up(
+                known, base, [searches.said(known, base, one) for one in over or []],
+                trials=trials, metric=metric, pruner=pruner, at_once=at_once, seed=sampler_seed,
+            )  # fmt: skip
+            one = history.add_comparison(
+                plan.to_json(), name=name or f"{base.model.name} · {base.data.name}", open=True
+            )
+        else:
+            one = history.comparison(resume)
+            plan = searches.SearchPlan.from_json(one.plan)
+            searches.go_on(history, one.id)
+        say({"search": one.id, "trials": plan.trials, "metric": plan.series,
+             "over": {dim.setting: str(dim) for dim in plan.space}})  # fmt: skip
+        searcher, closing = Searcher(history, place, known, say=tell), threading.Event()
+        minding = threading.Thread(
+            target=mind, args=(searcher, closing), kwargs={"only": one.id}, name="searcher",
+            daemon=True,
+        )  # fmt: skip
+        minding.start()
+        try:
+            if go_on(place, history, one.id, waiting_trials(history, one.id)):
+                searches.leave(history, one.id, "pause")
+        finally:
+            closing.set()
+            minding.join()
+            searcher.close()
+        results = history.runs_of(one.id)
+        known_trials = searches.trials_of(plan, results, searcher.curves(plan, results))
+        for trial in known_trials:
+            say({"trial": trial.number, "run": trial.run, "state": trial.state,
+                 "value": trial.value, **trial.settings})  # fmt: skip
+        best = searches.best_of(plan, known_trials)
+        state = searches.state_of(plan, known_trials, going=history.comparison(one.id).open)
+        say({"search": one.id, "state": state, "metric": plan.series,
+             "best": best and {"run": best.run, "value": best.value, **best.settings}})  # fmt: skip
+        if state != "finished":
+            tell(f"Go on with: python app.py search --resume {one.id}")
+            raise typer.Exit(1)
+
+
+def waiting_trials(history: History, number: int) -> Iterator[int]:
+    """A search's runs as they come, until no more are to be added to it."""
+    while True:
+        still = history.comparison(number).open
+        run = next((run for run in history.runs_of(number)
+                    if run.state in searches.UNDER_WAY), None)  # fmt: skip
+        if run is not None:
+            yield run.id
+        elif not still:
+            return
+        else:
+            time.sleep(0.1)
+
+
+def is_search(one: Comparison) -> bool:
+    """Whether a comparison is a search."""
+    return comparisons.kind_of(one.plan) == searches.SEARCH
 
 
 # --- runs -----------------------------------------------------------------------------------

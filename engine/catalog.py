@@ -124,6 +124,16 @@ class Spectral(Frozen):
     """The setting is about recordings' spectra: no matter to a model that reads samples."""
 
 
+class Finder(Frozen):
+    """A measurement on this machine finds a value for the setting: the name of the desk's
+    question."""
+
+    question: str
+
+    def __init__(self, question: str) -> None:
+        BaseModel.__init__(self, question=question)
+
+
 class Hidden(Frozen):
     """Not on the form: filled in by the program (the id of an imported dataset)."""
 
@@ -150,6 +160,8 @@ class Field(Frozen):
     augments: Augments | None = None
     spectral: bool = False
     """It matters only to models that are fed spectra."""
+    finder: str = ""
+    """The question whose answer suggests a value (`Finder`); empty where there is none."""
     advanced: bool = False
     hidden: bool = False
     lines: bool = False
@@ -217,6 +229,11 @@ class Card(Frozen):
     """Its answers come piece by piece (tasks only)."""
     invents: bool = False
     """A trained model answers to nothing but a seed (tasks only)."""
+    headline: str = ""
+    """The measure of a split that is shown first, and by which the best weights are kept (tasks
+    only)."""
+    larger_is_better: bool = True
+    """Of the headline (tasks only)."""
     judges: str = ""
     """What is known of each item of a split once a model was tested on it (tasks only): which of
     the “classes” was said, which “texts” were written, how surprising its “tokens” were, how large
@@ -414,6 +431,8 @@ class Choosable:
             streams=streams, invents=invents, judges=judges, adapts=adapts, shrinks=shrinks,
             published=published, bundled=bundled, hears=getattr(cls, "hears", None),
             augments=getattr(cls, "augments", frozenset()),
+            headline=getattr(cls, "headline", ""),
+            larger_is_better=getattr(cls, "larger_is_better", True),
         )  # fmt: skip
         key = (cls.kind, cls.__name__)
         other = cls.registry.get(key)
@@ -468,6 +487,7 @@ def _field(parameter: inspect.Parameter, hint: Any) -> Field:
         optional=optional, range=said.get(Range), choices=choices,
         unit=help_.unit if help_ else None, empty=help_.empty if help_ else "off",
         only=said.get(Only), augments=said.get(Augments), spectral=Spectral in said,
+        finder=said[Finder].question if Finder in said else "",
         advanced=Advanced in said, hidden=Hidden in said, lines=Lines in said,
     )  # fmt: skip
 

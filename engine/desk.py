@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from engine import look, mistakes
+from engine.batch_sizes import find_batch_size
 from engine.batchfile import texts_in
 from engine.catalog import BadInput, Card, Catalog, chosen, discover
 from engine.comparisons import ComparisonPlan
@@ -35,7 +36,9 @@ from engine.intake import revise
 from engine.measuring import measure
 from engine.predict import Predictor, content
 from engine.preview import preview
+from engine.range_test import find_rate
 from engine.recipe import Choice, Recipe
+from engine.searches import SearchPlan, Trial
 
 PATIENCE = 40.0
 """Seconds for a look into files: the questions of other pages wait for it."""
@@ -142,6 +145,16 @@ class Desk:
                                 "isn't known; it can be trained all the same"):  # fmt: skip
             return estimate(checked, self.home)
 
+    def rate(self, *, recipe: str) -> Generator[str, None, dict[str, Any]]:
+        """A learning rate for a recipe."""
+        checked = Recipe.from_json(recipe).checked(self.catalog)
+        return written(find_rate(checked, self.home))
+
+    def batch_size(self, *, recipe: str) -> Generator[str, None, dict[str, Any]]:
+        """A batch size for a recipe."""
+        checked = Recipe.from_json(recipe).checked(self.catalog)
+        return written(find_batch_size(checked, self.home))
+
     def preview(
         self, *, recipe: str, items: int = 4, draws: int = 3, salt: int = 0
     ) -> dict[str, Any]:
@@ -162,6 +175,16 @@ class Desk:
         with within(PATIENCE, "It takes too long to try a few steps of this here, so its time "
                               "isn't known; it can be started all the same"):  # fmt: skip
             return foretell(wanted, self.home, self.catalog)
+
+    def importance(self, *, plan: str, trials: list[dict[str, Any]]) -> dict[str, Any]:
+        """How much each setting of a search mattered, by its trials that went through."""
+        from engine.proposals import importance  # Optuna takes a second, and few ask
+
+        known = [
+            Trial(one["number"], one["run"], one["state"], one["settings"], one["value"])
+            for one in trials
+        ]
+        return {"importance": importance(SearchPlan.from_json(plan), known)}
 
     def inspect(
         self, *, paths: list[str], kind: Kind | None, options: dict[str, Any]
@@ -250,6 +273,17 @@ class Desk:
         return card, dataset.data(stored), stored
 
 
+def written(
+    steps: Generator[dict[str, Any], None, dict[str, Any]],
+) -> Generator[str, None, dict[str, Any]]:
+    """How far something is, as JSON."""
+    while True:
+        try:
+            yield json.dumps(next(steps))
+        except StopIteration as end:
+            return dict(end.value)
+
+
 class Inbox:
     """The questions on standard input, read beside the work so that one can be taken back."""
 
@@ -300,8 +334,9 @@ def serve(home: Home) -> None:
     desk = Desk(home, discover())
     known: dict[str, Callable[..., Any]] = {
         "predict": desk.predict, "stream": desk.stream, "explain": desk.explain,
-        "estimate": desk.estimate, "preview": desk.preview, "count": desk.count,
-        "foretell": desk.foretell,
+        "estimate": desk.estimate, "rate": desk.rate, "batch_size": desk.batch_size,
+        "preview": desk.preview, "count": desk.count,
+        "foretell": desk.foretell, "importance": desk.importance,
         "inspect": desk.inspect, "details": desk.details, "items": desk.items,
         "sound": desk.sound, "given": desk.given, "change": desk.change,
         "judged": desk.judged, "calibration": desk.calibration, "apart": desk.apart,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import math
-import tempfile
 import time
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,13 +12,12 @@ import torch
 from engine import device as devices
 from engine import loop, session
 from engine.catalog import Catalog, chosen
-from engine.checkpoint import Checkpoints
 from engine.comparisons import Cell, ComparisonPlan, called
 from engine.data.batches import Feed
 from engine.home import Home
 from engine.loop import Plan, Trainee
-from engine.methods import Bench
 from engine.recipe import Recipe
+from engine.rehearsal import rehearsing
 from engine.starts import Start
 from engine.tasks import Task
 
@@ -29,65 +25,40 @@ TIMED = 3
 
 
 def estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
-    """What a checked recipe will take; the process is left as it was."""
-    threads = torch.get_num_threads()
-    try:
-        return _estimate(recipe, home)
-    finally:
-        torch.set_num_threads(threads)
-        torch.use_deterministic_algorithms(False)
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
-
-
-def _estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
     """Parameters, bytes and seconds that a checked recipe will take.
 
     Memory is that of the process on a CPU, its libraries included, as the run's page shows it; of
     the device elsewhere. The time is that of the fastest of a few steps, the first left out, with
     evaluation counted as a third of a step an item.
     """
-    device = devices.pick(recipe.device)
-    start = Start.of(recipe, home)
-    setup = session.make(recipe, home, tokenizer=start.tokenizer if start else None)
-    setup.task.prepare(setup.data)
-    if start is not None:
-        session.begin(setup, start)
-    with tempfile.TemporaryDirectory(dir=home.tmp) as folder:
-        kept = Checkpoints(Path(folder))
-        bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=lambda: None, home=home,
-                      made=setup.made)  # fmt: skip
-        feed, validation = setup.method.feeds(setup.model, setup.task, setup.data, bench)
-        trainee = setup.method.trainee(setup.model, setup.task, feed, bench)
-        plan = setup.method.plan
-        trainee.thaw(max(plan.epochs - 1, 0))  # in its last epoch the most learns
+    with rehearsing(recipe, home) as tried:
+        setup, trainee, feed, plan = tried.setup, tried.trainee, tried.feed, tried.plan
         first = timed(trainee, setup.task, feed, plan, TIMED + 1)
         # Once more the same items: what is kept of them costs only the first time.
         again = timed(trainee, setup.task, feed, plan, 2)
+        device = trainee.device
         memory = devices.memory_in_use(device)
-        kept.close()
-    parameters = setup.model.parameter_count()
-    trainable = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
-    steps = plan.steps(len(feed))
-    # Where classes are only named there is nothing to go through.
-    new, known = min(first[1:] or first, default=0.0), min(again, default=0.0)
-    items = len(feed.rows) / max(len(feed), 1)
-    checked = len(validation.rows) / max(items * plan.accumulate, 1) / 3
-    each = min(math.ceil(len(feed) / plan.accumulate), steps)
-    epochs = max(steps / max(each, 1), 1)
-    looks = epochs
-    if (plan.check_every or 0) > each:
-        looks = max(steps / (plan.check_every or 1), 1)
-    seconds = new * each + known * (steps - each + checked * looks)
-    if not plan.epochs:  # nothing is learned: each item is looked at once
-        seconds = new * len(feed)
-    return {
-        "parameters": parameters, "trainable": trainable, "memory": memory,
-        "steps": steps, "seconds": seconds, "seconds_per_epoch": seconds / epochs,
-        "items": len(feed.rows), "device": str(device), "device_name": devices.about(device).name,
-        "precision": str(trainee.numerics),
-    }  # fmt: skip
+        parameters = setup.model.parameter_count()
+        trainable = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
+        steps = plan.steps(len(feed))
+        # Where classes are only named there is nothing to go through.
+        new, known = min(first[1:] or first, default=0.0), min(again, default=0.0)
+        items = len(feed.rows) / max(len(feed), 1)
+        checked = len(tried.validation.rows) / max(items * plan.accumulate, 1) / 3
+        each = min(math.ceil(len(feed) / plan.accumulate), steps)
+        epochs = max(steps / max(each, 1), 1)
+        looks = epochs
+        if (plan.check_every or 0) > each:
+            looks = max(steps / (plan.check_every or 1), 1)
+        seconds = new * each + known * (steps - each + checked * looks)
+        if not plan.epochs:  # nothing is learned: each item is looked at once
+            seconds = new * len(feed)
+        return {
+            "parameters": parameters, "trainable": trainable, "memory": memory,
+            "steps": steps, "seconds": seconds, "seconds_per_epoch": seconds / epochs,
+            "items": len(feed.rows), "device": str(device),
+            "device_name": devices.about(device).name, "precision": str(trainee.numerics),
+        }  # fmt: skip
 
 
 def counted(plan: ComparisonPlan, home: Home, catalog: Catalog) -> ComparisonPlan:

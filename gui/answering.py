@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import functools
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 from starlette.concurrency import run_in_threadpool
+from starlette.responses import StreamingResponse
 
 from engine.catalog import BadInput
 from gui.replies import Endpoint, Refusal, check_origin, plain, read_body, reply
@@ -107,19 +109,28 @@ async def pieces(
         anneal.answers.take_back(future)
 
 
-async def in_lines(
-    anneal: Anneal, question: str, known: Mapping[str, Any], **payload: Any
+async def lines(
+    anneal: Anneal, question: str, known: Mapping[str, Any] | None = None, **payload: Any
 ) -> AsyncGenerator[bytes]:
-    """Each piece of an answer as a line ``{"progress": …}``, then ``{"answer": …}`` with what is
-    `known` besides, or ``{"error"}``."""
+    """An answer as lines of JSON, from the process for what takes long where there is one.
+
+    ``{"progress"}`` as it goes, then ``{"answer"}`` with what is `known` besides, or ``{"error"}``.
+    """
+    slow = dataclasses.replace(anneal, answers=anneal.patient or anneal.answers)
     try:
-        async with contextlib.aclosing(pieces(anneal, question, **payload)) as coming:
+        async with contextlib.aclosing(pieces(slow, question, **payload)) as coming:
             async for piece in coming:
                 said = {"progress": json.loads(piece)} if isinstance(piece, str) \
-                    else {"answer": plain({**piece, **known})}  # fmt: skip
+                    else {"answer": plain({**piece, **(known or {})})}  # fmt: skip
                 yield orjson.dumps(said) + b"\n"
     except (BadInput, Refusal) as problem:
         yield orjson.dumps({"error": str(problem)}) + b"\n"
+
+
+def in_lines(coming: AsyncGenerator[bytes]) -> Response:
+    """The reply that sends each line as it comes."""
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return StreamingResponse(coming, media_type="application/x-ndjson", headers=headers)
 
 
 async def _gone(request: Request) -> None:

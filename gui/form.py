@@ -272,7 +272,7 @@ def drawn(field: Field, group: str, card: Card, suggested: Value,
         "step": field.range.step if field.range else None,
         "log": bool(field.range and field.range.log),
         "optional": field.optional, "empty": field.empty, "advanced": field.advanced,
-        "augments": field.augments is not None,
+        "augments": field.augments is not None, "finder": field.finder,
         "only": {"field": f"{group}.{field.only.field}", "values": list(field.only.values)}
         if field.only else None,
         "suggested": suggested,

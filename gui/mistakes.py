@@ -15,17 +15,15 @@ Whoever goes away takes the question back.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from engine.recipe import Recipe
 from gui import form
-from gui.answering import awaits, carried_out, in_lines
+from gui.answering import awaits, carried_out, in_lines, lines
 from gui.replies import Refusal, asking, check_origin, check_text, read_body, reply
 from gui.text import text
 
@@ -57,8 +55,6 @@ class Mistakes:
 
     def __init__(self, anneal: Anneal) -> None:
         self.anneal = anneal
-        # Where there is one, a process of their own: nobody waits for these behind them.
-        self.slow = dataclasses.replace(anneal, answers=anneal.patient or anneal.answers)
 
     async def look(self, request: Request) -> Response:
         """How far an answer is, line by line, and at last the answer."""
@@ -77,9 +73,7 @@ class Mistakes:
             return reply({"error": str(refusal)}, refusal.status)
         if question in SHOWING:
             payload["today"] = dataset["today"]
-        lines = in_lines(self.slow, question, {"dataset": dataset}, run=number, **payload)
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
+        return in_lines(lines(self.anneal, question, {"dataset": dataset}, run=number, **payload))
 
     async def approve(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         """The labels of these items are right, whatever they look like."""

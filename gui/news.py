@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.routing import Route
 
-from engine import ablations, comparisons
+from engine import ablations, comparisons, searches
 from gui.comparing import WAITING
 from gui.replies import Refusal, reads, reply
 from gui.text import text
@@ -28,7 +28,10 @@ LONG = 20.0
 MOST = 10
 ENDED: tuple[State, ...] = ("finished", "failed", "interrupted")
 """States that come by themselves; a run that a person stopped is no news to them."""
-PAGES = {comparisons.STARTS: "/starts?id={id}", ablations.ABLATION: "/ablation?id={id}"}
+PAGES = {
+    comparisons.STARTS: "/starts?id={id}", ablations.ABLATION: "/ablation?id={id}",
+    searches.SEARCH: "/search?id={id}",
+}  # fmt: skip
 """Where a comparison's result is seen, by what it compares; else it is in the list of runs."""
 
 

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from storage.history import History
 
 PORTS_TRIED = 100
-CHARTS = ("/run", "/compare", "/starts", "/ablation")
+CHARTS = ("/run", "/compare", "/starts", "/ablation", "/search")
 """Pages that open with a chart."""
 LOCAL = ("127.0.0.1", "localhost", "::1")
 LANGUAGES = {"en": "EN", "zh-CN": "中文"}
@@ -131,6 +131,7 @@ PAGES = (
     Page("runs", "/runs", "r"),
     Page("compare", "/compare", "c"),
     Page("starts", "/starts", "s"),
+    Page("search", "/search", "h"),
     Page("ablation", "/ablation", navigation=False),
     Page("datasets", "/datasets", "d"),
     Page("predict", "/predict", "p"),

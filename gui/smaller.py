@@ -9,18 +9,16 @@ POST /api/runs/{id}/measure         time them side by side, answered with lines 
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
 from engine.catalog import KINDS, BadInput, Card, Catalog, Kind
 from engine.recipe import Choice, Recipe
-from gui.answering import in_lines
+from gui.answering import in_lines, lines
 from gui.pages.train import enqueue
 from gui.replies import Refusal, asking, changes, check_origin, plain, reads, reply
 from gui.run_routes import Labels, headline
@@ -55,8 +53,6 @@ class Smaller:
     def __init__(self, anneal: Anneal) -> None:
         self.anneal = anneal
         self.catalog: Catalog = anneal.catalog
-        # Where there is one, a process of their own: nobody waits for these behind them.
-        self.slow = dataclasses.replace(anneal, answers=anneal.patient or anneal.answers)
 
     def forms(self, request: Request) -> Response:
         """``{"original", "runs": […], "ways": […]}``."""
@@ -147,9 +143,7 @@ class Smaller:
         except Refusal as refusal:
             return reply({"error": str(refusal)}, refusal.status)
         runs = [run.id for run in family if run.best_step is not None and run.state == "finished"]
-        lines = in_lines(self.slow, "measure", {}, runs=runs or [family[0].id])
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        return StreamingResponse(lines, media_type="application/x-ndjson", headers=headers)
+        return in_lines(lines(self.anneal, "measure", runs=runs or [family[0].id]))
 
 
 def at_once(card: Card) -> bool:

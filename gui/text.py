@@ -38,6 +38,7 @@ STRINGS: dict[str, str] = {
     "nav.runs": "Runs",
     "nav.compare": "Compare",
     "nav.starts": "Pretraining",
+    "nav.search": "Search",
     "nav.datasets": "Datasets",
     "nav.predict": "Predict",
     "nav.local": "local · nothing leaves this machine",
@@ -156,6 +157,46 @@ STRINGS: dict[str, str] = {
         "Mirrored, many of these pictures become others: of {plain} % the nearest picture is of "
         "the same class, of their mirror images of {mirrored} % only. Switch Random mirror off."
     ),
+    "find.rate": "Find a learning rate",
+    "find.rate.help": (
+        "A short training in which the rate rises from {low} to {high} until the loss does "
+        "(Smith's range test). Nothing of it is kept."
+    ),
+    "find.rate.suggestion": (
+        "{value}: where the smoothed loss falls fastest. It is lowest at {lowest}."
+    ),
+    "find.rate.none": (
+        "The loss falls at no rate within these few steps: look at the data and the other "
+        "settings, or keep the rate that is set."
+    ),
+    "find.rate.axis": "learning rate (logarithmic)",
+    "find.rate.loss": "loss",
+    "find.rate.smoothed": "smoothed",
+    "find.rate.set": "now set",
+    "find.rate.progress": "Step {done} of at most {total}",
+    "find.batch_size": "Find a batch size",
+    "find.batch_size.help": (
+        "A few steps with ever doubled batches, and none that memory would not hold. "
+        "Nothing of it is kept."
+    ),
+    "find.batch_size.suggestion": (
+        "{value}: the smallest batch within 5 % of the best speed. Larger ones gain nothing here."
+    ),
+    "find.batch_size.size": "Items a batch",
+    "find.batch_size.rate": "Items/s",
+    "find.batch_size.step": "A step takes",
+    "find.batch_size.memory": "Memory",
+    "find.batch_size.progress": "Size {done} of at most {total}",
+    "find.batch_size.why.memory": "It stopped before the memory ran out ({limit} can be used).",
+    "find.batch_size.why.data": "One batch holds the whole training split by now.",
+    "find.batch_size.why.time": "It stopped because a step takes too long.",
+    "find.batch_size.why.slower": "It stopped because larger batches are no faster.",
+    "find.batch_size.why.range": "It stopped at the largest batch that can be set.",
+    "find.opening": "Preparing the data …",
+    "find.stop": "Cancel",
+    "find.close": "Close",
+    "find.again": "Again",
+    "find.use": "Use {value}",
     "train.start": "Starting weights",
     "train.start.help": (
         "Weights of an earlier run of the same kind of model. What fits is taken over; a head for "
@@ -219,6 +260,98 @@ STRINGS: dict[str, str] = {
     "comparison.said.more": "The seeds that are still to come may change this.",
     "comparison.bad_number": "This is a whole number above zero",
     # Does pretraining help?
+    "search.title": "Search for settings",
+    "search.lead": (
+        "Tick what to search, and where. Each trial is a run of its own; the next ones are chosen "
+        "by what the earlier ones reached on the validation split."
+    ),
+    "search.all": "All searches",
+    "search.gone": "This search is no longer here.",
+    "search.kept": "Searches",
+    "search.kept.none": "None yet: the first one appears here.",
+    "search.progress": "{done} of {total} trials",
+    "search.what": "What to learn",
+    "search.fixed": "Settings that stay as they are",
+    "search.space": "What is searched",
+    "search.space.help": (
+        "The first trial is the recipe as it is, where it lies within what is searched."
+    ),
+    "search.space.more": "Advanced",
+    "search.low": "From",
+    "search.high": "To",
+    "search.log": "by its logarithm",
+    "search.how": "How",
+    "search.trials": "Trials",
+    "search.trials.help": "Runs in all; those that are given up early count too.",
+    "search.metric": "By",
+    "search.metric.help": "The best value that a trial reaches on the validation split.",
+    "search.pruner": "Give up early",
+    "search.pruner.help": (
+        "Stops a trial whose validation is hopeless; its best weights so far are kept."
+    ),
+    "search.pruner.median": "Worse than the median at that point",
+    "search.pruner.halving": "Only the best third goes on (ASHA)",
+    "search.pruner.none": "Never",
+    "search.at_once": "At the same time",
+    "search.at_once.help": (
+        "Trials under way together. They take turns where there are fewer devices."
+    ),
+    "search.at_once.auto": "one a device",
+    "search.sampler_seed": "Seed",
+    "search.sampler_seed.help": "Of what is tried; the runs' own seed stays the recipe's.",
+    "search.name": "Name",
+    "search.plan": "The plan",
+    "search.plan.settings": "Settings",
+    "search.plan.trials": "Trials",
+    "search.plan.at_once": "At once",
+    "search.go": "Search",
+    "search.going": "Starting …",
+    "search.bad_number": "This is a whole number",
+    "search.state.queued": "starting",
+    "search.state.running": "running",
+    "search.state.finished": "finished",
+    "search.state.stopped": "not finished",
+    "search.stopped.help": "It isn't complete. “Go on” takes it up where it was.",
+    "search.failed": "Trial {trial} (run {run}) failed: {reason}",
+    "search.pause": "Pause",
+    "search.resume": "Go on",
+    "search.stop": "Cancel",
+    "search.stop.title": "Cancel this search?",
+    "search.stop.words": "The trials under way are thrown away; the finished ones stay.",
+    "search.delete": "Delete",
+    "search.delete.title": "Delete this search?",
+    "search.delete.words": "Its {count} runs go with it, their curves and weights too.",
+    "search.best": "Best so far: {value}, by trial {number}",
+    "search.best.none": "The first value appears when a trial has measured its validation split.",
+    "search.best.train": "Train with the best",
+    "search.best.run": "Open its run",
+    "search.over": "{done} of {total} trials are over: {complete} whole, {pruned} given up "
+    "early, {failed} failed",
+    "search.values": "{measure} over trials",
+    "search.values.axis": "trial",
+    "search.values.best": "best so far",
+    "search.parallel": "Settings and what they reached",
+    "search.parallel.help": (
+        "A line is a trial, from its settings to its value: the stronger the colour, the better. "
+        "Dotted ones were given up early."
+    ),
+    "search.importance": "What mattered",
+    "search.importance.help": (
+        "How much each setting decides whether a trial is among the best quarter (PED-ANOVA), of "
+        "100 % in all. A few trials tell it only roughly."
+    ),
+    "search.importance.wait": "Known once 6 trials have gone through.",
+    "search.table": "Trials",
+    "search.table.trial": "Trial",
+    "search.table.state": "State",
+    "search.table.time": "Took",
+    "search.trial.waiting": "waiting",
+    "search.trial.running": "running",
+    "search.trial.complete": "whole",
+    "search.trial.pruned": "given up",
+    "search.trial.failed": "failed",
+    "search.csv": "CSV",
+    "search.command": "The command that repeats it",
     "starts.title": "Does pretraining help?",
     "starts.lead": (
         "The same model from two or more starts, each with few and with many labels: what does it "

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 
-from sqlalchemy import Connection, select
+from sqlalchemy import ColumnElement, Connection, select
 
 from storage.schema import ComparisonTable
 from storage.values import Comparison, NoSuchComparison
@@ -20,7 +20,8 @@ def get(connection: Connection, id: int) -> Comparison:
     return Comparison(**row._asdict())
 
 
-def where(connection: Connection) -> list[Comparison]:
-    """All of them, newest first."""
-    rows = connection.execute(select(*COLUMNS).order_by(ComparisonTable.id.desc()))
+def where(connection: Connection, *conditions: ColumnElement[bool]) -> list[Comparison]:
+    """Those of which the conditions are true, newest first."""
+    query = select(*COLUMNS).where(*conditions).order_by(ComparisonTable.id.desc())
+    rows = connection.execute(query)
     return [Comparison(**row._asdict()) for row in rows]

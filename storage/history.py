@@ -537,11 +537,12 @@ class History:
 
     # --- comparisons ------------------------------------------------------------------------------
 
-    def add_comparison(self, plan: str, *, name: str) -> Comparison:
-        """A plan of many runs, as JSON; the runs are added one by one."""
+    def add_comparison(self, plan: str, *, name: str, open: bool = False) -> Comparison:
+        """A plan of many runs, as JSON; the runs are added one by one, of an `open` one as earlier
+        ones end."""
         with self._writing() as connection:
             made = connection.execute(
-                insert(ComparisonTable).values(name=name, plan=plan, created=time.time())
+                insert(ComparisonTable).values(name=name, plan=plan, created=time.time(), open=open)
             ).inserted_primary_key
             assert made is not None
             return comparisons.get(connection, made[0])
@@ -551,10 +552,19 @@ class History:
         with self._reading() as connection:
             return comparisons.get(connection, id)
 
-    def comparisons(self) -> list[Comparison]:
-        """All of them, newest first."""
+    def comparisons(self, *, open: bool = False) -> list[Comparison]:
+        """All of them, or those that are `open`, newest first."""
+        wanted = [ComparisonTable.__table__.c.open.is_(True)] if open else []
         with self._reading() as connection:
-            return comparisons.where(connection)
+            return comparisons.where(connection, *wanted)
+
+    def open_comparison(self, id: int, open: bool) -> None:
+        """Whether runs are still to be added to it."""
+        with self._writing() as connection:
+            comparisons.get(connection, id)
+            connection.execute(
+                update(ComparisonTable).where(ComparisonTable.id == id).values(open=open)
+            )
 
     def runs_of(self, comparison: int) -> list[Run]:
         """The runs of a comparison, oldest first. NoSuchComparison when there is none."""

@@ -15,7 +15,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-REVISION = "0003"
+REVISION = "0004"
 """The migration that leads to these tables. Known here so that a database which is up to date
 opens without loading Alembic."""
 
@@ -101,6 +101,8 @@ class ComparisonTable(Base):
     plan: Mapped[str]
     """JSON."""
     created: Mapped[float]
+    open: Mapped[bool]
+    """Runs are still to be added to it."""
 
 
 class TagTable(Base):

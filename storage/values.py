@@ -119,6 +119,8 @@ class Comparison:
     plan: str
     """JSON: all that is needed to make its runs."""
     created: float
+    open: bool
+    """Runs are still to be added to it, as earlier ones end."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,16 +18,16 @@ FIELD = {
     "torch", "torchvision", "torchmetrics", "numpy", "PIL", "sklearn", "mlxtend", "safetensors",
     "psutil", "platformdirs", "pydantic", "filelock", "pyarrow", "soundfile",
     "soxr", "httpx", "tokenizers", "sacrebleu", "jiwer", "rouge_score", "peft", "timm",
-    "transformers", "huggingface_hub", "matplotlib", "captum",
+    "transformers", "huggingface_hub", "matplotlib", "captum", "optuna",
 }  # fmt: skip
 OPEN = {
     "storage": {"sqlalchemy", "alembic"},
     "engine": FIELD,
     "gui": {"gradio", "plotly", "numpy", "tsdownsample", "starlette", "orjson",
             "engine.catalog", "engine.recipe", "engine.events", "engine.comparisons",
-            "engine.ablations"},
+            "engine.ablations", "engine.searches"},
 }  # fmt: skip
-BARE = {"catalog", "recipe", "events", "comparisons", "ablations"}
+BARE = {"catalog", "recipe", "events", "comparisons", "ablations", "searches"}
 """Modules of the engine that every room reads: only the standard library and pydantic."""
 
 
@@ -97,18 +97,26 @@ def loaded(code: str) -> set[str]:
 
 def test_the_app_never_loads_pytorch() -> None:
     code = (
-        "import app, gui.shell, engine.answers, engine.data.imports, engine.intake, engine.jobs\n"
+        "import app, gui.shell, engine.answers, engine.attendant, engine.data.imports\n"
+        "import engine.intake, engine.jobs\n"
         "from importlib import import_module\n"
         "[import_module(f'gui.pages.{page.name}') for page in gui.shell.PAGES]"
     )
-    assert "torch" not in loaded(code)
-    assert "gradio" in loaded(code)
+    modules = loaded(code)
+    assert not {"torch", "optuna"} & modules
+    assert "gradio" in modules
 
 
 def test_a_worker_never_loads_the_pages() -> None:
     modules = loaded("import app, engine.worker, engine.warmup, engine.desk")
     assert "torch" in modules
     assert not {"gradio", "plotly", "gui", "starlette"} & modules
+
+
+def test_the_process_that_carries_searches_on_stays_light() -> None:
+    modules = loaded("import app, engine.searcher")
+    assert "optuna" in modules
+    assert not {"torch", "gradio"} & modules
 
 
 def test_an_import_process_stays_light() -> None:

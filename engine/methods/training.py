@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from engine import device as devices
-from engine.catalog import Advanced, BadInput, Help, Only, Range
+from engine.catalog import Advanced, BadInput, Finder, Help, Only, Range
 from engine.data.batches import Data, Feed
 from engine.data.items import ImagesOnDevice
 from engine.data.splits import Split
@@ -47,7 +47,7 @@ class Training(
             Help("Ends after this many steps, even in mid-epoch", label="Step limit"),
         ] = None,
         batch_size: Annotated[
-            int, Range(1, 65_536),
+            int, Range(1, 65_536), Finder("batch_size"),
             Help("Items a step: larger is steadier and faster, but takes memory", unit="items"),
         ] = 64,
         batch_tokens: Annotated[
@@ -56,7 +56,7 @@ class Training(
                  "come in smaller batches", label="Token budget", unit="tokens"),
         ] = None,
         learning_rate: Annotated[
-            float, Range(1e-7, 10, log=True),
+            float, Range(1e-7, 10, log=True), Finder("rate"),
             Help("How far each step goes, at its highest: too high diverges, too low crawls"),
         ] = 1e-3,
         optimizer: Annotated[

@@ -11,8 +11,8 @@ from starlette.routing import Route
 from engine.catalog import KINDS, BadInput
 from engine.recipe import Recipe
 from gui import assets, form
-from gui.answering import answer, awaits
-from gui.replies import Refusal, asking, changes, reads, reply
+from gui.answering import LONGEST_QUESTION, answer, awaits, in_lines, lines
+from gui.replies import Refusal, asking, changes, check_origin, read_body, reads, reply
 from gui.text import text
 
 if TYPE_CHECKING:
@@ -42,13 +42,14 @@ def build(anneal: Anneal) -> None:
 
 
 def routes(anneal: Anneal) -> list[Route]:
-    """The form's plan, an estimate of what is on it and what its augmentation does, the start of a
-    run, the queue's length."""
+    """The form's plan, an estimate of what is on it, what its augmentation does, values found for
+    its settings, the start of a run, the queue's length."""
     page = Train(anneal)
     return [
         Route("/api/form", reads(page.open), methods=["GET"]),
         Route("/api/form", awaits(page.change), methods=["POST"]),
         Route("/api/estimate", awaits(page.estimate), methods=["POST"]),
+        Route("/api/find/{question}", page.find, methods=["POST"]),
         Route("/api/preview", awaits(page.preview), methods=["POST"]),
         Route("/api/train", changes(page.train, readonly=anneal.readonly), methods=["POST"]),
         Route("/api/queue", reads(page.queue), methods=["GET"]),
@@ -61,6 +62,8 @@ class Train:
     def __init__(self, anneal: Anneal) -> None:
         self.anneal = anneal
         self.catalog = anneal.catalog
+        fields = [field for card in self.catalog.cards for field in card.fields]
+        self.finders = {field.finder for field in fields if field.finder}
 
     def open(self, request: Request) -> Response:
         """``?clone=14``, ``?start=14`` or ``?data=3``: the form as the page first shows it.
@@ -144,6 +147,23 @@ class Train:
             return await answer(request, self.anneal, "estimate", recipe=made.to_json())
         except BadInput as problem:
             return {"problem": {"field": problem.field, "text": str(problem)}}
+
+    async def find(self, request: Request) -> Response:
+        """A value for a setting, measured with what is on the form: how far it is, line by line,
+        and at last the answer. Whoever goes away takes the question back."""
+        question = request.path_params["question"]
+        try:
+            check_origin(request)
+            wanted = read(await read_body(request, LONGEST_QUESTION))
+            if question not in self.finders:
+                raise Refusal(text("reply.nothing"), 404)
+            imported = await run_in_threadpool(self.anneal.history.datasets)
+            made = form.recipe(self.catalog, wanted, imported=imported)
+        except Refusal as refusal:
+            return reply({"error": str(refusal)}, refusal.status)
+        except BadInput as problem:
+            return reply({"error": str(problem)}, 400)
+        return in_lines(lines(self.anneal, question, recipe=made.to_json()))
 
     async def preview(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         """What augmentation makes of some items, or the sentence why that can't be shown; ``salt``

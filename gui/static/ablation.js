@@ -1,6 +1,6 @@
 // Does the augmentation help? All ablations, or what one says so far.
 
-import { Comparison, card, linkTo, listed, named, table } from "./comparing.js";
+import { Comparison, linkTo, named, words } from "./comparing.js";
 import {
   ask,
   cssValue,
@@ -14,6 +14,7 @@ import {
   show,
   text,
 } from "./page.js";
+import { card, listed, table } from "./plans.js";
 
 const HEIGHT = 320;
 
@@ -48,7 +49,7 @@ function all(page) {
   page.classList.add("waiting");
   poll(page, async () => {
     const { comparisons } = await ask("/api/ablations");
-    listed(kept, comparisons, "/ablation");
+    listed(kept, comparisons, "/ablation", words);
     show(none, !comparisons.length);
     show(box, comparisons.length > 0);
     page.classList.remove("waiting");

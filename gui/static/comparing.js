@@ -2,7 +2,6 @@
 // with it, the command that repeats it.
 
 import {
-  ago,
   ask,
   attempt,
   button,
@@ -14,51 +13,16 @@ import {
   say,
   show,
   text,
-  unique,
 } from "./page.js";
+import { card, gone, pill, reconnecting } from "./plans.js";
 
 const COLOURS = 6;
 const GOING = ["running", "queued"];
 
 /** The CSS variable of a line's colour. */
 export const colour = (index) => `--an-series-${(index % COLOURS) + 1}`;
-/** A card with a heading. */
-export const card = (title, ...parts) => {
-  const head = unique("starts");
-  return el(
-    "section",
-    { class: "an-card", "aria-labelledby": head },
-    el("div", { class: "an-card-head" }, el("h2", { id: head }, title)),
-    ...parts,
-  );
-};
-const pill = (state) =>
-  el(
-    "span",
-    { class: "an-state", "data-state": state === "stopped" ? "paused" : state },
-    text(`comparison.state.${state}`),
-  );
-
-/** Fills a list with every comparison and how far it is. */
-export function listed(list, comparisons, path, none = "") {
-  list.replaceChildren(
-    ...(comparisons.length
-      ? comparisons.map((one) =>
-          el(
-            "li",
-            {},
-            el("a", { href: `${path}?id=${one.id}` }, one.name),
-            pill(one.state),
-            el(
-              "span",
-              { class: "an-muted an-small" },
-              `${text("comparison.progress", one)} · ${ago(one.created)}`,
-            ),
-          ),
-        )
-      : [el("li", { class: "an-muted" }, none)]),
-  );
-}
+/** The strings that all comparisons share. */
+export const words = (key, values) => text(`comparison.${key}`, values);
 
 /** A name in its colour, with a link where there is a page about it. */
 export const named = (label, index, href = null) =>
@@ -93,39 +57,6 @@ export function linkTo(cell, whose, steps) {
   );
 }
 
-/** A table that scrolls by itself; the first of each row is its heading. */
-export function table(heads, rows) {
-  return el(
-    "div",
-    { class: "an-scroll", tabindex: 0 },
-    el(
-      "table",
-      { class: "an-table starts-table" },
-      el(
-        "thead",
-        {},
-        el(
-          "tr",
-          {},
-          heads.map((head) => el("th", { scope: "col" }, head)),
-        ),
-      ),
-      el(
-        "tbody",
-        {},
-        rows.map(([first, ...rest]) =>
-          el(
-            "tr",
-            {},
-            el("th", { scope: "row" }, first),
-            rest.map((cell) => el("td", {}, cell)),
-          ),
-        ),
-      ),
-    ),
-  );
-}
-
 /**
  * What a comparison says so far: asks again and again, and fills the page.
  *
@@ -151,11 +82,7 @@ export class Comparison {
   }
 
   parts() {
-    this.lost = el(
-      "span",
-      { class: "an-state", "data-state": "paused", hidden: true, role: "status" },
-      text("reconnecting"),
-    );
+    this.lost = reconnecting();
     this.title = el("h1", {});
     this.state = el("span", {});
     this.actions = el("div", { class: "starts-actions" });
@@ -190,15 +117,7 @@ export class Comparison {
 
   gone() {
     this.polled.stop();
-    this.page.classList.remove("waiting");
-    this.page.replaceChildren(
-      el(
-        "div",
-        { class: "an-empty" },
-        el("h2", {}, text(`${this.words}.gone`)),
-        el("a", { class: "an-button", href: this.path }, text(`${this.words}.all`)),
-      ),
-    );
+    gone(this.page, this.path, (key) => text(`${this.words}.${key}`));
   }
 
   async look() {
@@ -218,7 +137,7 @@ export class Comparison {
     const { found } = this;
     say(this.title, found.name);
     document.title = `${found.name} · ${text("app")}`;
-    this.state.replaceChildren(pill(found.state));
+    this.state.replaceChildren(pill(words, found.state));
     this.fillActions();
     const stopped = found.state === "stopped" ? [text("comparison.stopped.help")] : [];
     stopped.push(...(found.knows ?? []));

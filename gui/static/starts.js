@@ -1,30 +1,25 @@
 // Does pretraining help? A form for a comparison of starts, and what one says so far.
 
-import { Comparison, card, colour, linkTo, listed, named, table } from "./comparing.js";
-import { fieldOf, isUsual, matters } from "./fields.js";
+import { Comparison, colour, linkTo, named, words as shared } from "./comparing.js";
 import {
   ask,
   attempt,
   button,
   count,
   cssValue,
-  debounce,
   duration,
   el,
   loadPlotly,
   metricLabel,
   number,
   parameters,
-  poll,
   say,
-  select,
   show,
   text,
 } from "./page.js";
+import { card, escaped, PlanForm, table } from "./plans.js";
 
 const HEIGHT = 380;
-/** Where the form keeps what was set when the browser goes back. */
-const KEPT = "starts";
 
 /** Fills the page's frame. */
 export function mount(element) {
@@ -34,99 +29,30 @@ export function mount(element) {
   else new Form(page);
 }
 
+const words = (key, values) => text(`starts.${key}`, values);
+
 // --- the form ------------------------------------------------------------------------------------
 
-class Form {
+class Form extends PlanForm {
   constructor(page) {
-    this.page = page;
-    this.turn = 0;
-    this.lay();
-    this.open();
-    poll(page, () => this.list());
-  }
-
-  lay() {
-    this.notices = el("div", { "aria-live": "polite" });
-    this.form = el("form", { class: "an-form", novalidate: true });
-    this.form.addEventListener("submit", (event) => event.preventDefault());
-    this.failure = el("p", { class: "an-problem", role: "alert", hidden: true });
-    this.go = button(text("starts.go"), () => this.begin(), { kind: "primary" });
-    this.go.classList.add("large", "wide");
+    super(page, {
+      name: "starts",
+      words,
+      shared,
+      kinds: ["task", "data", "model"],
+      fixed: (field, { kind }) =>
+        kind !== "task" && !field.advanced && !["epochs", "max_steps"].includes(field.key),
+    });
     this.go.id = "compare";
-    this.go.setAttribute("aria-keyshortcuts", "Control+Enter");
-    this.go.disabled = true;
-    this.numbers = el("dl", { class: "an-estimate" });
-    this.note = el("p", { class: "an-estimate-note", "aria-live": "polite" });
-    this.kept = el("ul", { class: "starts-kept" });
-    this.page.replaceChildren(
-      el(
-        "header",
-        { class: "an-head" },
-        el("div", {}, el("h1", {}, text("starts.title")), el("p", {}, text("starts.lead"))),
-      ),
-      this.notices,
-      el(
-        "div",
-        { class: "an-train-grid" },
-        this.form,
-        el(
-          "aside",
-          { class: "an-aside", "aria-label": text("starts.plan") },
-          card(
-            text("starts.plan"),
-            this.numbers,
-            this.note,
-            el("div", { class: "an-go" }, this.failure, this.go),
-          ),
-          card(text("starts.kept"), this.kept),
-        ),
-      ),
-    );
     this.foretell({});
   }
 
-  async list() {
-    const { comparisons } = await ask("/api/starts");
-    const known = JSON.stringify(comparisons);
-    if (known === this.known) return 2500;
-    this.known = known;
-    listed(this.kept, comparisons, "/starts", text("starts.kept.none"));
-    return 2500;
-  }
-
-  async open() {
-    const before = window.history.state?.[KEPT];
-    try {
-      this.plan = before
-        ? await ask("/api/starts/form", { body: before })
-        : await ask(`/api/starts/form${window.location.search}`);
-    } catch (problem) {
-      this.notices.replaceChildren(el("p", { class: "an-notice bad" }, problem.message));
-      if (this.page.isConnected && problem.offline) setTimeout(() => this.open(), 2000);
-      return;
-    }
-    this.draw();
-  }
-
-  /** Asks for the plan of what is set now, and draws it anew where other things can be chosen. */
-  async settle(redraw = false) {
-    this.turn += 1;
-    const mine = this.turn;
-    this.numbers.classList.add("stale");
-    window.history.replaceState({ ...window.history.state, [KEPT]: this.asked }, "");
-    const fresh = await attempt(() => ask("/api/starts/form", { body: this.asked }));
-    if (!fresh || mine !== this.turn) return;
-    this.plan = fresh;
-    if (redraw) this.draw();
-    else this.outcome();
-  }
-
-  draw() {
-    this.asked = this.plan.asked;
-    const focused = this.form.contains(document.activeElement) ? document.activeElement.id : null;
-    const opened = this.form.querySelector(".an-advanced")?.open ?? false;
-    this.form.replaceChildren(
-      card(text("starts.what"), this.what(), this.settings(opened)),
+  parts([opened = false]) {
+    const chosen = this.what((kind) => {
+      if (kind === "model") this.asked.starts = null; // another model has other weights
+    });
+    return [
+      card(text("starts.what"), chosen, this.settings(text("starts.settings"), opened)),
       card(
         text("starts.starts"),
         el("p", { class: "an-help" }, text("starts.starts.help")),
@@ -144,75 +70,7 @@ class Form {
           this.typed("name", this.plan.automatic_name),
         ),
       ),
-    );
-    if (focused) this.form.querySelector(`#${CSS.escape(focused)}`)?.focus({ preventScroll: true });
-    this.outcome();
-  }
-
-  what() {
-    const boxes = ["task", "data", "model"].map((kind) => {
-      const { title, options } = this.plan.sections.find((section) => section.kind === kind);
-      const node = el("select", { class: "an-input", id: `starts-${kind}` });
-      for (const one of options)
-        node.append(
-          el(
-            "option",
-            { value: one.key, disabled: one.reason !== null && !one.switches },
-            one.label,
-          ),
-        );
-      node.value = this.asked.wanted.names[kind];
-      node.addEventListener("change", () => {
-        const option = options.find((one) => one.key === node.value);
-        const kept = option.switches ? {} : this.asked.wanted.names;
-        this.asked.wanted = { ...this.asked.wanted, names: { ...kept, [kind]: node.value } };
-        if (kind === "model") this.asked.starts = null; // another model has other weights
-        this.settle(true);
-      });
-      return el(
-        "div",
-        { class: "an-field", "data-field": kind },
-        el("label", { for: node.id }, title),
-        el("div", { class: "an-control" }, node),
-        el("p", { class: "an-problem", hidden: true }),
-      );
-    });
-    return el("div", { class: "an-fields" }, boxes);
-  }
-
-  settings(opened) {
-    const fields = this.plan.sections
-      .filter(({ kind }) => kind !== "task")
-      .flatMap((section) => section.fields)
-      .filter((field) => !field.advanced && !["epochs", "max_steps"].includes(field.key));
-    const later = debounce(() => this.settle(), 250);
-    const boxes = fields.map((field) =>
-      fieldOf(field, {
-        id: `starts-${field.name.replace(".", "-")}`,
-        changed: (value) => {
-          field.value = value;
-          const own = { ...this.asked.wanted.touched[field.card] };
-          if (isUsual(field, value)) delete own[field.key];
-          else own[field.key] = value;
-          this.asked.wanted = {
-            ...this.asked.wanted,
-            touched: { ...this.asked.wanted.touched, [field.card]: own },
-          };
-          for (const box of boxes)
-            box.hidden = !matters(
-              fields.find(({ name }) => name === box.dataset.field),
-              fields,
-            );
-          later();
-        },
-      }),
-    );
-    return el(
-      "details",
-      { class: "an-advanced", open: opened },
-      el("summary", {}, text("starts.settings")),
-      el("div", { class: "an-fields" }, boxes),
-    );
+    ];
   }
 
   starts() {
@@ -257,51 +115,6 @@ class Form {
     );
   }
 
-  choice(name, choices) {
-    const node = select(
-      text(`starts.${name}`),
-      choices.map(({ id, label }) => [id, label]),
-      this.asked[name],
-      (value) => {
-        this.asked[name] = value;
-        this.settle();
-      },
-    );
-    node.id = `starts-${name}`;
-    return this.boxed(name, node);
-  }
-
-  typed(name, placeholder = null) {
-    const node = el("input", {
-      class: "an-input",
-      id: `starts-${name}`,
-      value: this.asked[name] ?? "",
-      placeholder,
-      autocomplete: "off",
-      "aria-describedby": `starts-${name}-help`,
-    });
-    const later = debounce(() => this.settle(), 250);
-    node.addEventListener("input", () => {
-      this.asked[name] = node.value;
-      later();
-    });
-    return this.boxed(name, node);
-  }
-
-  boxed(name, node) {
-    const help = text(`starts.${name}.help`);
-    return el(
-      "div",
-      { class: "an-field", "data-field": name },
-      el("label", { for: node.id }, text(`starts.${name}`)),
-      help === `starts.${name}.help`
-        ? null
-        : el("p", { class: "an-help", id: `${node.id}-help` }, help),
-      el("div", { class: "an-control" }, node),
-      el("p", { class: "an-problem", hidden: true }),
-    );
-  }
-
   outcome() {
     const said = [this.plan.readonly, ...this.plan.notices].filter(Boolean);
     this.notices.replaceChildren(...said.map((words) => el("p", { class: "an-notice" }, words)));
@@ -314,18 +127,7 @@ class Form {
   }
 
   problem(found) {
-    for (const one of this.form.querySelectorAll(".an-field .an-problem")) one.hidden = true;
-    for (const bad of this.form.querySelectorAll("[aria-invalid]"))
-      bad.removeAttribute("aria-invalid");
-    this.failure.hidden = true;
-    if (!found) return;
-    const field = found.field === "start" ? "starts" : found.field;
-    const box = this.form.querySelector(`[data-field="${CSS.escape(field ?? "")}"]`);
-    const place = box?.querySelector(".an-problem") ?? this.failure;
-    place.textContent = found.text;
-    place.hidden = false;
-    box?.closest("details")?.setAttribute("open", "");
-    box?.querySelector(".an-input")?.setAttribute("aria-invalid", "true");
+    super.problem(found && { ...found, field: found.field === "start" ? "starts" : found.field });
   }
 
   estimate() {
@@ -347,39 +149,20 @@ class Form {
   }
 
   foretell(found) {
-    const row = (key, value, small) =>
-      el(
-        "div",
-        {},
-        el("dt", {}, text(`starts.plan.${key}`)),
-        el("dd", {}, value, small ? el("small", {}, small) : null),
-      );
     const items = Object.values(found.items ?? {}).map(count).join(" · ");
     this.numbers.replaceChildren(
-      row("runs", this.plan?.runs ? count(this.plan.runs) : "–", this.plan?.grid),
-      row("steps", found.steps ? count(found.steps) : "–"),
-      row("labels", items || "–"),
-      row("time", found.seconds ? duration(found.seconds) : "–", found.device_name),
+      this.row("runs", this.plan?.runs ? count(this.plan.runs) : "–", this.plan?.grid),
+      this.row("steps", found.steps ? count(found.steps) : "–"),
+      this.row("labels", items || "–"),
+      this.row("time", found.seconds ? duration(found.seconds) : "–", found.device_name),
     );
     this.numbers.classList.toggle("stale", !found.steps);
   }
 
-  async begin() {
-    this.go.disabled = true;
-    say(this.go, text("starts.going"));
+  begin() {
     clearTimeout(this.pause);
     this.asking?.abort();
-    const begun = await attempt(() => ask("/api/starts", { body: this.asked }));
-    if (begun?.comparison) {
-      window.location.assign(`/starts?id=${begun.comparison}`);
-      return;
-    }
-    this.go.disabled = false;
-    say(this.go, text("starts.go"));
-    if (begun?.problem) {
-      this.problem(begun.problem);
-      this.form.querySelector("[aria-invalid]")?.focus();
-    }
+    return super.begin();
   }
 }
 
@@ -643,10 +426,6 @@ class Result extends Comparison {
     );
   }
 }
-
-/** What a label of a person's own may not be in Plotly's small HTML. */
-const escaped = (words) =>
-  words.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
 
 function span(places) {
   const [low, high] = [Math.min(...places), Math.max(...places)];

@@ -2,6 +2,7 @@
 
 import { ablate } from "./ablate.js";
 import { fieldOf, isUsual, matters, shown, written } from "./fields.js";
+import { finderOf } from "./finder.js";
 import { count as grouped, loadPlotly, poll, segments } from "./page.js";
 import { previewOf } from "./preview.js";
 import { ask, bytes, copy, duration, el, text } from "./shell.js";
@@ -46,14 +47,19 @@ export function mount(page) {
       "↺",
     );
     const box = fieldOf(field, { id, reset, changed: (value) => changed(field, value) });
-    reset.addEventListener("click", () => {
-      touch(field, field.suggested);
-      box.replaceWith(boxOf(field));
-      mark();
-      root.querySelector(`#${id}`).focus();
-      settle(false);
-    });
+    if (field.finder) box.append(finderOf(field, () => wanted, (value) => set(field, value)));
+    reset.addEventListener("click", () => set(field, field.suggested));
     return box;
+  }
+
+  /** Gives a field another value than its control has. */
+  function set(field, value) {
+    touch(field, value);
+    const id = idOf(field.name);
+    root.querySelector(`[data-field="${CSS.escape(field.name)}"]`).replaceWith(boxOf(field));
+    mark();
+    root.querySelector(`#${id}`).focus();
+    settle(false);
   }
 
   function changed(field, value) {

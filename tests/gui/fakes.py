@@ -121,7 +121,7 @@ def catalog() -> Catalog:
                  Field(name="epochs", label="Epochs", help="Passes over the data.", type="int",
                        default=10, range=Range(1, 1000)),
                  Field(name="learning_rate", label="Learning rate", help="The size of a step.",
-                       type="float", default=0.001, range=Range(1e-5, 10, log=True)),
+                       type="float", default=0.001, range=Range(1e-5, 10, log=True), finder="rate"),
                  Field(name="optimizer", label="Optimizer", help="AdamW first.", type="choice",
                        default="AdamW", choices=("AdamW", "SGD")),
                  Field(name="momentum", label="Momentum", help="Of SGD.", type="float", default=0.9,
@@ -215,6 +215,16 @@ class FakeAnswers:
             "mirror": {"plain": 0.83, "mirrored": 0.37} if said.get("flip") else None,
         }  # fmt: skip
 
+    def rate(self, recipe: str) -> dict[str, Any]:
+        """Falls, then rises."""
+        rates = [10.0 ** (n / 10 - 6) for n in range(60)]
+        losses = [abs(n - 40) / 20 for n in range(60)]
+        return {"rates": rates, "losses": losses, "smoothed": losses, "suggestion": 0.0031,
+                "lowest": 0.01, "seconds": 1.0, "device_name": "A processor"}  # fmt: skip
+
+    def importance(self, plan: str, trials: list[dict[str, Any]]) -> dict[str, Any]:
+        return {"importance": {"method.learning_rate": 0.8, "model.dropout": 0.2}}
+
     def count(self, plan: str) -> dict[str, Any]:
         """A plan over a hundred training items of two classes, counted."""
         made = ComparisonPlan.from_json(plan)
@@ -232,7 +242,9 @@ class FakeAnswers:
         payload: Mapping[str, Any],
     ) -> None:  # fmt: skip
         """The pieces one after the other; the end only when `held` lets it."""
-        for piece in self.pieces if question == "stream" else ["0.5"]:
+        step = {"done": 1, "total": 2, "rate": 1e-6, "loss": 2.0}
+        told = {"stream": self.pieces, "rate": [json.dumps(step)]}
+        for piece in told.get(question, ["0.5"]):
             heard(piece)
             time.sleep(0.02)
         self.held.wait(30)

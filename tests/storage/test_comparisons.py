@@ -76,3 +76,15 @@ def test_a_comparison_gets_another_name(fresh_history: History) -> None:
     made = fresh_history.add_comparison("{}", name="proof")
     fresh_history.rename_comparison(made.id, "Größe")
     assert fresh_history.comparison(made.id).name == "Größe"
+
+
+def test_an_open_comparison_is_found_until_it_is_closed(fresh_history: History) -> None:
+    fresh_history.add_comparison("{}", name="proof")
+    made = fresh_history.add_comparison("{}", name="search", open=True)
+    assert fresh_history.comparisons(open=True) == [made]
+    fresh_history.open_comparison(made.id, False)
+    assert fresh_history.comparisons(open=True) == []
+    fresh_history.open_comparison(made.id, True)
+    assert [one.id for one in fresh_history.comparisons(open=True)] == [made.id]
+    with pytest.raises(NoSuchComparison):
+        fresh_history.open_comparison(made.id + 1, True)

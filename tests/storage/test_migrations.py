@@ -143,6 +143,16 @@ def test_an_upgrade_from_the_second_version_keeps_runs_and_takes_comparisons(
         assert history.runs(comparison=False)[1] == 3
 
 
+def test_an_upgrade_from_the_third_version_keeps_comparisons_and_their_runs(
+    tmp_path: Path,
+) -> None:
+    with History(Path(shutil.copy(DATABASES / "0003.db", tmp_path / "anneal.db"))) as history:
+        [one] = history.comparisons()
+        assert (one.id, one.name, one.created, one.open) == (2, "proof", 90.5, False)
+        assert [run.name for run in history.runs_of(2)] == ["first"]
+        assert history.add_comparison("{}", name="search", open=True).id > 2
+
+
 def test_an_upgrade_leaves_a_copy_of_what_was(old: Path, upgraded: History) -> None:
     copy = old.with_name(f"anneal.db.before-{REVISION}")
     everything = "SELECT * FROM runs", "SELECT * FROM measurements"
