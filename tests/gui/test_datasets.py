@@ -609,3 +609,17 @@ def test_a_clone_takes_todays_version_and_says_so(
     assert (group["label"], group["rows"][0]["value"]) == ("Own", 1)
     anneal.history.dequeue(run)
     anneal.history.delete_run(run)
+
+
+def test_a_dataset_is_extended_by_runs_that_can(
+    ask: httpx.Client, anneal: Anneal, importer: fakes.FakeImporter
+) -> None:
+    number = anneal.history.add_dataset(name="pets", kind="images", source="pets.zip").id
+    importer.ready(number)
+    makers = ask.get(f"/api/datasets/{number}/makers").json()
+    assert makers == {"draw": [], "label": [], "translate": [], "labelled": True}
+    asked = {"do": "draw", "run": 3, "count": 20, "labelled_by": 4, "sure": 0.9, "version": 7}
+    made = ask.post(f"/api/datasets/{number}/extend", json=asked).json()["dataset"]
+    assert importer.extended == [({**asked, "dataset": number, "version": 1}, "pets + drawn")]
+    assert anneal.history.dataset(made).state == "importing"
+    assert ask.post(f"/api/datasets/{number}/extend", json={}).status_code == 400
