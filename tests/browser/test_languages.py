@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from gui.shell import PAGES, Anneal, Served
-from tests.browser.conftest import Opens, watch
+from tests.browser.conftest import SOON, Opens, watch
 from tests.gui import histories
 
 pytestmark = pytest.mark.browser
@@ -70,7 +70,8 @@ def test_train_keeps_what_is_typed_and_a_reload_keeps_the_language(
 def test_a_runs_page_keeps_its_zoom(site: Served, anneal: Anneal, open_page: Opens) -> None:
     run = histories.finished(anneal.history, "stopped")
     page = open_page(f"{site.url}run?id={run.id}")
-    expect(page.locator(".curve-plot .xtitle").first).to_have_text("Step")
+    # The first chart fetches plotly's megabytes.
+    expect(page.locator(".curve-plot .xtitle").first).to_have_text("Step", timeout=3 * SOON)
     english = settled(page)
     page.evaluate(
         "Plotly.relayout(document.querySelector('.curve-plot'), {'xaxis.range': [50, 100]})"
