@@ -71,7 +71,7 @@ def test_a_runs_page_keeps_its_zoom(site: Served, anneal: Anneal, open_page: Ope
     run = histories.finished(anneal.history, "stopped")
     page = open_page(f"{site.url}run?id={run.id}")
     # The first chart fetches plotly's megabytes.
-    expect(page.locator(".curve-plot .xtitle").first).to_have_text("Step", timeout=3 * SOON)
+    expect(page.locator(".curve-plot .xtitle").first).to_have_text("step", timeout=3 * SOON)
     english = settled(page)
     page.evaluate(
         "Plotly.relayout(document.querySelector('.curve-plot'), {'xaxis.range': [50, 100]})"
