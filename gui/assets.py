@@ -42,7 +42,7 @@ def files() -> dict[str, Path]:
 @functools.cache
 def made() -> dict[str, bytes]:
     """Scripts that are no files: the strings in English, and all that is said in Chinese."""
-    tables = {
+    tables: dict[str, object] = {
         "text.js": STRINGS,
         "chinese.js": {"strings": chinese.STRINGS, "words": WORDS, "sentences": SENTENCES},
     }

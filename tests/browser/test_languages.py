@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from gui.shell import PAGES, Anneal, Served
-from tests.browser.conftest import Opens, watch
+from tests.browser.conftest import SOON, Opens, watch
 from tests.gui import histories
 
 pytestmark = pytest.mark.browser
@@ -68,9 +68,10 @@ def test_train_keeps_what_is_typed_and_a_reload_keeps_the_language(
 
 
 def test_a_runs_page_keeps_its_zoom(site: Served, anneal: Anneal, open_page: Opens) -> None:
-    run = histories.finished(anneal.history, "stopped")
+    run = histories.finished(anneal.history, "alpha")
     page = open_page(f"{site.url}run?id={run.id}")
-    expect(page.locator(".curve-plot .xtitle").first).to_have_text("Step")
+    # The first chart fetches plotly's megabytes.
+    expect(page.locator(".curve-plot .xtitle").first).to_have_text("step", timeout=3 * SOON)
     english = settled(page)
     page.evaluate(
         "Plotly.relayout(document.querySelector('.curve-plot'), {'xaxis.range': [50, 100]})"
@@ -78,7 +79,7 @@ def test_a_runs_page_keeps_its_zoom(site: Served, anneal: Anneal, open_page: Ope
     speak(page, "中文")
     expect(page.get_by_role("heading", name="损失", exact=True)).to_be_visible()
     expect(page.locator(".curve-plot .xtitle").first).to_have_text("步")
-    expect(page).to_have_title("stopped · Anneal")
+    expect(page).to_have_title("alpha · Anneal")
     assert page.evaluate(RANGE) == [50, 100]
     speak(page, "EN")
     expect(page.get_by_role("heading", name="Loss", exact=True)).to_be_visible()
