@@ -76,6 +76,15 @@ def open_choice(
     return dataset.ready(data, home, tokenizer)
 
 
+def data_of(recipe: Recipe, home: Home, tokenizer: Tokenizer | None = None) -> Data:
+    """What a checked recipe learns from, as its task cuts it. BadInput when it can't be had."""
+    task: Task = chosen("task", recipe.task.name)(**recipe.task.settings)
+    method: type[Method] = chosen("method", recipe.method.name)
+    return task.view(open_choice(
+        recipe.data, home, tokenizer, method.splits, recipe.labels, recipe.seed, task
+    ))  # fmt: skip
+
+
 def make(
     recipe: Recipe,
     home: Home,
@@ -92,9 +101,7 @@ def make(
     task: Task = chosen("task", recipe.task.name)(**recipe.task.settings)
     method: Method = chosen("method", recipe.method.name)(**recipe.method.settings)
     if data is None:
-        data = task.view(open_choice(
-            recipe.data, home, tokenizer, method.splits, recipe.labels, recipe.seed, task
-        ))  # fmt: skip
+        data = data_of(recipe, home, tokenizer)
     kind, settings = chosen("model", recipe.model.name), recipe.model.settings
     if blueprint is None:
         blueprint = kind.blueprint(home, **settings)

@@ -54,7 +54,8 @@ class Read:
 
 
 class HubTranslator(
-    Model, label="Translator of the hub", fits={"pair"}, provides={"target text"}, rank=70,
+    Model, label="Translator of the hub", fits={"pair"}, rank=70,
+    provides={"target text", "transformers"},
     published=True, suggests={"method.learning_rate": 1e-4, "method.clip": 1.0},
 ):  # fmt: skip
     """Any network of the Hugging Face hub that writes a text from another: T5, BART and so on.
@@ -92,6 +93,12 @@ class HubTranslator(
                 self(tokens, torch.tensor([2]), tokens)
         except TROUBLE as problem:
             raise refusal(name, problem) from problem
+
+    auto = "AutoModelForSeq2SeqLM"
+
+    def around(self) -> tuple[list[int], list[int]]:
+        """The tokens that it sets before and after a source."""
+        return self.before, [EOS, *self.after]
 
     @property
     def table(self) -> Any:

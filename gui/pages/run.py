@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from gui import assets, mistakes, run_routes
+from gui import assets, exports, mistakes, run_routes
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -24,5 +24,6 @@ def build(anneal: Anneal) -> None:
 
 
 def routes(anneal: Anneal) -> list[Route]:
-    """The addresses that all three pages about runs share, and those about a run's items."""
-    return [*run_routes.routes(anneal), *mistakes.routes(anneal)]
+    """The addresses that all three pages about runs share, and those about a run's items and about
+    taking its model away."""
+    return [*run_routes.routes(anneal), *mistakes.routes(anneal), *exports.routes(anneal)]

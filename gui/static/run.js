@@ -28,6 +28,7 @@ import {
   unique,
 } from "./page.js";
 import { Chart, Feed, Settings, join, metricOf, metricsOf, splitOf } from "./curves.js";
+import { TakeAway } from "./exports.js";
 import { Lineage } from "./lineage.js";
 import { Closer } from "./mistakes.js";
 import { Samples } from "./samples.js";
@@ -81,6 +82,7 @@ class RunPage {
     this.samplesPlace = el("div", { class: "run-stack" });
     this.samples = new Samples(this.samplesPlace, id);
     this.closer = new Closer(id);
+    this.takeAway = new TakeAway(id);
     this.results = new Results((true_, said) => this.closer.cell(true_, said));
     this.lineage = new Lineage();
     this.settings = new Recipe();
@@ -107,6 +109,7 @@ class RunPage {
       this.samplesPlace,
       this.results.wide,
       this.closer.element,
+      this.takeAway.element,
     );
     const side = el(
       "div",
@@ -131,6 +134,7 @@ class RunPage {
     this.samples.update(reply.samples);
     this.results.update(reply.run);
     this.closer.update(reply);
+    this.takeAway.update(reply);
     this.lineage.update(reply);
     this.settings.update(reply);
     this.noticeCard.update(this.notices);
