@@ -13,6 +13,7 @@ from playwright.sync_api import expect
 
 from gui.shell import Anneal, Served
 from tests.browser.conftest import Opens
+from tests.browser.test_click_to_curve import PATIENCE
 from tests.gui import fakes
 from tests.gui.test_exports import FORMS, Maker
 
@@ -46,6 +47,7 @@ def test_a_model_is_made_followed_and_downloaded(
     anneal, served, run = away
     page = open_page(f"{served.url}run?id={run}")
     card = page.get_by_role("region", name="Take away")
+    expect(card).to_be_visible(timeout=PATIENCE)
     weights, graph = (card.get_by_role("listitem").nth(n) for n in (0, 1))
     expect(card.locator(".away-where")).to_contain_text("model.safetensors")
     expect(graph).to_contain_text("Not this one")
