@@ -200,6 +200,41 @@ def serve(
         lock.release()
 
 
+@cli.command("serve-model")
+def serve_model(
+    run: int,
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 8000,
+    host: HostOption = "127.0.0.1",
+    checkpoint: Annotated[
+        Literal["best", "last"], typer.Option(help="Which of its weights answer.")
+    ] = "best",
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Serve a run's model to other programs, as /docs and /openapi.json describe it."""
+    import uvicorn
+
+    from engine.answers import Answers
+    from gui.serving import Endpoint
+
+    with told():
+        place, history = opened(home, database_url)
+        entry = history.run(run)
+        known = catalog_of(place)
+        task, data = known.card("task", entry.task), known.card("data", entry.data)
+        history.close()
+    answers = Answers(command(place, "answer"), log=place.root / "answers.log")
+    endpoint = Endpoint(answers, run, task, data, which=checkpoint)
+    try:
+        with told():  # before anybody asks: a run without weights isn't served
+            answers.ask("together", run=run, which=checkpoint, inputs=[], options={}).result()
+        tell(f"Run {run} answers at http://{host}:{port}/predict; "
+             f"http://{host}:{port}/docs says how. Ctrl-C ends it.")  # fmt: skip
+        uvicorn.run(endpoint.app(host), host=host, port=port, log_level="warning")
+    finally:
+        answers.close()
+
+
 def catalog_of(home: Home) -> Catalog:
     """The catalogue, from a process that may load PyTorch, kept for the next start.
 
@@ -1089,16 +1124,27 @@ PICTURED = ("input", "spectrogram")
 """What an answer holds for pages: pictures of what was given."""
 
 
+AT_ONCE = 32
+"""Inputs that a model is asked about together."""
+
+
 @cli.command()
 def predict(
     run: int,
     inputs: Annotated[
         list[Path] | None,
-        typer.Argument(help="Pictures, recordings, texts, or CSV files of sequences."),
+        typer.Argument(help="Pictures, recordings, texts, CSV files of sequences; or folders."),
     ] = None,
     text: Annotated[list[str] | None, typer.Option(help="A text; can be repeated.")] = None,
     lines: Annotated[
-        Path | None, typer.Option("--lines", help="A file with a text on each line.")
+        Path | None,
+        typer.Option("--lines", help="A file with a text on each line, or a table of texts."),
+    ] = None,
+    column: Annotated[
+        str | None, typer.Option(help="The table's column of texts; found by itself if left out.")
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--csv", help="Write the answers to this CSV file instead.")
     ] = None,
     seed: Annotated[
         list[int] | None,
@@ -1110,40 +1156,66 @@ def predict(
     home: HomeOption = None,
     database_url: DatabaseOption = None,
 ) -> None:
-    """What a run's best checkpoint says of each input: one line each."""
+    """What a run's best checkpoint says of each input: one line each, or a table."""
+    from engine.batchfile import files_in, flat, table
     from engine.catalog import discover
     from engine.predict import Predictor
 
-    failed = False
+    failed = 0
+    rows: list[dict[str, Any]] = []
     with told():
         place, history = opened(home, database_url)
         history.run(run)
         discover()
         predictor = Predictor(place, run)
         options = dict(part(one, "beam=4") for one in setting or [])
-        predictor.setup.task.card.try_with(options)
-        invents = predictor.setup.task.card.invents
-        seeds = [(f"seed {one}", {"seed": str(one)}) for one in seed or [0]]
-        for name, given in seeds if invents else asked(inputs or [], text or [], lines):
-            try:
-                if "path" in given and not Path(given["path"]).is_file():
-                    raise BadInput(f"There is no file {name}")
-                result = answered(predictor, given, options)
-                say({"input": name} | {k: v for k, v in result.items() if k not in PICTURED})
-            except BadInput as problem:
-                failed = True
-                tell(f"{name}: {problem}")
-                say({"input": name, "error": str(problem)})
+        card = predictor.setup.task.card
+        card.try_with(options)
+        if card.invents:
+            known = [(f"seed {one}", {"seed": str(one)}) for one in seed or [0]]
+        else:
+            known = list(asked(files_in(inputs or []), text or [], lines, column))
+        for name, result in answers_to(predictor, known, options):
+            result = {"input": name} | {k: v for k, v in result.items() if k not in PICTURED}
+            if "error" in result and "problem" in result:
+                failed += 1
+                del result["problem"]
+                tell(f"{name}: {result['error']}")
+            if to is None:
+                say(result)
+            else:
+                rows.append(flat(result))
+        if to is not None:
+            say({"run": run, "csv": str(to), "rows": table(to, rows), "failed": failed})
     if failed:
         raise typer.Exit(1)
 
 
+def answers_to(
+    predictor: Predictor, known: Sequence[tuple[str, dict[str, str]]], options: dict[str, str]
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each input's name with its answer, or with the ``error`` and ``problem`` of it."""
+    for at in range(0, len(known), AT_ONCE):
+        some = known[at : at + AT_ONCE]
+        there = [one for one in some if "path" not in one[1] or Path(one[1]["path"]).is_file()]
+        if predictor.setup.task.card.streams:
+            results = [answered(predictor, given, options) for _, given in there]
+        else:
+            results = predictor.together([given for _, given in there], options)
+        coming = iter(results)
+        for one in some:
+            result = next(coming) if one in there else {"problem": f"There is no file {one[0]}"}
+            yield one[0], result | ({"error": result["problem"]} if "problem" in result else {})
+
+
 def asked(
-    files: Sequence[Path], texts: Sequence[str], lines: Path | None
+    files: Sequence[Path], texts: Sequence[str], lines: Path | None, column: str | None = None
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Every input with what it is called. BadInput when there is none."""
+    from engine.batchfile import texts_in
+
     if not files and not texts and lines is None:
-        raise BadInput("Say what to try: a file, --text or --lines")
+        raise BadInput("Say what to try: a file, a folder, --text or --lines")
     for path in files:
         yield str(path), {"path": str(path)}
     for one in texts:
@@ -1151,19 +1223,15 @@ def asked(
     if lines is not None:
         if not lines.is_file():
             raise BadInput(f"There is no file {lines}")
-        with lines.open(encoding="utf-8-sig") as written:
-            for line in written:
-                if one := line.strip():
-                    yield one, {"text": one}
+        found = texts_in(lines.read_bytes(), lines.name, column=column, most=None)
+        for one in found["texts"]:
+            yield one, {"text": one}
 
 
 def answered(
     predictor: Predictor, given: dict[str, str], options: dict[str, str]
 ) -> dict[str, Any]:
-    """The answer to one input; what comes in pieces is shown to people as it comes."""
-    if not predictor.setup.task.card.streams:
-        (result,) = predictor.answer([given], options)["results"]
-        return dict(result)
+    """The answer that comes in pieces to one input, shown to people as it comes."""
     pieces, written = predictor.stream(given, options), ""
     while True:
         try:
@@ -1171,6 +1239,8 @@ def answered(
         except StopIteration as end:
             print(file=sys.stderr, flush=True)  # noqa: T201
             return {"written": written} | {k: v for k, v in end.value.items() if k != "checkpoint"}
+        except BadInput as problem:
+            return {"problem": str(problem)}
         written += piece
         print(piece, end="", file=sys.stderr, flush=True)  # noqa: T201
 
@@ -1292,6 +1362,42 @@ def measure_runs(
             }
             say({"run": entry.id, "name": entry.name, "method": entry.method,
                  **found[str(entry.id)], **scores})  # fmt: skip
+
+
+# --- take away ------------------------------------------------------------------------------
+
+
+@cli.command("export")
+def export_model(
+    run: int,
+    form: Annotated[
+        str, typer.Argument(help="Weights, Onnx, TorchGraph … ; “list” names them.")
+    ] = "list",
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A folder for the files; kept with the run as one file if left out."),
+    ] = None,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """Take a run's model away: one JSON object says what was made, and where it lies."""
+    from engine.catalog import discover
+    from engine.export import export, exports, offered
+    from engine.predict import Predictor
+
+    with told():
+        place, history = opened(home, database_url)
+        known, entry = discover(), history.run(run)
+        if form == "list":
+            for card, otherwise in offered(Recipe.from_json(entry.recipe), known):
+                say({"format": card.name, "label": card.label, "help": card.help,
+                     "unavailable": otherwise})  # fmt: skip
+            return
+        making = export(Predictor(place, run), known, form, portrait=history.portrait(run), out=out)
+        made = followed(making, f"Making {form}")
+        if out is None:
+            made["path"] = str(exports(place, run) / made["file"])
+        say(made)
 
 
 # --- explain --------------------------------------------------------------------------------

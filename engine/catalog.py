@@ -19,7 +19,7 @@ from typing import Annotated, Any, ClassVar, Literal, cast
 
 from pydantic import BaseModel, ConfigDict
 
-Kind = Literal["task", "model", "data", "method", "explanation"]
+Kind = Literal["task", "model", "data", "method", "explanation", "export"]
 Value = bool | int | float | str | list[int] | list[float] | list[str] | None
 
 FieldType = Literal["bool", "int", "float", "str", "choice", "ints"]
@@ -250,6 +250,8 @@ class Card(Frozen):
     """Samples a second of the recordings that it reads as they are, where it does (models only)."""
     augments: frozenset[str] = frozenset()
     """Which kinds of varied training items are learned from (tasks and methods; see `Augments`)."""
+    otherwise: str = ""
+    """Why a run hasn't got it, where it doesn't fit (exports only)."""
 
     def field(self, name: str) -> Field:
         """The field of that name; BadInput lists the names that exist."""
@@ -354,6 +356,16 @@ class Catalog(Frozen):
             if not self.obstacle(chosen):
                 yield chosen
 
+    def exports(self, chosen: Chosen) -> Iterator[tuple[Card, str]]:
+        """Every form in which a model can leave, with why a run of these four hasn't got it; empty
+        where it has."""
+        task, data, model = (chosen[kind] for kind in ("task", "data", "model"))
+        answers = task.fits & model.provides
+        for card in self.of("export"):
+            fits = card.fits & (answers | {"any"})
+            needs = card.needs <= model.provides | data.provides | task.fits
+            yield card, "" if fits and needs else card.otherwise
+
     def defaults(self, chosen: Chosen, *, thorough: bool = False) -> dict[str, Value]:
         """``{"model.width": 32, …}``: each card's defaults, bettered by what the others suggest.
 
@@ -412,6 +424,7 @@ class Choosable:
         shrinks: bool = False,
         published: bool = False,
         bundled: bool = False,
+        otherwise: str = "",
         hidden: bool = False,
         rank: int = 50,
         **kwargs: Any,
@@ -429,7 +442,8 @@ class Choosable:
             thorough=dict(thorough or {}), hidden=hidden, rank=rank, fields=tuple(fields_of(cls)),
             tries=tuple(_keywords(cls.show).values()) if hasattr(cls, "show") else (),
             streams=streams, invents=invents, judges=judges, adapts=adapts, shrinks=shrinks,
-            published=published, bundled=bundled, hears=getattr(cls, "hears", None),
+            published=published, bundled=bundled, otherwise=otherwise,
+            hears=getattr(cls, "hears", None),
             augments=getattr(cls, "augments", frozenset()),
             headline=getattr(cls, "headline", ""),
             larger_is_better=getattr(cls, "larger_is_better", True),
@@ -540,16 +554,16 @@ _CONVERT: dict[str, Any] = {
 
 
 def discover() -> Catalog:
-    """Import every file under models/, datasets/, tasks/, methods/ and explanations/; the
-    catalogue they make.
+    """Import every file under models/, datasets/, tasks/, methods/, explanations/ and exports/;
+    the catalogue they make.
 
     Loads PyTorch: call it in an engine process, and hand the pages its JSON.
     """
-    for folder in ("tasks", "datasets", "models", "methods", "explanations"):
+    for folder in ("tasks", "datasets", "models", "methods", "explanations", "exports"):
         package = importlib.import_module(f"engine.{folder}")
         for module in pkgutil.iter_modules(package.__path__):
             importlib.import_module(f"{package.__name__}.{module.name}")
-    order = {kind: i for i, kind in enumerate((*KINDS, "explanation"))}
+    order = {kind: i for i, kind in enumerate((*KINDS, "explanation", "export"))}
     classes = sorted(
         Choosable.registry.values(), key=lambda c: (order[c.kind], c.card.rank, c.card.label)
     )

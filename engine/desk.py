@@ -14,7 +14,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, Literal, TextIO
 
 from engine import look, mistakes
 from engine.batch_sizes import find_batch_size
@@ -31,6 +31,7 @@ from engine.device import is_out_of_memory
 from engine.estimate import counted, estimate, foretell
 from engine.explain import Explainer
 from engine.explanations.subject import TakenBack
+from engine.export import export
 from engine.home import Home
 from engine.intake import revise
 from engine.measuring import measure
@@ -77,6 +78,7 @@ class Desk:
         self.predictors: dict[int, Predictor] = {}
         self.last: tuple[str, tuple[Card, Data, Stored | None]] | None = None
         self.explainers: dict[int, Explainer] = {}
+        self.served: Predictor | None = None
         self.hear: Callable[[str], None] = lambda piece: None
         """Takes a piece of the answer that is being worked on; raises TakenBack when nobody wants
         it any more."""
@@ -86,6 +88,16 @@ class Desk:
     ) -> dict[str, Any]:
         """Answers of the run's best checkpoint so far."""
         return self.predictor(run).answer(inputs, options)
+
+    def together(
+        self, *, run: int, inputs: list[dict[str, Any]], options: dict[str, Any] | None = None,
+        which: Literal["best", "last"] = "best",
+    ) -> dict[str, Any]:  # fmt: skip
+        """Answers to many at once, of one run that is served; of none, only its checkpoint."""
+        if self.served is None or (self.served.run, self.served.which) != (run, which):
+            self.served = Predictor(self.home, run, which)
+        results = self.served.together(inputs, options)
+        return {"checkpoint": self.served.checkpoint(), "results": results}
 
     def stream(
         self, *, run: int, given: dict[str, Any], options: dict[str, Any] | None = None
@@ -247,6 +259,12 @@ class Desk:
         """Items of a run's data whose labels look wrong."""
         return mistakes.suspects(self.home, self.opened_once, **asked)
 
+    def export(
+        self, *, run: int, name: str, portrait: dict[str, Any]
+    ) -> Generator[str, None, dict[str, Any]]:
+        """A run's model in a form to be taken away (`engine.export.export`)."""
+        return export(Predictor(self.home, run), self.catalog, name, portrait=portrait)
+
     def approve(self, *, run: int, rows: list[int], back: bool = False) -> dict[str, Any]:
         """Keep the labels of suspected items, or suspect them again."""
         return {"kept": mistakes.approve(self.home, run, rows, back=back)}
@@ -333,13 +351,15 @@ def serve(home: Home) -> None:
     os.dup2(2, 1)
     desk = Desk(home, discover())
     known: dict[str, Callable[..., Any]] = {
-        "predict": desk.predict, "stream": desk.stream, "explain": desk.explain,
+        "predict": desk.predict, "together": desk.together, "stream": desk.stream,
+        "explain": desk.explain,
         "estimate": desk.estimate, "rate": desk.rate, "batch_size": desk.batch_size,
         "preview": desk.preview, "count": desk.count,
         "foretell": desk.foretell, "importance": desk.importance,
         "inspect": desk.inspect, "details": desk.details, "items": desk.items,
         "sound": desk.sound, "given": desk.given, "change": desk.change,
         "judged": desk.judged, "calibration": desk.calibration, "apart": desk.apart,
+        "export": desk.export,
         "temperature": desk.temperature, "suspects": desk.suspects, "approve": desk.approve,
         "measure": desk.measure,
     }  # fmt: skip

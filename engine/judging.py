@@ -17,7 +17,7 @@ from torch import Tensor
 
 from engine import checkpoint, session
 from engine.catalog import BadInput, chosen
-from engine.data.batches import Feed
+from engine.data.batches import Data, Feed
 from engine.data.splits import SPLITS, Rows, Split, evenly
 from engine.datasets.imported import Imported
 from engine.device import is_out_of_memory, pick
@@ -88,8 +88,9 @@ def recipe_of(home: Home, run: int) -> Recipe:
         raise BadInput(f"Run {run} has left no recipe: train it again") from None
 
 
-def reopened(home: Home, run: int) -> Setup:
-    """A run's objects with the very data that it was trained on. BadInput where they are gone."""
+def learned_from(home: Home, run: int) -> Data:
+    """The very data that a run was trained on, as its task cuts them. BadInput where they are
+    gone."""
     recipe, outline = recipe_of(home, run), outline_of(run, home)
     data = chosen("data", recipe.data.name)(**recipe.data.settings)
     if isinstance(data, Imported) and not home.dataset(data.id).is_dir():
@@ -97,13 +98,19 @@ def reopened(home: Home, run: int) -> Setup:
             "The dataset that this run was trained on has been removed, so its items can't be "
             "looked at any more. The run can still be tried on new ones"
         )
-    setup = session.make(
-        recipe, home, tokenizer=tokenizer_in(outline), blueprint=outline.get("blueprint")
-    )
-    if setup.data.fingerprint != outline.get("fingerprint"):
+    found = session.data_of(recipe, home, tokenizer_in(outline))
+    if found.fingerprint != outline.get("fingerprint"):
         raise BadInput("The data aren't those that this run was trained on any more: train it "
                        "again to look at its items")  # fmt: skip
-    return setup
+    return found
+
+
+def reopened(home: Home, run: int) -> Setup:
+    """A run's objects with the very data that it was trained on. BadInput where they are gone."""
+    blueprint = outline_of(run, home).get("blueprint")
+    return session.make(
+        recipe_of(home, run), home, data=learned_from(home, run), blueprint=blueprint
+    )
 
 
 def judged(home: Home, run: int, split: str) -> Telling:

@@ -43,10 +43,10 @@ ONE = np.zeros(1, np.int64)
 class Predictor:
     """A run's model with its best weights so far, read anew when a newer checkpoint is there."""
 
-    def __init__(self, home: Home, run: int) -> None:
-        self.home, self.run = home, run
+    def __init__(self, home: Home, run: int, which: checkpoint.Which = "best") -> None:
+        self.home, self.run, self.which = home, run, which
         self.folder = home.checkpoints(run)
-        checkpoint.find(self.folder, "best")
+        checkpoint.find(self.folder, which)
         recipe = Recipe.from_json((home.run(run) / "recipe.json").read_text("utf-8"))
         # By its outline: the run can be asked even when its dataset has been removed.
         outline = json.loads((home.run(run) / "data.json").read_text("utf-8"))
@@ -56,10 +56,10 @@ class Predictor:
         self.entry: checkpoint.Entry | None = None
 
     def refresh(self) -> None:
-        """The newest best weights. BadInput when nothing was saved yet."""
-        entry, _ = checkpoint.find(self.folder, "best")
+        """The newest best weights, or the last. BadInput when nothing was saved yet."""
+        entry, _ = checkpoint.find(self.folder, self.which)
         if entry != self.entry:
-            entry, weights = checkpoint.newest(self.folder, "best")
+            entry, weights = checkpoint.newest(self.folder, self.which)
             model = self.setup.model
             checkpoint.load_weights(model, model.translated(weights))
             self.setup.model.eval()
@@ -87,6 +87,43 @@ class Predictor:
             results.append(shown | seen)
         return {"checkpoint": self.checkpoint(), "results": results}
 
+    @torch.inference_mode()
+    def together(
+        self, inputs: Sequence[Mapping[str, Any]], options: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """One result an input, the model asked about all of them at once; ``{"problem"}`` of one
+        that can't be read. BadInput where an option is wrong."""
+        self.refresh()
+        task, data = self.setup.task, self.setup.data
+        checked = task.card.try_with(options or {})
+        results: list[dict[str, Any]] = []
+        readable: list[tuple[int, Batch, dict[str, Any]]] = []
+        for place, given in enumerate(inputs):
+            results.append({})
+            try:
+                readable.append((place, *(seed if task.card.invents else read)(given, data)))
+            except BadInput as problem:
+                results[place] = {"problem": str(problem)}
+        if readable:
+            shown = self._shown([batch for _, batch, _ in readable], checked)
+            for (place, _, seen), answer in zip(readable, shown, strict=True):
+                results[place] = answer | seen
+        return results
+
+    def _shown(self, batches: Sequence[Batch], checked: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Each item's answer as the task shows it; where one alone makes trouble, its problem."""
+        model, task, data = self.setup.model, self.setup.task, self.setup.data
+        try:
+            return task.show(model, joined(batches), data, **checked)
+        except BadInput:  # of one of them: the others have answers all the same
+            found: list[dict[str, Any]] = []
+            for batch in batches:
+                try:
+                    found += task.show(model, batch, data, **checked)
+                except BadInput as problem:
+                    found.append({"problem": str(problem)})
+            return found
+
     def stream(
         self, given: Mapping[str, Any], options: Mapping[str, Any] | None = None
     ) -> Generator[str, None, dict[str, Any]]:
@@ -110,6 +147,21 @@ class Predictor:
         known = {"step": self.entry.step, "epoch": self.entry.epoch}
         temperature = self.setup.task.temperature
         return known if temperature == 1 else known | {"temperature": temperature}
+
+
+def joined(batches: Sequence[Batch]) -> Batch:
+    """Batches as one, with zeros behind the shorter ones' items."""
+    inputs = {}
+    for name in batches[0].inputs:
+        parts = [batch.inputs[name] for batch in batches]
+        if name in ("values", "tokens"):
+            longest = max(part.shape[1] for part in parts)
+            parts = [
+                torch.cat([part, part.new_zeros(1, longest - part.shape[1], *part.shape[2:])], 1)
+                for part in parts
+            ]
+        inputs[name] = torch.cat(parts)
+    return Batch(inputs)
 
 
 def read(given: Mapping[str, Any], data: Data) -> tuple[Batch, dict[str, Any]]:

@@ -77,6 +77,16 @@ def open_choice(
     return dataset.ready(data, home, tokenizer, rate)
 
 
+def data_of(recipe: Recipe, home: Home, tokenizer: Tokenizer | None = None) -> Data:
+    """What a checked recipe learns from, as its task cuts it. BadInput when it can't be had."""
+    task: Task = chosen("task", recipe.task.name)(**recipe.task.settings)
+    method: type[Method] = chosen("method", recipe.method.name)
+    model: type[Model] = chosen("model", recipe.model.name)
+    return task.view(open_choice(
+        recipe.data, home, tokenizer, method.splits, recipe.labels, recipe.seed, task, model.hears
+    ))  # fmt: skip
+
+
 def make(
     recipe: Recipe,
     home: Home,
@@ -94,10 +104,7 @@ def make(
     method: Method = chosen("method", recipe.method.name)(**recipe.method.settings)
     kind, settings = chosen("model", recipe.model.name), recipe.model.settings
     if data is None:
-        data = task.view(open_choice(
-            recipe.data, home, tokenizer, method.splits, recipe.labels, recipe.seed, task,
-            kind.hears,
-        ))  # fmt: skip
+        data = data_of(recipe, home, tokenizer)
     if blueprint is None:
         blueprint = kind.blueprint(home, **settings)
     told = (blueprint,) if blueprint else ()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import html
 import importlib
-import ipaddress
 import os
 import socket
 import tomllib
@@ -15,16 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import SplitResult, urlsplit
 
 import gradio as gr
 from gradio.components.navbar import Navbar
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from gui import assets, news
+from gui import admission, assets, news
+from gui.admission import LOCAL
 from gui.text import text
 from gui.theme import theme
 
@@ -37,7 +35,6 @@ if TYPE_CHECKING:
 PORTS_TRIED = 100
 CHARTS = ("/run", "/compare", "/starts", "/ablation", "/search")
 """Pages that open with a chart."""
-LOCAL = ("127.0.0.1", "localhost", "::1")
 LANGUAGES = {"en": "EN", "zh-CN": "中文"}
 """Each by its own name, whichever is shown."""
 MARK = (assets.STATIC / "mark.svg").read_text().strip()
@@ -296,44 +293,7 @@ def free_port(host: str, port: int) -> int:
 
 def middleware(host: str) -> list[Middleware]:
     """Turns away other names for this machine (DNS rebinding) and other sites' pages."""
-    if host in ("0.0.0.0", "::"):  # noqa: S104  served to the network on purpose
-        return [Middleware(KnownName), Middleware(SameSite)]
-    hosts = [*LOCAL, f"[{LOCAL[-1]}]", host]
-    return [Middleware(TrustedHostMiddleware, allowed_hosts=hosts), Middleware(SameSite)]
-
-
-class KnownName:
-    """Serves by any address and by this machine's own names, not by any name.
-
-    Another site can make its name lead here (DNS rebinding); it can't do so with an address.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-        own = socket.gethostname().lower()
-        self.names = {"localhost", own, own.partition(".")[0]}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket"):
-            given = next((v.decode("latin-1") for n, v in scope["headers"] if n == b"host"), "")
-            if not self.knows(_parts(f"//{given}").hostname or ""):
-                await PlainTextResponse("Not by this name", status_code=400)(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
-
-    def knows(self, name: str) -> bool:
-        """Whether it is an address or a name of this machine."""
-        with contextlib.suppress(ValueError):
-            return bool(ipaddress.ip_address(name))
-        return name in self.names or name.endswith(".local")
-
-
-def _parts(address: str) -> SplitResult:
-    """The parts of an address; of one that is none, nothing."""
-    try:
-        return urlsplit(address)
-    except ValueError:  # “http://[”
-        return urlsplit("")
+    return [admission.by_name(host), Middleware(SameSite)]
 
 
 POLICY = "; ".join((
@@ -381,7 +341,7 @@ class SameSite:
         origin = headers.get("origin")
         # Reading too: Gradio's own check lets every page of this machine's other ports read. And
         # its upload is used by no page here, while what it takes would stay on the disk.
-        elsewhere = origin is not None and _parts(origin).netloc != headers.get("host")
+        elsewhere = admission.elsewhere(origin, headers.get("host"))
         if elsewhere or scope["path"].rstrip("/") == "/gradio_api/upload":
             await PlainTextResponse("Not from this site", status_code=403)(scope, receive, send)
             return

@@ -1478,6 +1478,39 @@ STRINGS: dict[str, str] = {
     "smaller.choose": "Choose settings",
     "smaller.queued": "Queued: it is tested as any run is.",
     "smaller.watch": "Watch it",
+    # Run: take away
+    "away.head": "Take away",
+    "away.words": (
+        "The model leaves in forms that other programs run. Each is made from the best weights, "
+        "and compared with them on items of the data."
+    ),
+    "away.where": "The weights of step {step} lie here ({bytes}):",
+    "away.where.copy": "Copy the path of the weights",
+    "away.no_weights": "The run has kept no weights: train it again.",
+    "away.opening": "Opening the model …",
+    "away.make": "Make",
+    "away.make.of": "Make {label}",
+    "away.again": "Make again",
+    "away.again.of": "Make {label} again",
+    "away.stop": "Stop making {label}",
+    "away.stop.words": "Stop",
+    "away.download": "Download",
+    "away.download.of": "Download {label}",
+    "away.remove": "Delete {label}",
+    "away.old": "of step {step}: the run has better weights by now",
+    "away.check": "differs by at most {difference} on {items} {split} items",
+    "away.check.random": "differs by at most {difference} on {items} items of chance",
+    "away.copy": "Copy",
+    "away.copy.code": "Copy the call",
+    "away.calls": "Ask it from programs",
+    "away.calls.words": (
+        "This command serves the model on this computer, described by OpenAPI; the calls below "
+        "then work as they are."
+    ),
+    "away.calls.language": "Language",
+    "away.calls.curl": "curl",
+    "away.calls.python": "Python",
+    "away.calls.javascript": "JavaScript",
     # A run's items, one by one
     "closer": "Look closer",
     "closer.views": "What to look at",

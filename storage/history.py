@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from sqlalchemy import URL, and_, bindparam, delete, func, insert, select, update
 
-from storage import comparisons, curves, datasets, packing, runs
+from storage import comparisons, curves, datasets, packing, portrait, runs
 from storage.database import Database
 from storage.schema import (
     ComparisonTable,
@@ -192,6 +192,11 @@ class History:
             ids = ids.order_by(RunTable.id.desc()).limit(most)
             newest = list(connection.execute(ids).scalars())
             return before, runs.where(connection, RunTable.id.in_(newest), RunTable.__table__.c.id)
+
+    def portrait(self, id: int) -> dict[str, Any]:
+        """All that is remembered of a run that somebody who gets its model would want to know
+        (`storage.portrait`), as JSON values."""
+        return portrait.portrait(self, id)
 
     def queue(self) -> list[Run]:
         """The queued runs, next one first."""

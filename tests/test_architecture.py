@@ -19,6 +19,7 @@ FIELD = {
     "psutil", "platformdirs", "pydantic", "filelock", "pyarrow", "soundfile",
     "soxr", "httpx", "tokenizers", "sacrebleu", "jiwer", "rouge_score", "peft", "timm",
     "transformers", "huggingface_hub", "matplotlib", "captum", "optuna",
+    "onnxruntime",
 }  # fmt: skip
 OPEN = {
     "storage": {"sqlalchemy", "alembic"},

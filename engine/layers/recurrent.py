@@ -93,4 +93,4 @@ def last(states: Tensor, lengths: Tensor) -> Tensor:
     Where a state depends on no later step, padding can't reach a real one: taking each sequence's
     own last is exact, and spares packing, which oneDNN's fused LSTM can't take.
     """
-    return states[torch.arange(len(lengths), device=states.device), lengths - 1]
+    return states[torch.arange(lengths.shape[0], device=states.device), lengths - 1]

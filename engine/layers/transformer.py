@@ -41,21 +41,24 @@ class Rotary:
     def __call__(self, heads: Tensor, first: int) -> Tensor:
         """Heads (…, L, D), turned by their places first, first + 1, …"""
         last = first + heads.shape[-2]
+        if torch.compiler.is_exporting():  # into a graph for any length: tables are of one
+            cos, sin = self._made(last, heads.device, heads.dtype)
+            return torch.addcmul(heads * cos[first:], heads.roll(self.width // 2, -1), sin[first:])
         if last > self.places:
             self.places = max(256, 2 * last)
             self.tables.clear()
         kind = heads.device, heads.dtype
         if kind not in self.tables:
-            self.tables[kind] = self._made(*kind)
+            self.tables[kind] = self._made(self.places, *kind)
         cos, sin = (table[first:last] for table in self.tables[kind])
         return torch.addcmul(heads * cos, heads.roll(self.width // 2, -1), sin)
 
     @torch.inference_mode(False)  # the next to need them may be training
-    def _made(self, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
+    def _made(self, places: int, device: torch.device, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         half = self.width // 2
         speed = torch.exp(torch.arange(half, device=device) * (-math.log(10_000.0) / half))
         # In float32 whatever the heads are in: bfloat16 can't tell place 256 from 257.
-        angle = torch.arange(self.places, device=device)[:, None] * speed
+        angle = torch.arange(places, device=device)[:, None] * speed
         cos, sin = angle.cos(), angle.sin()
         return torch.cat([cos, cos], -1).to(dtype), torch.cat([-sin, sin], -1).to(dtype)
 

@@ -73,6 +73,7 @@ class Model(nn.Module, Choosable, kind="model"):
     forecast        `Forecaster`
     steps           `Stepper`, of which no place depends on a later one
     spectra         `Stepper`, of which each place may depend on all
+    transformers    its ``network`` is one of that library's, which loads by `auto` of its classes
     ==============  ========================================================================
     """
 

@@ -37,8 +37,9 @@ KIND = "AutoModel"
 
 
 class HubText(
-    Headed, label="Text network of the hub", fits={"text"}, provides={"logits"}, rank=70,
-    published=True, suggests={"method.learning_rate": 5e-5, "method.clip": 1.0},
+    Headed, label="Text network of the hub", fits={"text"}, rank=70,
+    provides={"logits", "transformers"}, published=True,
+    suggests={"method.learning_rate": 5e-5, "method.clip": 1.0},
 ):  # fmt: skip
     """Any network for texts of the Hugging Face hub, by its id: BERT, RoBERTa, DeBERTa and so on.
 
@@ -76,6 +77,12 @@ class HubText(
         except TROUBLE as problem:
             raise refusal(name, problem) from problem
         self.head = nn.Linear(states.shape[-1], outputs)
+
+    auto = "AutoModel"
+
+    def around(self) -> tuple[list[int], list[int]]:
+        """The tokens that it sets before and after a text."""
+        return self.before, self.after
 
     def levels(self) -> list[tuple[str, ...]]:
         return [*((level,) for level in inner_levels(self.network, "network")), (HEAD,)]

@@ -62,7 +62,8 @@ class Read:
 
 
 class HubTranslator(
-    Model, label="Translator of the hub", fits={"pair"}, provides={"target text"}, rank=70,
+    Model, label="Translator of the hub", fits={"pair"}, rank=70,
+    provides={"target text", "transformers"},
     published=True, suggests={"method.learning_rate": 1e-4, "method.clip": 1.0},
 ):  # fmt: skip
     """Any network of the Hugging Face hub that writes a text from another: T5, BART and so on.
@@ -102,6 +103,12 @@ class HubTranslator(
             raise refusal(name, problem) from problem
         self.remembers = self._can_remember()
         """Whether it reads only what is new: a few networks can't."""
+
+    auto = "AutoModelForSeq2SeqLM"
+
+    def around(self) -> tuple[list[int], list[int]]:
+        """The tokens that it sets before and after a source."""
+        return self.before, [EOS, *self.after]
 
     @property
     def table(self) -> Any:

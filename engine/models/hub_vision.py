@@ -35,8 +35,9 @@ CLOSE = 1e-4
 
 
 class HubVision(
-    Headed, label="Picture network of the hub", fits={"image"}, provides={"logits"}, rank=70,
-    published=True, suggests={"method.epochs": 6, "method.learning_rate": 5e-5},
+    Headed, label="Picture network of the hub", fits={"image"}, rank=70,
+    provides={"logits", "transformers"}, published=True,
+    suggests={"method.epochs": 6, "method.learning_rate": 5e-5},
 ):  # fmt: skip
     """Any network for pictures of the Hugging Face hub, by its id: ViT, DINOv2, ConvNeXt and so on.
 
@@ -76,6 +77,8 @@ class HubVision(
             raise refusal(name, problem) from problem
         self.train()
         self.head = nn.Linear(features.shape[-1], outputs)
+
+    auto = "AutoModel"
 
     def levels(self) -> list[tuple[str, ...]]:
         return [*((level,) for level in inner_levels(self.network, "network")), (HEAD,)]

@@ -30,7 +30,7 @@ AT_ONCE = 64
 
 class SentenceEncoder(
     HeadedAfterDropout, Namer, label="Sentence encoder (MiniLM)", fits={"text"}, rank=30,
-    provides={"logits"}, published=True, bundled=True,
+    provides={"logits", "transformers"}, published=True, bundled=True,
     suggests={"method.epochs": 3, "method.batch_size": 32, "method.learning_rate": 5e-5,
               "method.warmup": 0.1, "method.clip": 1.0, "data.longest": 254},
     thorough={"method.epochs": 6, "method.learning_rate": 2e-5, "method.patience": 2},
@@ -68,6 +68,12 @@ class SentenceEncoder(
         words = "network.embeddings.word_embeddings.weight"
         weights[words] = foreign.rearranged(weights[words])
         return Published(cls.works_with, weights, tokenizer=foreign.tokenizer)
+
+    auto = "AutoModel"
+
+    def around(self) -> tuple[list[int], list[int]]:
+        """The tokens that it sets before and after a text."""
+        return [BOS], [EOS]
 
     def levels(self) -> list[tuple[str, ...]]:
         layers = [(f"network.encoder.layer.{i}",) for i in range(len(self.network.encoder.layer))]

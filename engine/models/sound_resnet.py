@@ -68,7 +68,7 @@ class SoundResNet(
         """Frames (B, T, bands) again, several from each place of the last maps."""
         states, _ = self.maps(values, lengths)
         told: Tensor = self.back(states.transpose(1, 2).flatten(2))
-        return told.reshape(len(values), -1, values.shape[2])[:, : values.shape[1]]
+        return told.reshape(values.shape[0], -1, values.shape[2])[:, : values.shape[1]]
 
     def maps(self, values: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """The last maps (B, channels, T', bands') and the recordings' lengths in them."""

@@ -125,7 +125,7 @@ class BothWays(nn.Module):
 
 def turned(lengths: Tensor, longest: int) -> Tensor:
     """(B, longest): where each place of an item comes from when its real steps are reversed."""
-    places = torch.arange(longest, device=lengths.device).expand(len(lengths), longest)
+    places = torch.arange(longest, device=lengths.device).expand(lengths.shape[0], longest)
     return torch.where(places < lengths[:, None], lengths[:, None] - 1 - places, places)
 
 

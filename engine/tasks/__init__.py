@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
 import torch
@@ -50,6 +50,33 @@ class Numbers:
     """(B, numbers) of a model's arguments by name: logits, or values."""
     shares: Callable[[Tensor], Tensor] | None = None
     """Probabilities (B, numbers) of them; None where the numbers are no matter of probability."""
+
+
+@dataclass(frozen=True)
+class Portable:
+    """A model's answers as tensors alone, which can be carried to where nothing of this is."""
+
+    takes: tuple[str, ...]
+    """The names of what it is given: a model's arguments, as `engine.data.batches.Batch` has
+    them."""
+    gives: tuple[str, ...]
+    """The names of what it answers."""
+    of: Callable[..., tuple[Tensor, ...]]
+    """What it gives of what it takes, both in order; computed of shapes, never of `len`."""
+    tells: str
+    """What its first answer is: logits of “classes”, a “picture”, a “forecast”, the “steps” of a
+    sequence, “letters” of frames, “tokens”, a “drawing”, or “features”."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What else is to be known to read the answer, as JSON values."""
+    drawn: Callable[[int], tuple[Tensor, ...]] | None = None
+    """What it takes of so many items, where that comes from no dataset."""
+
+
+TAKES: Mapping[str, tuple[str, ...]] = {
+    "images": ("images",), "text": ("tokens", "lengths"), "pairs": ("tokens", "lengths"),
+    "sequences": ("values", "lengths"), "sound": ("values", "lengths"),
+}  # fmt: skip
+"""A model's arguments, by the kind of its data."""
 
 
 def softmax(logits: Tensor) -> Tensor:
@@ -159,6 +186,10 @@ class Task(Choosable, kind="task"):
     def numbers(self, model: Any, batch: Batch, data: Data) -> Numbers | None:
         """What of the answer to a batch of one item can be explained; None where it can't be put
         as a number. Asked without gradients; what it gives is asked with them."""
+        return None
+
+    def portable(self, model: Any, data: Data) -> Portable | None:
+        """The model's answers as tensors alone; None where an answer takes more than one call."""
         return None
 
     def tell(self, model: Any, batch: Batch, data: Data, **options: Any) -> Iterator[str]:

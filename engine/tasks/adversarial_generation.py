@@ -17,7 +17,7 @@ from engine.data.batches import Batch, Data
 from engine.frechet import Frechet
 from engine.models import Adversary
 from engine.pictures import png
-from engine.tasks import Mean, Meter
+from engine.tasks import Mean, Meter, Portable
 from engine.tasks.probing import Probed
 
 SHOWN = 10
@@ -102,6 +102,13 @@ class AdversarialGeneration(
             for at in range(0, len(drawn), SHOWN)
         ]}  # fmt: skip
         yield from super().samples(model, batch, data, scores)
+
+    def portable(self, model: Adversary, data: Data) -> Portable:
+        """The picture of each code (B, code) of normal numbers."""
+        return Portable(
+            ("codes",), ("pictures",), lambda codes: (model.draw(codes),), "drawing",
+            {"code": model.code}, drawn=lambda count: (torch.randn(count, model.code),),
+        )  # fmt: skip
 
     def show(
         self, model: Adversary, batch: Batch, data: Data, *,

@@ -17,7 +17,7 @@ from engine.catalog import Advanced, BadInput, Help, Range
 from engine.data.batches import Batch, Data
 from engine.models import Model
 from engine.showing import pictures, texts
-from engine.tasks import Mean, Numbers, Task, Verdict, softmax
+from engine.tasks import TAKES, Mean, Numbers, Portable, Task, Verdict, softmax
 
 SHOWN = 12
 """Items that a sample shows."""
@@ -166,6 +166,12 @@ class Classification(
             data.classes, lambda inputs: model(**inputs),
             lambda logits: softmax(logits / self.temperature),
         )  # fmt: skip
+
+    def portable(self, model: Model, data: Data) -> Portable:
+        facts = {"labels": list(data.classes), "temperature": self.temperature}
+        return Portable(
+            TAKES[data.items.kind], ("logits",), lambda *given: (model(*given),), "classes", facts
+        )
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from engine.data.batches import Batch, Data
 from engine.data.items import Sequences
 from engine.models import Standardize, Stepper
 from engine.pictures import png
-from engine.tasks import Mean, Meter, inside
+from engine.tasks import TAKES, Mean, Meter, Portable, inside
 from engine.tasks.probing import Probed
 
 SHOWN = 6
@@ -66,6 +66,15 @@ class EachStep(Probed):
 
     def features(self, model: Stepper, batch: Batch) -> Tensor:
         return model.embed(**batch.inputs)
+
+    def portable(self, model: Stepper, data: Data) -> Portable:
+        """What is told at each step (B, L, D), in the data's own units."""
+
+        def of(values: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+            return (model.steps(values, lengths).float() * model.standardize.std + values,)
+
+        facts = {"features": list(names_of(data))}
+        return Portable(TAKES[data.items.kind], ("told",), of, "steps", facts)
 
     def raw(self, batch: Batch) -> Tensor:
         values, lengths = batch.inputs["values"], batch.inputs["lengths"]

@@ -21,7 +21,7 @@ from engine.data.items import Images
 from engine.data.splits import Rows, Split, classes_apart
 from engine.models import Headed
 from engine.showing import pictures, texts
-from engine.tasks import Task
+from engine.tasks import TAKES, Portable, Task
 from engine.tasks.probing import plane, principal
 
 OUTPUTS = 64
@@ -132,6 +132,12 @@ class FewShot(Task):
     def compare(self, model: Headed, support: Tensor, queries: Tensor) -> Tensor:
         """How well each query fits each class, (Q, W), larger is better: of support (W, shots, F)
         and queries (Q, F), as `embed` gave them."""
+
+    def portable(self, model: Headed, data: Data) -> Portable:
+        """The features by which items are compared."""
+        return Portable(
+            TAKES[data.items.kind], ("features",), lambda *given: (model.embed(*given),), "features"
+        )
 
     @abstractmethod
     def loss(self, model: Headed, features: Tensor, targets: Tensor) -> Tensor:

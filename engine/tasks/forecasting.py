@@ -17,7 +17,7 @@ from engine.data.items import Sequences
 from engine.data.splits import Rows
 from engine.layers.recurrent import last
 from engine.models import Forecaster
-from engine.tasks import Mean, Numbers, Task
+from engine.tasks import TAKES, Mean, Numbers, Portable, Task
 
 Loss = Literal["squared error", "absolute error", "Huber"]
 LOSSES: dict[Loss, Callable[[Tensor, Tensor], Tensor]] = {
@@ -79,7 +79,7 @@ class Forecasting(
             # Around the mean, which the model takes off again: then the last is zero (Zeng 2023).
             values = values - last_read(batch) + model.standardize.mean
         output = model(values, batch.inputs["lengths"])
-        return output.float().view(len(batch), self.horizon, -1)
+        return output.float().reshape(output.shape[0], self.horizon, -1)
 
     def step(self, model: Forecaster, batch: Batch) -> dict[str, Tensor]:
         told = self.forecast(model, batch)
@@ -169,6 +169,16 @@ class Forecasting(
             return told.flatten(1)
 
         return Numbers(tuple(f"{name} +{step}" for step in steps for name in names), of)
+
+    def portable(self, model: Forecaster, data: Data) -> Portable:
+        """The steps to come (B, horizon, D), in the data's own units."""
+
+        def of(values: Tensor, lengths: Tensor) -> tuple[Tensor, ...]:
+            batch = Batch({"values": values, "lengths": lengths})
+            return (self.forecast(model, batch) * model.standardize.std + last_read(batch),)
+
+        facts = {"context": self.context, "features": list(names_of(data))}
+        return Portable(TAKES[data.items.kind], ("forecast",), of, "forecast", facts)
 
 
 def names_of(data: Data) -> tuple[str, ...]:

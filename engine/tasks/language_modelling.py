@@ -20,7 +20,7 @@ from engine.data.splits import Rows
 from engine.data.tokens import EOS, MASK, PAD, UNK, Tokenizer, Tokens
 from engine.data.windows import Windows
 from engine.decoding import Sampling, grown, pieces
-from engine.tasks import Mean, Numbers, Task, Verdict, softmax
+from engine.tasks import Mean, Numbers, Portable, Task, Verdict, softmax
 
 Shares = npt.NDArray[np.float64]
 Following = Callable[[Rows, Rows], Shares]
@@ -189,6 +189,13 @@ class LanguageModelling(
             sampling=sampling, seed=seed, device=device,
         )  # fmt: skip
         return pieces(tokenizer, prompt, new)
+
+    def portable(self, model: Any, data: Data) -> Portable:
+        """Logits of the token after each place (B, L, vocabulary)."""
+        return Portable(
+            ("tokens",), ("logits",), lambda tokens: (model(tokens),), "tokens",
+            {"context": self.block},
+        )  # fmt: skip
 
     def numbers(self, model: Any, batch: Batch, data: Data) -> Numbers | None:
         """A logit for each token that may come next; None after nothing."""

@@ -20,7 +20,7 @@ from engine.data.batches import Batch, Data
 from engine.data.splits import Rows, Split
 from engine.data.tokens import MASK, SPECIAL, Tokens
 from engine.models import Filler
-from engine.tasks import Mean, Numbers, Task, inside, softmax
+from engine.tasks import TAKES, Mean, Numbers, Portable, Task, inside, softmax
 
 SHOWN = 8
 """Sentences of which the fill-ins are shown while training."""
@@ -216,6 +216,13 @@ class MaskedLanguageModelling(
             }
             for row in range(len(tokens))
         ]  # fmt: skip
+
+    def portable(self, model: Filler, data: Data) -> Portable:
+        """Logits of the token at each place (B, L, vocabulary)."""
+        return Portable(
+            TAKES[data.items.kind], ("logits",),
+            lambda tokens, lengths: (model.fill(tokens, lengths),), "tokens",
+        )  # fmt: skip
 
     def numbers(self, model: Filler, batch: Batch, data: Data) -> Numbers | None:
         """A logit for each token that may stand in the first blank; None without one."""

@@ -20,7 +20,7 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 from engine.catalog import Advanced, Help
 from engine.data.batches import Batch, Data, Feed
 from engine.data.splits import Rows, Split
-from engine.tasks import Meter, Task
+from engine.tasks import TAKES, Meter, Portable, Task
 
 ProbeName = Literal["none", "k-NN", "linear"]
 ViewName = Literal["PCA", "t-SNE"]
@@ -123,6 +123,15 @@ class Probed(Task):
             "rows": [[name, f"{share:.1%}"] for name, share in reached.items()],
             "wrong": None,
         }  # fmt: skip
+
+    def portable(self, model: Any, data: Data) -> Portable | None:
+        """Its features, where a task has nothing better to give."""
+        takes = TAKES[data.items.kind]
+
+        def of(*given: Tensor) -> tuple[Tensor, ...]:
+            return (self.features(model, Batch(dict(zip(takes, given, strict=True)))),)
+
+        return Portable(takes, ("features",), of, "features")
 
     def closing(self, model: Any, batch: Batch, data: Data) -> Iterator[tuple[str, str, Any]]:
         if self.drawn_at_end:

@@ -17,7 +17,7 @@ from engine.data.batches import Batch, Data
 from engine.data.splits import evenly
 from engine.models import Coder
 from engine.pictures import png
-from engine.tasks import Meter
+from engine.tasks import Meter, Portable
 from engine.tasks.probing import Probed
 
 Loss = Literal["binary cross-entropy", "half squared error"]
@@ -122,6 +122,15 @@ class Reconstruction(
             ],
         }  # fmt: skip
         yield from super().samples(model, batch, data, scores)
+
+    def portable(self, model: Coder, data: Data) -> Portable:
+        """The picture again, and its code."""
+
+        def of(images: Tensor) -> tuple[Tensor, Tensor]:
+            code = model.encode(images)
+            return model.decode(code).sigmoid(), code
+
+        return Portable(("images",), ("reconstruction", "code"), of, "picture")
 
     def show(
         self, model: Coder, batch: Batch, data: Data, *,

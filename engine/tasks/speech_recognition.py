@@ -22,7 +22,7 @@ from engine.data.splits import Rows
 from engine.data.tokens import PAD, SPECIAL
 from engine.models import Model
 from engine.showing import pictures
-from engine.tasks import Mean, Numbers, Task, Verdict
+from engine.tasks import TAKES, Mean, Numbers, Portable, Task, Verdict
 
 BLANK = PAD
 """CTC's “nothing new here”: no transcript holds padding, so its number is free."""
@@ -193,6 +193,10 @@ class SpeechRecognition(
         names = tuple(f"{items.tokenizer.spell(token)} · {place * seconds:.2f} s"
                       for place, token in zip(places, tokens, strict=True))  # fmt: skip
         return Numbers(names, of, torch.exp) if names else None
+
+    def portable(self, model: Any, data: Data) -> Portable:
+        """Logits of letters (B, T', outputs), the first a blank, and how many of T' are real."""
+        return Portable(TAKES[data.items.kind], ("logits", "frames"), model, "letters")
 
 
 class TranscriptMeter:

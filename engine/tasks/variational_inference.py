@@ -17,7 +17,7 @@ from engine.data.batches import Batch, Data
 from engine.frechet import Frechet
 from engine.models import Variational
 from engine.pictures import png
-from engine.tasks import Mean, Meter
+from engine.tasks import Mean, Meter, Portable
 from engine.tasks.probing import Probed
 
 SHOWN = 10
@@ -149,6 +149,15 @@ class VariationalInference(
             for label, those in rows.items()
         ]}  # fmt: skip
         yield from super().samples(model, batch, data, scores)
+
+    def portable(self, model: Variational, data: Data) -> Portable:
+        """The picture again, and its code."""
+
+        def of(images: Tensor) -> tuple[Tensor, Tensor]:
+            code = model.encode(images)
+            return model.decode(code).sigmoid(), code
+
+        return Portable(("images",), ("reconstruction", "code"), of, "picture")
 
     def show(
         self, model: Variational, batch: Batch, data: Data, *,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from gui import assets, mistakes, run_routes, smaller
+from gui import assets, exports, mistakes, run_routes, smaller
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -24,6 +24,9 @@ def build(anneal: Anneal) -> None:
 
 
 def routes(anneal: Anneal) -> list[Route]:
-    """The addresses that all three pages about runs share, those about a run's items, and those
-    about what makes it smaller."""
-    return [*run_routes.routes(anneal), *mistakes.routes(anneal), *smaller.routes(anneal)]
+    """The addresses that all three pages about runs share, and those about a run's items, about
+    what makes it smaller and about taking its model away."""
+    return [
+        *run_routes.routes(anneal), *mistakes.routes(anneal), *smaller.routes(anneal),
+        *exports.routes(anneal),
+    ]  # fmt: skip

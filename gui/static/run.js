@@ -30,6 +30,7 @@ import {
 import { english } from "./language.js";
 import { ablate } from "./ablate.js";
 import { Chart, Feed, Settings, join, metricOf, metricsOf, splitOf } from "./curves.js";
+import { TakeAway } from "./exports.js";
 import { Lineage } from "./lineage.js";
 import { Closer } from "./mistakes.js";
 import { Samples } from "./samples.js";
@@ -91,6 +92,7 @@ class RunPage {
     this.closer = new Closer(id);
     this.samples = new Samples(this.samplesPlace, id, (row) => this.closer.point(row));
     this.smaller = new Smaller(id);
+    this.takeAway = new TakeAway(id);
     this.results = new Results((true_, said) => this.closer.cell(true_, said));
     this.lineage = new Lineage();
     this.settings = new Recipe();
@@ -118,6 +120,7 @@ class RunPage {
       this.results.wide,
       this.closer.element,
       this.smaller.element,
+      this.takeAway.element,
     );
     const side = el(
       "div",
@@ -143,6 +146,7 @@ class RunPage {
     this.results.update(reply.run);
     this.closer.update(reply);
     this.smaller.update(reply);
+    this.takeAway.update(reply);
     this.lineage.update(reply);
     this.settings.update(reply);
     this.noticeCard.update(this.notices);

@@ -16,7 +16,8 @@ from starlette.types import Message
 
 from engine.catalog import BadInput
 from gui import assets
-from gui.shell import Anneal, KnownName, Served, free_port
+from gui.admission import KnownName
+from gui.shell import Anneal, Served, free_port
 from tests.gui import fakes
 
 HERE = {"Content-Type": "application/json"}

@@ -1,0 +1,40 @@
+"""Exports: how a model leaves the house; one file, one class, one choice on the page."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+from engine.catalog import Choosable
+from engine.exports.leaving import Leaving
+
+ANSWERS = {
+    "logits", "names", "features", "reconstruction", "latent code", "adversary", "masked image",
+    "next token", "masked token", "frames", "forecast", "steps", "spectra",
+}  # fmt: skip
+"""What can be had of a model by a single call (`engine.tasks.Task.portable`)."""
+READ = {
+    "logits", "names", "features", "reconstruction", "latent code", "masked image", "frames",
+    "forecast", "steps", "spectra",
+}  # fmt: skip
+"""Answers that a script of a page or two reads a file for."""
+LOOPS = ("Its answers are written token by token, each call from those before: a graph of one call "
+         "can't give them. Take the weights")  # fmt: skip
+UNREAD = ("What it answers isn't told by one call on a file: take the ONNX file, the graph or the "
+          "weights")  # fmt: skip
+
+
+class Export(Choosable, kind="export"):
+    """One form in which a model can be taken away. Its card ``fits`` the answers that it can carry,
+    or “any”, and ``needs`` what model and data must offer besides; ``otherwise`` says why a run
+    hasn't got it (`engine.catalog.Catalog.exports`)."""
+
+    stages: ClassVar[int]
+    """How many things `make` says that it does."""
+
+    @abstractmethod
+    def make(self, leaving: Leaving, folder: Path) -> Iterator[str]:
+        """Write the files into the folder; says what it does next, and leaves in `leaving.facts`
+        what is to be known of them. BadInput when it can't be done."""

@@ -1,0 +1,125 @@
+"""Recurrent layers in graphs: PyTorch's own can only be traced for one length."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812, its usual name
+
+PLACES = {"LSTM": (0, 3, 1, 2), "GRU": (1, 0, 2)}
+"""Where the gates that ONNX names in its order stand in PyTorch's weights: input, output, forget,
+cell; update, reset, hidden."""
+
+
+class Cell(nn.Module):
+    """One layer of a recurrent one, read forwards from nothing."""
+
+    def __init__(self, layer: nn.RNNBase, number: int) -> None:
+        super().__init__()
+        self.kind, self.units = layer.mode, layer.hidden_size
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            # Each a copy: a layer's weights may be parts of one tensor, which a loop can't take.
+            own = getattr(layer, f"{name}_l{number}").detach().clone()
+            self.register_buffer(name, own)
+
+    weight_ih: Tensor
+    weight_hh: Tensor
+    bias_ih: Tensor
+    bias_hh: Tensor
+
+
+class Stepwise(Cell):
+    """As a loop over the steps, for torch.export."""
+
+    def forward(self, values: Tensor) -> Tensor:
+        """States (B, L, units) of values (B, L, D)."""
+        from torch._higher_order_ops.scan import scan
+
+        read = F.linear(values, self.weight_ih, self.bias_ih).transpose(0, 1)
+        nothing = values.new_zeros(values.shape[0], self.units)
+        weight, bias = self.weight_hh, self.bias_hh
+
+        def lstm(held: tuple[Tensor, Tensor], given: Tensor) -> tuple[Any, Tensor]:
+            state, cell = held
+            into, forget, new, out = (given + F.linear(state, weight, bias)).chunk(4, 1)
+            cell = forget.sigmoid() * cell + into.sigmoid() * new.tanh()
+            state = out.sigmoid() * cell.tanh()
+            return (state, cell), state.clone()
+
+        def gru(state: Tensor, given: Tensor) -> tuple[Tensor, Tensor]:
+            reset, keep, new = given.chunk(3, 1)
+            own_reset, own_keep, own_new = F.linear(state, weight, bias).chunk(3, 1)
+            keep = (keep + own_keep).sigmoid()
+            new = (new + (reset + own_reset).sigmoid() * own_new).tanh()
+            state = (1 - keep) * new + keep * state
+            return state, state.clone()
+
+        if self.kind == "LSTM":
+            _, states = scan(lstm, (nothing, nothing.clone()), read)
+        else:
+            _, states = scan(gru, nothing, read)
+        return states.transpose(0, 1)  # type: ignore[no-any-return]
+
+
+class Native(Cell):
+    """As the operator that ONNX has for it."""
+
+    def __init__(self, layer: nn.RNNBase, number: int) -> None:
+        super().__init__(layer, number)
+        for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+            gates = getattr(self, name).chunk(len(PLACES[self.kind]))
+            setattr(self, name, torch.cat([gates[place] for place in PLACES[self.kind]]))
+
+    def forward(self, values: Tensor) -> Tensor:
+        """As `Stepwise`."""
+        given = values.transpose(0, 1)
+        # As cuDNN has it, the reset gate comes after the matrix.
+        order: dict[str, Any] = {} if self.kind == "LSTM" else {"linear_before_reset": 1}
+        states = torch.onnx.ops.symbolic(
+            self.kind,
+            (given, self.weight_ih[None], self.weight_hh[None],
+             torch.cat([self.bias_ih, self.bias_hh])[None]),
+            {"hidden_size": self.units, **order}, dtype=given.dtype,
+            shape=(given.shape[0], 1, given.shape[1], self.units),
+        )  # fmt: skip
+        return states[:, 0].transpose(0, 1)
+
+
+class Layers(nn.Module):
+    """All layers of a recurrent one; called as it is, from nothing."""
+
+    def __init__(self, layer: nn.RNNBase, cell: type[Cell]) -> None:
+        super().__init__()
+        self.cells = nn.ModuleList(cell(layer, number) for number in range(layer.num_layers))
+
+    def forward(self, values: Tensor) -> tuple[Tensor, None]:
+        for cell in self.cells:
+            values = cell(values)
+        return values, None
+
+
+def unrollable(layer: nn.Module) -> bool:
+    """Whether it is one that `Layers` stands for."""
+    return (isinstance(layer, (nn.LSTM, nn.GRU)) and layer.batch_first and layer.bias
+            and not layer.bidirectional and not layer.proj_size)  # fmt: skip
+
+
+@contextmanager
+def recast(model: nn.Module, cell: type[Cell]) -> Iterator[None]:
+    """While it is open, the model's recurrent layers are made of these cells."""
+    places = [
+        (parent, name, child) for parent in list(model.modules())
+        for name, child in parent.named_children() if unrollable(child)
+    ]  # fmt: skip
+    for parent, name, layer in places:
+        assert isinstance(layer, nn.RNNBase)
+        setattr(parent, name, Layers(layer, cell))
+    try:
+        yield
+    finally:
+        for parent, name, layer in places:
+            setattr(parent, name, layer)
