@@ -505,7 +505,7 @@ class Result {
       ],
       this.layout({
         legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
-        xaxis: { title: { text: words("values.axis") }, rangemode: "tozero", tickformat: "d" },
+        xaxis: { title: { text: words("values.axis") }, rangemode: "tozero", dtick: known.length < 12 ? 1 : null },
         yaxis: { title: { text: label } },
       }),
       { displaylogo: false, displayModeBar: false, responsive: true },

@@ -19,7 +19,7 @@ from engine.home import Home
 from engine.range_test import Rising, find_rate, smooth, suggested
 from engine.recipe import Recipe, compose
 
-SMALL = {"model.channels": "4,8", "model.hidden": 16, "method.precision": "fp32",
+SMALL = {"model.channels": "8,16", "model.hidden": "32", "method.precision": "fp32",
          "method.threads": 1, "method.learning_rate": 0.01}  # fmt: skip
 
 
