@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from storage.history import History
 
 PORTS_TRIED = 100
+LAUNCHES = 5
+"""Another program may take a port after it was found free: so often the next one is tried."""
 CHARTS = ("/run", "/compare", "/starts", "/ablation", "/search")
 """Pages that open with a chart."""
 LANGUAGES = {"en": "EN", "zh-CN": "中文"}
@@ -165,7 +167,21 @@ def serve(anneal: Anneal, *, host: str = LOCAL[0], port: int = 7860) -> Served:
         # Gradio's idle loop wakes every millisecond and takes 6–9 % of a core; 20 ms takes 1.5 %.
         queue = demo._queue
         queue.sleep_when_free = max(queue.sleep_when_free, 0.02)
-    port = free_port(host, port)
+    for left in reversed(range(LAUNCHES)):
+        port = free_port(host, port)
+        try:
+            app, url = _launch(demo, anneal, host, port)
+        except OSError:
+            if not left:
+                raise
+            port += 1
+        else:
+            break
+    return Served(host=host, port=port, url=url, app=app, demo=demo)
+
+
+def _launch(demo: gr.Blocks, anneal: Anneal, host: str, port: int) -> tuple[Any, str]:
+    """The app and its address. OSError when the port is taken."""
     app, url, _ = demo.launch(
         server_name=host,
         server_port=port,
@@ -193,7 +209,7 @@ def serve(anneal: Anneal, *, host: str = LOCAL[0], port: int = 7860) -> Served:
             "openapi_url": None,
         },
     )
-    return Served(host=host, port=port, url=url, app=app, demo=demo)
+    return app, url
 
 
 def draw(anneal: Anneal, host: str = LOCAL[0]) -> gr.Blocks:

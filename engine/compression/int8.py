@@ -85,8 +85,10 @@ class Int8(nn.Module):
     def weight(self) -> Tensor:
         """The weight as it counts, in float32."""
         if self._wide is None:
-            each = self.scale.view(-1, *[1] * (self.int8.ndim - 1))
-            self._wide = self.int8.float() * each
+            # Gradients may go through it later, also where it is asked for in inference mode first.
+            with torch.inference_mode(False), torch.no_grad():
+                each = self.scale.view(-1, *[1] * (self.int8.ndim - 1))
+                self._wide = self.int8.float() * each
         return self._wide
 
     def count(self) -> int:
@@ -196,6 +198,18 @@ class Int8Conv2d(Int8):
     dilation: tuple[int, ...]
     groups: int
 
+    @property
+    def in_channels(self) -> int:
+        return self.int8.shape[1] * self.groups
+
+    @property
+    def out_channels(self) -> int:
+        return self.int8.shape[0]
+
+    @property
+    def kernel_size(self) -> tuple[int, ...]:
+        return tuple(self.int8.shape[2:])
+
     @classmethod
     def like(cls, layer: Any, bias: bool | None = None) -> Self:
         made = cls(layer.weight.shape, layer.bias is not None if bias is None else bias)
@@ -222,6 +236,8 @@ class Int8Conv2d(Int8):
         return found
 
 
+Conv2d = nn.Conv2d | Int8Conv2d
+"""A convolution over pictures, whatever its numbers are kept in."""
 MADE_OF: dict[type[nn.Module], type[Int8]] = {nn.Linear: Int8Linear, nn.Conv2d: Int8Conv2d}
 """What a layer becomes. Subclasses do something else than their class, and stay as they are."""
 

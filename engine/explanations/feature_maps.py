@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.catalog import Help, Hidden, Range
+from engine.compression.int8 import Conv2d
 from engine.explanations import Explanation
 from engine.explanations.subject import Subject
 from engine.pictures import png
@@ -22,7 +23,7 @@ OBLONG = 8
 """So many times as wide as high is a map of steps drawn."""
 
 
-Convolution = nn.Conv1d | nn.Conv2d
+Convolution = nn.Conv1d | Conv2d
 
 
 class FeatureMaps(

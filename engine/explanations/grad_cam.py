@@ -9,6 +9,7 @@ import torch
 from captum.attr import LayerAttribution
 from torch import Tensor, nn
 
+from engine.compression.int8 import Conv2d
 from engine.explanations import Importance
 from engine.explanations.attention import attentions
 from engine.explanations.subject import Subject, plainly
@@ -27,7 +28,7 @@ class GradCam(
 
     @classmethod
     def suits(cls, subject: Subject) -> bool:
-        convolutions = [one for one in subject.model.modules() if isinstance(one, nn.Conv2d)]
+        convolutions = [one for one in subject.model.modules() if isinstance(one, Conv2d)]
         if not convolutions:
             return False
         # Where attention mixes all places, the last map says nothing of where it came from.
@@ -62,7 +63,7 @@ def last_maps(subject: Subject) -> tuple[str, Tensor, Tensor]:
     finally:
         for handle in handles:
             handle.remove()
-    last = max(i for i, (_, module, _) in enumerate(told) if isinstance(module, nn.Conv2d))
+    last = max(i for i, (_, module, _) in enumerate(told) if isinstance(module, Conv2d))
     side = told[last][2].shape[2:]
     often = Counter(id(module) for _, module, _ in told)
     name, _, maps = next(

@@ -38,7 +38,7 @@ class NearestItems(
         model = subject.model
         assert isinstance(model, Headed)
         found = known(subject)
-        numerics = quickest(model, next(model.parameters()).device)
+        numerics = quickest(model, model.device)
         own = features(model, subject.batch.inputs, numerics)
         cosines = F.normalize(found.features, dim=1) @ F.normalize(own, dim=1)[0]
         best = cosines.topk(min(self.count, len(cosines)))

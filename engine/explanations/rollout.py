@@ -8,6 +8,7 @@ import torch
 from captum.attr import LayerAttribution
 from torch import Tensor, nn
 
+from engine.compression.int8 import Conv2d
 from engine.explanations import Importance
 from engine.explanations.attention import attentions
 from engine.explanations.subject import Subject
@@ -77,12 +78,12 @@ def patches(subject: Subject) -> tuple[tuple[int, int], tuple[int, int]] | None:
     told: list[tuple[tuple[int, int], tuple[int, int]]] = []
 
     def hook(module: nn.Module, given: Any, maps: Tensor) -> None:
-        assert isinstance(module, nn.Conv2d)
+        assert isinstance(module, Conv2d)
         if module.stride == module.kernel_size and module.stride != (1, 1):
             told.append((tuple(maps.shape[2:]), tuple(given[0].shape[2:])))  # type: ignore[arg-type]
 
     handles = [module.register_forward_hook(hook) for module in subject.model.modules()
-               if isinstance(module, nn.Conv2d)]  # fmt: skip
+               if isinstance(module, Conv2d)]  # fmt: skip
     try:
         with torch.inference_mode():
             subject.read()

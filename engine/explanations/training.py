@@ -65,7 +65,7 @@ def _computed(subject: Subject, most: int) -> Known:
     rows = np.sort(evenly(train, most)) if len(train) > most else np.sort(train)
     if not len(rows):
         raise BadInput("This run has learned from no item: there is none to be like")
-    device = next(model.parameters()).device
+    device = model.device
     numerics = quickest(model, device)
     store = Store.of(model, setup.made, data, numerics, subject.home.cache)
     found: dict[int, Tensor] = {}
@@ -95,5 +95,5 @@ def _computed(subject: Subject, most: int) -> Known:
 @torch.inference_mode()
 def features(model: Headed, inputs: dict[str, Tensor], numerics: Any) -> Tensor:
     """(B, F) in main memory."""
-    with numerics.autocast(next(model.parameters()).device):
+    with numerics.autocast(model.device):
         return model.embed(**inputs).float().cpu().clone()

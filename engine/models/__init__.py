@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
 
 import torch
@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import Advanced, BadInput, Choosable, Help, Range
-from engine.compression.int8 import rounded_layers
+from engine.compression.int8 import Conv2d, rounded_layers
 
 if TYPE_CHECKING:
     from engine.data.batches import Data
@@ -136,9 +136,14 @@ class Model(nn.Module, Choosable, kind="model"):
         return self
 
     @property
+    def device(self) -> torch.device:
+        """Where its numbers are, in whatever form they are kept."""
+        return next(chain(self.parameters(), self.buffers())).device
+
+    @property
     def convolutional(self) -> bool:
         """Whether channels_last may make it faster."""
-        return any(isinstance(module, nn.Conv2d) for module in self.modules())
+        return any(isinstance(module, Conv2d) for module in self.modules())
 
     def fit_inputs(self, mean: Sequence[float], std: Sequence[float]) -> None:
         """Learn the scale of the training data, for the models that standardize their input."""

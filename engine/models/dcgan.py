@@ -87,7 +87,7 @@ class DCGAN(
 
     def generate(self, count: int, generator: torch.Generator) -> Tensor:
         codes = torch.randn(count, self.code, generator=generator)
-        return self.draw(codes.to(next(self.parameters()).device))
+        return self.draw(codes.to(self.device))
 
 
 class Spectral(nn.Module):

@@ -92,5 +92,5 @@ class VariationalAutoencoder(
     def generate(self, count: int, generator: torch.Generator) -> Tensor:
         """Pictures of codes that are drawn from the standard normal distribution."""
         codes = torch.randn(count, self.code, generator=generator)
-        codes = codes.to(next(self.parameters()).device)
+        codes = codes.to(self.device)
         return self.decode(codes).float().sigmoid()

@@ -478,7 +478,7 @@ def test_a_deleted_run_leads_back_to_the_history(site: Site, some: list[Run], pa
 
 def test_a_page_outlives_its_server(site: Site, page: Page, tmp_path: Any) -> None:
     anneal = fakes.make(tmp_path / "other")
-    served = serve(anneal, port=18300)
+    served = serve(anneal, port=fakes.PORT)
     try:
         run = histories.start(anneal.history, histories.add(anneal.history))
         histories.train(anneal.history, run, last=50)
@@ -682,7 +682,7 @@ def test_charts_are_drawn_anew_in_the_other_theme(site: Site, some: list[Run], p
 def test_a_read_only_app_offers_no_changes(
     site: Site, some: list[Run], page: Page, tmp_path: Any
 ) -> None:
-    with fakes.served(fakes.make(site.anneal.home, readonly=True), port=18400) as served:
+    with fakes.served(fakes.make(site.anneal.home, readonly=True)) as served:
         reader = Site(site.anneal, served.url.rstrip("/"))
         reader.open(page, f"/run?id={some[0].id}")
         expect(page.get_by_role("link", name="Clone into form")).to_be_visible()

@@ -41,15 +41,15 @@ LIBRARIES = {
 }  # fmt: skip
 GUARD = """
 import sys
+from importlib.machinery import BuiltinImporter, FrozenImporter, PathFinder
 allowed, script, *files = sys.argv[1:]
 class Guard:
     def find_spec(self, name, path=None, target=None):
         top = name.partition(".")[0]
-        if name.startswith("_sysconfigdata"):  # the standard library's, named by the machine
-            return
-        if top not in sys.stdlib_module_names and top not in allowed.split():
-            raise ModuleNotFoundError(f"{name} isn't there", name=name)
-sys.meta_path.insert(0, Guard())
+        own = name.startswith("_sysconfigdata")  # the standard library's, named by the machine
+        if own or top in sys.stdlib_module_names or top in allowed.split():
+            return PathFinder.find_spec(name, path, target)
+sys.meta_path[:] = [BuiltinImporter, FrozenImporter, Guard()]
 sys.path.insert(0, ".")
 import runpy
 sys.argv = [script, *files]

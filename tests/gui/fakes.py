@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import shutil
 import threading
 import time
@@ -36,6 +37,9 @@ WHITE = (
 
 
 LIMIT = 64 * 2**20
+
+PORT = 18000 + 200 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+"""Where servers begin to look for a port: tests that run side by side don't race for the same."""
 
 
 def catalog() -> Catalog:
@@ -608,9 +612,9 @@ def renew(anneal: Anneal) -> None:
 
 
 @contextmanager
-def served(anneal: Anneal, port: int = 0) -> Iterator[Served]:
+def served(anneal: Anneal) -> Iterator[Served]:
     """The pages on a port of their own."""
-    running = serve(anneal, port=port or 18000)
+    running = serve(anneal, port=PORT)
     try:
         yield running
     finally:

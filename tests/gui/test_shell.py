@@ -15,7 +15,7 @@ import pytest
 from starlette.types import Message
 
 from engine.catalog import BadInput
-from gui import assets
+from gui import assets, shell
 from gui.admission import KnownName
 from gui.shell import Anneal, Served, free_port
 from tests.gui import fakes
@@ -137,6 +137,40 @@ def test_a_taken_port_is_passed_over() -> None:
         taken.listen()
         port = taken.getsockname()[1]
         assert port < free_port("127.0.0.1", port) <= port + 100
+
+
+def test_a_port_that_is_taken_after_it_was_found_free_is_passed_over(
+    anneal: Anneal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    others: list[socket.socket] = []
+
+    def found(host: str, port: int) -> int:
+        free = free_port(host, port)
+        if len(others) < 2:  # another program is faster, twice
+            others.append(socket.create_server((host, free)))
+        return free
+
+    monkeypatch.setattr(shell, "free_port", found)
+    served = shell.serve(anneal, port=fakes.PORT)
+    try:
+        assert served.port > max(other.getsockname()[1] for other in others)
+        assert len(others) == 2
+        with httpx.Client(base_url=served.url, trust_env=False) as client:
+            assert client.get("/api/form").status_code == 200
+            assert "base.css" in client.get("/").text
+    finally:
+        served.close()
+        for other in others:
+            other.close()
+
+
+def test_ports_that_are_always_taken_are_an_error(
+    anneal: Anneal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        monkeypatch.setattr(shell, "free_port", lambda *_: other.getsockname()[1])
+        with pytest.raises(OSError, match="port"):
+            shell.serve(anneal)
 
 
 # --- Train ----------------------------------------------------------------------------------
