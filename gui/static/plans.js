@@ -306,12 +306,15 @@ export class PlanForm {
       bad.removeAttribute("aria-invalid");
     this.failure.hidden = true;
     if (!found) return;
-    const box = this.form.querySelector(`[data-field="${CSS.escape(found.field ?? "")}"]`);
-    const place = box?.querySelector(".an-problem") ?? this.failure;
+    // The last one: a setting that a plan varies is set before that too, folded away.
+    const all = this.form.querySelectorAll(`[data-field="${CSS.escape(found.field ?? "")}"]`);
+    const box = [...all].at(-1);
+    const place = box?.querySelector(":scope > .an-problem") ?? this.failure;
     place.textContent = found.text;
     place.hidden = false;
     box?.closest("details")?.setAttribute("open", "");
-    box?.querySelector(".an-input")?.setAttribute("aria-invalid", "true");
+    const node = box?.querySelector(".an-input");
+    if (node?.closest("[data-field]") === box) node?.setAttribute("aria-invalid", "true");
   }
 
   /** A line of the plan's numbers. */

@@ -122,6 +122,9 @@ class Form extends PlanForm {
       later();
     };
     const fill = () => {
+      // What is wrong with a value that stays as it is belongs to where it is set.
+      if (box.checked) line.dataset.field = one.setting;
+      else delete line.dataset.field;
       if (!box.checked) {
         where.replaceChildren(el("span", { class: "an-muted" }, spoken(field.value, field.empty)));
         return;
@@ -133,14 +136,15 @@ class Form extends PlanForm {
       write(box.checked ? one.usual : null);
       fill();
     });
-    fill();
-    return el(
+    const line = el(
       "div",
-      { class: "search-row", "data-field": one.setting },
+      { class: "search-row" },
       el("label", { class: "search-tick", for: id, title: field.help }, box, field.label),
       where,
       el("p", { class: "an-problem", hidden: true }),
     );
+    fill();
+    return line;
   }
 
   among(one, said, write) {

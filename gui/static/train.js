@@ -674,7 +674,8 @@ export function mount(page) {
       return;
     }
     notices.replaceChildren();
-    wanted = plan.wanted;
+    // A name may have been typed while the plan was on its way.
+    wanted = { ...plan.wanted, name: wanted.name || plan.wanted.name };
     draw();
     estimate();
     setTimeout(warm, WARM_AFTER);

@@ -61,7 +61,7 @@ def test_shortcuts_lead_anywhere_but_rest_in_fields(
     name.press("Control+Enter")
     page.wait_for_url("**/run?id=*")
     assert anneal.history.run(int(page.url.split("id=")[1])).name == "gr?"
-    page.locator(".run-head").click()
+    page.locator(".run-head").wait_for()
     page.keyboard.press("g")
     page.keyboard.press("r")
     page.wait_for_url("**/runs")
