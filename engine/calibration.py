@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from sklearn.metrics import average_precision_score, precision_recall_curve
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine import checkpoint
@@ -127,6 +126,8 @@ def _path(home: Home, run: int) -> Path:
 def precisions(shares: Floats, true: Rows, classes: tuple[str, ...]) -> list[dict[str, Any]]:
     """The average precision of each class that an item is of, against all others; where there are
     very many, None for each: it is told with the curve."""
+    from sklearn.metrics import average_precision_score  # takes a second: only when it is asked
+
     few = len(classes) <= MANY
     return [
         {"class": name, "items": int(own.sum()),
@@ -141,6 +142,8 @@ def apart(shares: Floats, true: Rows, which: int) -> dict[str, Any]:
 
     BadInput when no item is of the class, or all are.
     """
+    from sklearn.metrics import average_precision_score, precision_recall_curve
+
     own, score = true == which, shares[:, which]
     if not own.any() or own.all():
         raise BadInput("Every item of this split is of this class, or none: there is nothing to "

@@ -13,11 +13,6 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from sklearn.decomposition import PCA
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedKFold
-from sklearn.preprocessing import StandardScaler
 
 from engine import checkpoint, judging, session
 from engine.catalog import BadInput, chosen
@@ -160,6 +155,8 @@ def held_out(home: Home, run: int, way: Way, folds: int = FOLDS) -> Generator[st
 def divided(labels: Rows, folds: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
     """Places to learn from and places held out, each place held out once, every class in the same
     proportion as far as it has items enough."""
+    from sklearn.model_selection import StratifiedKFold  # takes a second: only when it is asked
+
     parts = StratifiedKFold(folds, shuffle=True, random_state=seed)
     counts = np.bincount(labels)
     # Of classes with fewer items than folds, scikit-learn warns; they are dealt out all the same.
@@ -176,6 +173,11 @@ def by_heads(
 ) -> Generator[str, None, Floats]:  # fmt: skip
     """Probabilities (N, classes) of logistic regressions over the run's own features, each item's
     by the one that hasn't learned from it."""
+    from sklearn.decomposition import PCA  # seconds: only when they are wanted
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+
     model = setup.model
     if not isinstance(model, Headed):
         raise BadInput(f"{setup.task.card.label} with this model has no features below a last "

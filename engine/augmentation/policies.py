@@ -17,7 +17,6 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, its usual name
-from torchvision.transforms.v2 import functional as V  # noqa: N812
 
 from engine.augmentation.views import LUMINANCE
 
@@ -90,12 +89,16 @@ def solarized(images: Tensor, thresholds: Tensor) -> Tensor:
 
 def stretched(images: Tensor, strengths: Tensor) -> Tensor:
     """The darkest of each channel becomes black, the brightest full."""
+    from torchvision.transforms.v2 import functional as V  # noqa: N812  takes a second
+
     found: Tensor = V.autocontrast(images)
     return found
 
 
 def equalized(images: Tensor, strengths: Tensor) -> Tensor:
     """Each channel's brightnesses become as frequent as one another."""
+    from torchvision.transforms.v2 import functional as V  # noqa: N812  takes a second
+
     found: Tensor = V.equalize(images)
     return found
 
