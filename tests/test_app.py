@@ -150,6 +150,34 @@ def test_a_run_predicts_files(
     assert ["error" in line for line in lines] == [True, False, True]
 
 
+def test_a_folder_is_predicted_to_a_table_and_the_model_is_taken_away(
+    terminal: Terminal, trained: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for name, grey in (("a.png", 0), ("b.png", 200)):
+        Image.new("L", (8, 8), grey).save(folder / name)
+    (folder / "broken.png").write_text("not a picture")
+    table = tmp_path / "out.csv"
+    (told,) = terminal.here("predict", 1, folder, "--csv", table, code=1)
+    assert (told["rows"], told["failed"]) == (3, 1)
+    with table.open(encoding="utf-8-sig") as file:
+        rows = list(csv.DictReader(file))
+    assert [Path(row["input"]).name for row in rows] == ["a.png", "b.png", "broken.png"]
+    assert [bool(row["error"]) for row in rows] == [False, False, True]
+
+    forms = {one["format"]: one["unavailable"] for one in terminal.here("export", 1)}
+    assert not forms["Onnx"]
+    (told,) = terminal.here("export", 1, "Weights")
+    assert Path(told["path"]).stat().st_size == told["bytes"]
+    (told,) = terminal.here("export", 1, "Weights", "--out", tmp_path / "away")
+    assert sorted(told["files"]) == sorted(one.name for one in (tmp_path / "away").iterdir())
+    assert "model.safetensors" in told["files"]
+    why = next(name for name, unavailable in forms.items() if unavailable)
+    terminal.here("export", 1, why, code=1)
+    assert forms[why] in terminal.err
+
+
 def test_imported_pictures_are_listed_trained_on_and_removed(
     terminal: Terminal, tmp_path: Path
 ) -> None:
