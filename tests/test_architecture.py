@@ -18,8 +18,7 @@ FIELD = {
     "torch", "torchvision", "torchmetrics", "numpy", "PIL", "sklearn", "mlxtend", "safetensors",
     "psutil", "platformdirs", "pydantic", "filelock", "pyarrow", "soundfile",
     "soxr", "httpx", "tokenizers", "sacrebleu", "jiwer", "rouge_score", "peft", "timm",
-    "transformers", "huggingface_hub", "matplotlib", "captum", "optuna",
-    "onnxruntime",
+    "transformers", "huggingface_hub", "matplotlib", "captum", "optuna", "onnxruntime", "torchao",
 }  # fmt: skip
 OPEN = {
     "storage": {"sqlalchemy", "alembic"},

@@ -24,6 +24,7 @@ def joined(text: str, tokens: Sequence[int], tokenizer: Tokenizer) -> list[Word]
         return [(" " * (place > 0), tokenizer.spell(token), [place])
                 for place, token in enumerate(tokens)]  # fmt: skip
     words: list[tuple[int, int, list[int]]] = []
+    nowhere = {place for place, (start, end) in enumerate(spans) if start == end}
     for place, (start, end) in enumerate(spans[: len(tokens)]):
         while start < end and text[start].isspace():
             start += 1
@@ -35,8 +36,13 @@ def joined(text: str, tokens: Sequence[int], tokenizer: Tokenizer) -> list[Word]
         else:
             words.append((start, end, [place]))
     ends = [0, *(end for _, end, _ in words)]
-    return [(text[end:start], text[start:stop] or tokenizer.spell(tokens[places[0]]), places)
-            for end, (start, stop, places) in zip(ends, words, strict=False)]  # fmt: skip
+    # A token of blanks alone is a word without a letter; one that stands nowhere is spelled.
+    return [
+        (text[end:start],
+         tokenizer.spell(tokens[places[0]]) if {*places} <= nowhere else text[start:stop],
+         places)
+        for end, (start, stop, places) in zip(ends, words, strict=False)
+    ]  # fmt: skip
 
 
 def spans_of(text: str, tokenizer: Tokenizer) -> tuple[list[int], list[tuple[int, int]]]:

@@ -242,7 +242,10 @@ def test_tokens_of_a_word_are_brought_together(kind: Any) -> None:
     words = joined(text, tokens, tokenizer)
     assert "".join(before + word for before, word, _ in words) == text
     assert [place for _, _, places in words for place in places] == list(range(len(tokens)))
-    assert {"panic", "naïve", "世", "界", "cats"} <= {word for _, word, _ in words}
+    said = {word for _, word, _ in words}
+    assert {"panic", "naïve", "cats"} <= said
+    # Signs of a script without spaces stand alone, unless one token is both.
+    assert {"世", "界"} <= said or "世界" in said
 
 
 # --- a finished run ------------------------------------------------------------------------

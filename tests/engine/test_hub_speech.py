@@ -402,7 +402,7 @@ def test_what_was_important_is_shown_over_time(
     explainer = Explainer(Predictor(home, 1), home)
     given = {"sound": wav(tune("ab"))}
     ways = {way["name"] for way in explainer.choices(given)["ways"]}
-    assert ways == {"Occlusion", "NearestItems"}
+    assert ways == {"Occlusion", "NearestItems", "FeatureMaps"}
     found = explainer.explain(given, "Occlusion", settings={"window": 0.25})
     assert found["seconds"] == pytest.approx(len(tune("ab")) / RATE, abs=1e-3)
     assert found["heat"]
