@@ -311,7 +311,6 @@ STRINGS: dict[str, str] = {
     "search.trial.pruned": "已放弃",
     "search.trial.failed": "失败",
     "search.csv": "CSV",
-    "search.command": "重现它的命令",
     # Does pretraining help?
     "starts.title": "预训练有用吗？",
     "starts.lead": (

@@ -351,7 +351,6 @@ STRINGS: dict[str, str] = {
     "search.trial.pruned": "given up",
     "search.trial.failed": "failed",
     "search.csv": "CSV",
-    "search.command": "The command that repeats it",
     "starts.title": "Does pretraining help?",
     "starts.lead": (
         "The same model from two or more starts, each with few and with many labels: what does it "

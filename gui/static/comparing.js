@@ -62,11 +62,11 @@ export function linkTo(cell, whose, steps) {
  *
  * Its page lays itself out in `lay()`, from the parts made here too, and shows what is found in
  * `fill()` and `figure()`. `address` is where it is asked, `path` the page of all of them, and
- * `words` what its strings begin with.
+ * `words` what its strings begin with; `states(key)` are those that say how far it is.
  */
 export class Comparison {
-  constructor(page, id, { address, path, words }) {
-    Object.assign(this, { page, id, path, words, address: `${address}/${id}` });
+  constructor(page, id, { address, path, words: begin, states = words }) {
+    Object.assign(this, { page, id, path, words: begin, states, address: `${address}/${id}` });
     this.page.classList.add("waiting");
     this.parts();
     this.lay();
@@ -137,9 +137,9 @@ export class Comparison {
     const { found } = this;
     say(this.title, found.name);
     document.title = `${found.name} · ${text("app")}`;
-    this.state.replaceChildren(pill(words, found.state));
+    this.state.replaceChildren(pill(this.states, found.state));
     this.fillActions();
-    const stopped = found.state === "stopped" ? [text("comparison.stopped.help")] : [];
+    const stopped = found.state === "stopped" ? [this.states("stopped.help")] : [];
     stopped.push(...(found.knows ?? []));
     this.notices.replaceChildren(
       ...stopped.map((words) => el("p", { class: "an-notice" }, words)),

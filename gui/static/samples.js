@@ -58,7 +58,7 @@ class SampleCard {
     const head = unique("sample");
     this.body = el("div", { class: `sample-body sample-${kind}` });
     this.view = new VIEWS[kind](this.body);
-    this.view.point = point;
+    this.view.pick = point;
     this.slider = el("input", {
       type: "range",
       min: 0,
@@ -229,11 +229,11 @@ class Scatter {
       },
       { responsive: true, displaylogo: false, displayModeBar: false, showTips: false },
     );
-    show(this.hint, Boolean(data.rows && this.point));
+    show(this.hint, Boolean(data.rows && this.pick));
     if (this.listens) return;
     this.listens = true;
     this.plot.on("plotly_click", ({ points: [one] }) => {
-      if (one?.customdata !== undefined) this.point?.(one.customdata);
+      if (one?.customdata !== undefined) this.pick?.(one.customdata);
     });
   }
 }

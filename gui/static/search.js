@@ -1,11 +1,11 @@
 // Search for settings: a form that says what is searched, and what a search has found so far.
 
+import { Comparison } from "./comparing.js";
 import {
   ask,
   attempt,
   button,
   confirmed,
-  copy,
   count,
   cssValue,
   debounce,
@@ -15,15 +15,12 @@ import {
   measured,
   metricLabel,
   number,
-  onTheme,
   parameters,
-  poll,
   say,
-  show,
   spoken,
   text,
 } from "./page.js";
-import { card, escaped, gone, pill, PlanForm, reconnecting, table } from "./plans.js";
+import { card, escaped, PlanForm, table } from "./plans.js";
 
 const HEIGHT = 330;
 /** Pixels that an axis of the parallel figure needs. */
@@ -199,52 +196,21 @@ class Form extends PlanForm {
 
 // --- what a search has found ---------------------------------------------------------------------
 
-class Result {
+class Result extends Comparison {
   constructor(page, id) {
-    this.page = page;
-    this.id = id;
-    this.page.classList.add("waiting");
-    this.lay();
-    this.polled = poll(
-      page,
-      () => this.look(),
-      (problem) => {
-        show(this.lost, Boolean(problem));
-        if (problem?.status !== 404) return;
-        this.polled.stop();
-        gone(page, "/search", words);
-      },
-    );
-    onTheme(page, () => this.figures());
+    super(page, id, { address: "/api/search", path: "/search", words: "search", states: words });
   }
 
   lay() {
-    this.lost = reconnecting();
-    this.title = el("h1", {});
-    this.state = el("span", {});
-    this.actions = el("div", { class: "starts-actions" });
-    this.notices = el("div", { "aria-live": "polite" });
     this.best = el("div", { class: "search-best", "aria-live": "polite" });
     this.done = el("p", { class: "an-muted an-small" });
     this.values = el("div", { class: "search-plot", role: "img" });
     this.parallel = el("div", { class: "search-plot", role: "img" });
     this.bars = el("div", { class: "search-bars" });
     this.rows = el("div", {});
-    this.command = el("pre", { class: "an-mono" });
-    const copier = button(text("train.copy"), () => copy(this.command.textContent, copier));
     this.valuesHead = el("h2", { id: "search-values" });
     this.page.replaceChildren(
-      el(
-        "header",
-        { class: "an-head" },
-        el(
-          "div",
-          {},
-          el("p", { class: "an-crumb an-small" }, el("a", { href: "/search" }, words("title"))),
-          el("div", { class: "starts-title" }, this.title, this.state, this.lost),
-        ),
-        this.actions,
-      ),
+      this.head,
       this.notices,
       el(
         "div",
@@ -259,7 +225,7 @@ class Result {
             this.valuesHead,
             el(
               "a",
-              { class: "an-button quiet", href: `/api/search/${this.id}.csv`, download: "" },
+              { class: "an-button quiet", href: `${this.address}.csv`, download: "" },
               words("csv"),
             ),
           ),
@@ -276,41 +242,19 @@ class Result {
           el("p", { class: "an-help" }, words("importance.help")),
         ),
         card(words("table"), this.rows),
-        card(words("command"), el("div", { class: "starts-command" }, this.command, copier)),
+        this.commandCard,
       ),
     );
   }
 
-  async look() {
-    const found = await ask(`/api/search/${this.id}`);
-    const known = JSON.stringify(found);
-    if (known !== this.known) {
-      this.known = known;
-      this.found = found;
-      this.fill();
-    }
-    this.page.classList.remove("waiting");
-    return ["running", "queued"].includes(found.state) ? 1000 : 3000;
-  }
-
   fill() {
     const { found } = this;
-    say(this.title, found.name);
-    document.title = `${found.name} · ${text("app")}`;
-    this.state.replaceChildren(pill(words, found.state));
-    this.fillActions();
-    const stopped = found.state === "stopped" ? [words("stopped.help")] : [];
-    this.notices.replaceChildren(
-      ...stopped.map((one) => el("p", { class: "an-notice" }, one)),
-      ...found.notices.map((one) => el("p", { class: "an-notice bad" }, one)),
-    );
     const { done, total, count: counts } = found;
     say(this.done, words("over", { done, total, ...counts }));
-    say(this.command, found.command);
     say(this.valuesHead, words("values", { measure: metricLabel(found.metric) }));
     this.fillBest();
     this.fillRows();
-    this.figures();
+    this.figure();
     this.weigh();
   }
 
@@ -337,7 +281,7 @@ class Result {
     if (kind === this.shown) return;
     this.shown = kind;
     const act = async (what) => {
-      await attempt(() => ask(`/api/search/${this.id}/${what}`, { body: {} }));
+      await attempt(() => ask(`${this.address}/${what}`, { body: {} }));
       this.polled.now();
     };
     const sure = (what, values = {}) =>
@@ -352,15 +296,14 @@ class Result {
     };
     const remove = async () => {
       if (!(await sure("delete", { count: trials.length }))) return;
-      const done = await attempt(() => ask(`/api/search/${this.id}/delete`, { body: {} }));
+      const done = await attempt(() => ask(`${this.address}/delete`, { body: {} }));
       if (done) window.location.assign("/search");
     };
-    const busy = ["running", "queued"].includes(state);
     const all = [];
-    if (busy) all.push(button(words("pause"), () => act("pause")), button(words("stop"), cancel));
+    if (this.going) all.push(button(words("pause"), () => act("pause")), button(words("stop"), cancel));
     if (state === "stopped")
       all.push(button(words("resume"), () => act("resume"), { kind: "primary" }));
-    if (!busy) all.push(button(words("delete"), remove, { kind: "danger" }));
+    if (!this.going) all.push(button(words("delete"), remove, { kind: "danger" }));
     for (const one of all) one.disabled = readonly;
     this.actions.replaceChildren(...all);
   }
@@ -403,7 +346,7 @@ class Result {
     this.weighed = complete;
     const wait = () => el("p", { class: "an-muted" }, words("importance.wait"));
     if (!this.bars.children.length) this.bars.replaceChildren(wait());
-    const told = await attempt(() => ask(`/api/search/${this.id}/importance`, { body: {} }));
+    const told = await attempt(() => ask(`${this.address}/importance`, { body: {} }));
     if (!told || complete !== this.weighed) return;
     const labels = new Map(this.found.space.map(({ setting, label }) => [setting, label]));
     const shares = Object.entries(told.importance);
@@ -420,7 +363,7 @@ class Result {
 
   // --- figures -----------------------------------------------------------------------------------
 
-  figures() {
+  figure() {
     const { found } = this;
     if (!found) return;
     const key = JSON.stringify([found.trials, document.body.classList.contains("dark")]);
