@@ -72,10 +72,10 @@ def test_a_runs_page_keeps_its_zoom(site: Served, anneal: Anneal, open_page: Ope
     page = open_page(f"{site.url}run?id={run.id}")
     # The first chart fetches plotly's megabytes.
     expect(page.locator(".curve-plot .xtitle").first).to_have_text("step", timeout=3 * SOON)
-    english = settled(page)
     page.evaluate(
         "Plotly.relayout(document.querySelector('.curve-plot'), {'xaxis.range': [50, 100]})"
     )
+    english = settled(page)
     speak(page, "中文")
     expect(page.get_by_role("heading", name="损失", exact=True)).to_be_visible()
     expect(page.locator(".curve-plot .xtitle").first).to_have_text("步")
