@@ -104,9 +104,10 @@ def test_each_way_to_adapt_shows_what_it_came_from(program: Program, open_page: 
             page.get_by_label(shown, exact=True).fill(str(value))
         if label == "LoRA":  # this network has no linear layer below its output
             page.get_by_label("Where", exact=True).select_option("linear layers and convolutions")
-        expect(page.locator(".an-estimate")).to_contain_text("of them trained" if label != "Train "
-                                                             "all weights" else "per epoch",
-                                                             timeout=PATIENCE)  # fmt: skip
+        few = label in ("Linear probe", "LoRA")
+        expect(page.locator(".an-estimate")).to_contain_text(
+            "of them trained" if few else "per epoch", timeout=PATIENCE
+        )
         number = train(page)
         state = page.locator(".run-title .an-state").first
         expect(state).to_have_text(re.compile("Finished"), timeout=PATIENCE)
