@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -465,7 +465,7 @@ def find_rate(
             setting=setting, begin=begin, labels=labels, device=device, seed=seed,
             thorough=thorough,
         )  # fmt: skip
-        found = watched(find_rate(chosen, place), "learning rate")
+        found = followed(find_rate(chosen, place), "Looking for a learning rate")
         say({name: found[name] for name in ("suggestion", "lowest", "rates", "losses", "smoothed",
                                             "seconds", "device_name")})  # fmt: skip
         if found["suggestion"] is None:
@@ -505,25 +505,10 @@ def find_batch(
             setting=setting, begin=begin, labels=labels, device=device, seed=seed,
             thorough=thorough,
         )  # fmt: skip
-        found = watched(find_batch_size(chosen, place), "batch size")
+        found = followed(find_batch_size(chosen, place), "Looking for a batch size")
         say(found)
         tell(f"{found['suggestion']} is the smallest batch within 5 % of the best speed: "
              f"--set method.batch_size={found['suggestion']}")  # fmt: skip
-
-
-def watched(steps: Generator[dict[str, Any], None, dict[str, Any]], what: str) -> dict[str, Any]:
-    """What it returns, with its progress on standard error."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as bar:
-        task = bar.add_task(f"Looking for a {what}", total=None)
-        while True:
-            try:
-                step = next(steps)
-            except StopIteration as end:
-                return dict(end.value)
-            bar.update(task, completed=step["done"], total=step["total"])
 
 
 @cli.command()
@@ -1332,9 +1317,10 @@ def followed(answer: Any, words: str) -> Any:
         task = bar.add_task(words, total=None)
         while True:
             try:
-                far = json.loads(next(answer))
+                piece = next(answer)
             except StopIteration as end:
                 return end.value
+            far = json.loads(piece) if isinstance(piece, str) else piece
             bar.update(task, completed=far["done"], total=far["total"] or None)
 
 
