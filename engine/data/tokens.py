@@ -19,6 +19,7 @@ from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers, tra
 from tokenizers import Tokenizer as Backend
 from torch import Tensor
 
+from engine.augmentation.synonyms import Groups, Word, alike, with_capitals
 from engine.augmentation.texts import TextVariation
 from engine.catalog import BadInput
 from engine.data.arrays import Ragged
@@ -129,6 +130,18 @@ class Tokenizer:
     def encode(self, texts: Sequence[str]) -> list[list[int]]:
         """The tokens of each text, without any special one but UNK."""
         return [found.ids for found in self.backend.encode_batch_fast(list(texts))]
+
+    def alike(self, groups: Groups) -> Mapping[Word, tuple[Word, ...]]:
+        """Of each word of the groups, as its tokens within a text, the others that mean the same.
+        Words that the vocabulary can't say are left out."""
+        every = with_capitals(groups)
+        # Within a text a word stands behind a space, where its script sets any.
+        said = iter(self.encode([
+            word if unicodedata.name(word[:1], "").startswith(UNSPACED_NAMES) else f" {word}"
+            for group in every for word in group
+        ]))  # fmt: skip
+        words = [[tuple(next(said)) for _ in group] for group in every]
+        return alike([[None if UNK in word else word for word in group] for group in words])
 
     def encode_blanks(self, text: str) -> list[int]:
         """The tokens of a text in which “[MASK]” or “___” stands for a token to be filled in."""
@@ -286,6 +299,11 @@ class Tokens(Unequal, Fed):
     variation: TextVariation = TextVariation()  # noqa: RUF009, it is frozen
     """How training texts are varied."""
 
+    @cached_property
+    def synonyms(self) -> Mapping[Word, tuple[Word, ...]]:
+        """Which words mean the same, as tokens."""
+        return self.tokenizer.alike(self.variation.synonyms)
+
     @property
     def main(self) -> Ragged:
         return self.ids
@@ -307,7 +325,8 @@ class Tokens(Unequal, Fed):
         if augment is not None and self.variation:
             # Where they are: to move words about in a few hundred tokens is no work for a GPU.
             tokens, lengths = map(torch.from_numpy, self.variation.of(
-                tokens.numpy(), lengths.numpy(), self.tokenizer.begins, MASK, self.longest, augment
+                tokens.numpy(), lengths.numpy(), self.tokenizer.begins, MASK, self.longest, augment,
+                self.synonyms,
             ))  # fmt: skip
         return {"tokens": tokens.to(device).long(), "lengths": lengths.to(device)}
 

@@ -13,6 +13,7 @@ from engine.augmentation.mixing import Mixing
 from engine.augmentation.pictures import PictureVariation
 from engine.augmentation.policies import Policy, PolicyName
 from engine.augmentation.sequences import SequenceVariation
+from engine.augmentation.synonyms import grouped
 from engine.augmentation.texts import TextVariation
 from engine.augmentation.views import Views
 from engine.catalog import (
@@ -231,10 +232,20 @@ class Writings(Tokenized):
             Help("Pairs of a training text's words change places, so many for each word",
                  label="Swapped words"),
         ] = 0.0,
+        synonyms: Annotated[
+            str | None, Lines(), Advanced(),
+            Help("Words that mean the same, a group in a line, with commas between: film, movie, "
+                 "motion picture")
+        ] = None,
+        substitute: Annotated[
+            float, Range(0, 0.5, step=0.01), Augments(0.0, "label"),
+            Help("This share of a training text's words becomes a synonym, where one is listed",
+                 label="Words replaced by synonyms"),
+        ] = 0.0,
         insert: Annotated[
             float, Range(0, 0.5, step=0.01), Augments(0.0, "label"),
-            Help("This share of a training text's words comes a second time, anywhere",
-                 label="Repeated words"),
+            Help("This share of a training text's words comes a second time, anywhere; as a "
+                 "synonym, where one is listed", label="Repeated words"),
         ] = 0.0,
         delete: Annotated[
             float, Range(0, 0.5, step=0.01), Augments(0.0, "label"),
@@ -248,7 +259,19 @@ class Writings(Tokenized):
         **more: Any,
     ) -> None:  # fmt: skip
         super().__init__(**more)
-        variation = TextVariation(swap=swap, insert=insert, delete=delete, mask=mask)
+        try:
+            groups = grouped(synonyms or "")
+        except BadInput as problem:
+            raise BadInput(str(problem), field="data.synonyms") from None
+        if substitute and not groups:
+            raise BadInput(
+                "Words can be replaced once it is said which mean the same: list synonyms",
+                field="data.synonyms",
+            )
+        variation = TextVariation(
+            swap=swap, substitute=substitute, insert=insert, delete=delete, mask=mask,
+            synonyms=groups,
+        )  # fmt: skip
         self.tokenizing = replace(self.tokenizing, variation=variation)
 
 

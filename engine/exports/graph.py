@@ -11,7 +11,9 @@ from torch.export import Dim, ExportedProgram
 
 from engine.catalog import BadInput
 from engine.exports.leaving import Leaving
-from engine.exports.recurrent import Cell, recast
+from engine.exports.recast import recast
+from engine.exports.recurrent import Cell
+from engine.exports.rounded import Rounded
 from engine.tasks import Portable
 
 BATCH = 3
@@ -31,14 +33,15 @@ class Graph(nn.Module):
         return self.portable.of(*given)
 
 
-def drawn(leaving: Leaving, cell: type[Cell]) -> ExportedProgram:
-    """The graph, whose recurrent layers are made of those cells. BadInput where there is none."""
+def drawn(leaving: Leaving, cell: type[Cell], rounded: type[Rounded]) -> ExportedProgram:
+    """The graph, whose recurrent layers are made of those cells and whose layers of whole numbers
+    are those. BadInput where there is none."""
     portable, batch = leaving.portable, leaving.random(BATCH)
     free: Any = Dim.DYNAMIC
     shapes = tuple({0: free, 1: free} if name in LONG else {0: free} for name in batch)
     graph = Graph(leaving.model, portable).eval()
     try:
-        with recast(leaving.model, cell), torch.no_grad(), warnings.catch_warnings():
+        with recast(leaving.model, cell, rounded), torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of libraries about themselves
             return torch.export.export(
                 graph, tuple(batch.values()), dynamic_shapes=(shapes,), strict=False

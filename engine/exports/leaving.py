@@ -17,6 +17,7 @@ from torch import Tensor
 
 from engine import judging
 from engine.catalog import BadInput
+from engine.compression.int8 import rounded_layers
 from engine.data.batches import Data
 from engine.data.items import Images
 from engine.data.splits import evenly
@@ -34,6 +35,8 @@ ALONE = 3
 """Of these, so many are asked about one by one too: another batch, another length."""
 TOLERANCE = 1e-3
 """Of the largest number that is answered, or of 1: further off, an export is refused."""
+STEP = 0.02
+"""The same of layers of whole numbers: one on the edge between two can fall on either side."""
 STEPS = 17
 """Of a random item: neither 0 nor 1, which graphs are specialized to, nor a usual width."""
 
@@ -157,7 +160,8 @@ class Leaving:
             "batches": [count(batch) for batch in asked],
             **({"agreed": sum(agreed), "asked": len(agreed)} if agreed else {}),
         }  # fmt: skip
-        if not apart <= TOLERANCE * max(most, 1.0):
+        allowed = STEP if rounded_layers(self.model) else TOLERANCE
+        if not apart <= allowed * max(most, 1.0):
             raise BadInput(f"What was made answers otherwise than the model, by up to {apart:.3g}: "
                            "it can't be taken away so. Take its weights instead")  # fmt: skip
 

@@ -18,6 +18,7 @@ from engine.exports import ANSWERS, LOOPS, Export
 from engine.exports.graph import LONG, drawn, first
 from engine.exports.leaving import Answer, Arrays, Leaving
 from engine.exports.recurrent import Native
+from engine.exports.rounded import Whole
 
 APART = 1_500_000_000
 """Bytes of weights from which they lie in a file of their own: a message holds two gigabytes."""
@@ -40,7 +41,7 @@ class Onnx(
 
 def onnx_of(leaving: Leaving, path: Path) -> Iterator[str]:
     """Write the model there and check it with onnxruntime."""
-    program = drawn(leaving, Native)
+    program = drawn(leaving, Native, Whole)
     yield "Translating it to ONNX"
     portable, large = leaving.portable, leaving.model.parameter_count() * 4 > APART
     quiet = contextlib.redirect_stdout(io.StringIO())  # it tells of each step it takes

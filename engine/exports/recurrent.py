@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor, nn
@@ -102,24 +100,7 @@ class Layers(nn.Module):
         return values, None
 
 
-def unrollable(layer: nn.Module) -> bool:
+def unrollable(layer: nn.Module) -> TypeGuard[nn.RNNBase]:
     """Whether it is one that `Layers` stands for."""
     return (isinstance(layer, (nn.LSTM, nn.GRU)) and layer.batch_first and layer.bias
             and not layer.bidirectional and not layer.proj_size)  # fmt: skip
-
-
-@contextmanager
-def recast(model: nn.Module, cell: type[Cell]) -> Iterator[None]:
-    """While it is open, the model's recurrent layers are made of these cells."""
-    places = [
-        (parent, name, child) for parent in list(model.modules())
-        for name, child in parent.named_children() if unrollable(child)
-    ]  # fmt: skip
-    for parent, name, layer in places:
-        assert isinstance(layer, nn.RNNBase)
-        setattr(parent, name, Layers(layer, cell))
-    try:
-        yield
-    finally:
-        for parent, name, layer in places:
-            setattr(parent, name, layer)

@@ -13,6 +13,7 @@ from engine.exports import ANSWERS, LOOPS, Export
 from engine.exports.graph import drawn, shortest
 from engine.exports.leaving import Answer, Arrays, Leaving
 from engine.exports.recurrent import Stepwise
+from engine.exports.rounded import Widened
 
 
 class TorchGraph(
@@ -33,7 +34,7 @@ class TorchGraph(
 
 def graph_of(leaving: Leaving, path: Path) -> Iterator[str]:
     """Write the model there and check it."""
-    program = drawn(leaving, Stepwise)
+    program = drawn(leaving, Stepwise, Widened)
     torch.export.save(program, path)
     leaving.facts["shortest"] = shortest(program)
     yield "Comparing it with the model"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import subprocess
 import sys
 import zipfile
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from PIL import Image
@@ -25,7 +27,9 @@ from engine.exports.card import Section, drawn, markdown, page
 from engine.exports.hugging_face import tokenizer_of
 from engine.exports.leaving import Leaving
 from engine.exports.onnx_graph import by_onnxruntime
-from engine.exports.recurrent import Native, Stepwise, recast
+from engine.exports.recast import recast
+from engine.exports.recurrent import Native, Stepwise
+from engine.exports.rounded import Widened
 from engine.exports.weights import LOADER
 from engine.home import Home
 from engine.predict import Predictor
@@ -152,6 +156,39 @@ def test_a_zip_answers_alone_as_the_model_does(
     assert "from engine" not in source
 
 
+@pytest.mark.parametrize(
+    ("form", "runtime"), [("OnnxAlone", "onnxruntime"), ("TorchAlone", "torch")]
+)
+def test_layers_of_whole_numbers_leave_as_such(
+    trained: Home, catalog: Catalog, tmp_path: Path, form: str, runtime: str
+) -> None:
+    recipe = compose(catalog, names={"data": "Digits8x8", "model": "ConvNet",
+                                     "method": "PostTrainingInt8"},
+                     settings={"model.channels": [4], "model.hidden": [8]}, start=1)  # fmt: skip
+    list(session.run(recipe, trained, 2))
+    made = export.export(Predictor(trained, 2), catalog, form, out=tmp_path / "made")
+    try:
+        while True:
+            next(made)
+    except StopIteration as end:
+        check = end.value["facts"]["check"]
+    assert check["agreed"] == check["asked"]
+    file = pictures(tmp_path)[0]
+    (answer,) = alone(tmp_path / "made", runtime, file)
+    (ours,) = Predictor(trained, 2).answer([{"path": str(file)}])["results"]
+    assert shares(answer) == pytest.approx(shares(ours), abs=0.02)  # a step of one input
+    if runtime == "onnxruntime":
+        graph = onnx.load(tmp_path / "made" / "model.onnx").graph
+        done = [node.op_type for node in graph.node]
+        assert (done.count("ConvInteger"), done.count("MatMulInteger")) == (1, 2)
+        kept = {one.data_type for one in graph.initializer if math.prod(one.dims) > 20}
+        assert kept == {onnx.TensorProto.INT8}
+    else:
+        state = torch.export.load(tmp_path / "made" / "model.pt2").state_dict
+        kept = {tensor.dtype for tensor in state.values() if tensor.ndim in (2, 4)}
+        assert kept == {torch.int8}
+
+
 def test_an_onnx_file_was_compared_on_real_items_and_takes_any_batch(
     trained: Home, made: Callable[..., dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -222,7 +259,7 @@ def test_recurrent_layers_in_steps_are_the_same_layers(kind: type[nn.RNNBase]) -
     values = torch.randn(2, 3, 3)
     with torch.no_grad():
         wanted, _ = model["layer"](values)
-        with recast(model, Stepwise):
+        with recast(model, Stepwise, Widened):
             told, _ = model["layer"](values)
             assert not isinstance(model["layer"], nn.RNNBase)
     assert isinstance(model["layer"], kind)
