@@ -70,6 +70,7 @@ WAYS = (
 )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.task)
 def test_what_learns_without_classes_shows_what_it_learns(
@@ -83,6 +84,7 @@ def test_what_learns_without_classes_shows_what_it_learns(
     expect(heading).to_be_visible(timeout=PATIENCE)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_each_way_to_adapt_shows_what_it_came_from(program: Program, open_page: Opens) -> None:
     page = open_page()
