@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+from PIL import Image, ImageOps
+
 from benchmarks import Options, Result
 from engine import session
 from engine.catalog import discover
@@ -24,7 +26,12 @@ from engine.events import Finished
 from engine.home import Home
 from engine.recipe import Recipe, compose
 
-SIDE = 28
+SIDE, INK = 28, 22
+"""Pixels of a picture, and of those the longer side of what is drawn on it."""
+DRAWN = 105
+"""Pixels of the drawings themselves."""
+LARGEST = 4
+"""Times that a dot is enlarged at most."""
 VIEWS = 20
 """Of each picture, averaged."""
 SEEDS = (0, 1, 2)
@@ -45,7 +52,29 @@ def characters(archive: Path) -> Rows:
     """Every drawing, with its class as Greek/character01."""
     with zipfile.ZipFile(archive) as source:
         names = sorted(name for name in source.namelist() if name.endswith(".png"))
-        return [("/".join(name.split("/")[-3:-1]), "", source.read(name)) for name in names]
+        return [
+            ("/".join(name.split("/")[-3:-1]), "", centred(source.read(name))) for name in names
+        ]  # fmt: skip
+
+
+def centred(png: bytes) -> bytes:
+    """The drawing in the middle and equally large, as the digits of MNIST are (LeCun et al. 1998):
+    where on its sheet a letter was drawn, and how large, says nothing of it."""
+    with Image.open(io.BytesIO(png)) as picture:
+        ink = ImageOps.invert(picture.convert("L"))
+    left, top, right, bottom = ink.point(lambda grey: 255 * (grey > 127)).getbbox() or (
+        0, 0, *ink.size
+    )  # fmt: skip
+    half = max(right - left, bottom - top, DRAWN / LARGEST) * SIDE / INK / 2
+    x, y = (left + right) / 2, (top + bottom) / 2
+    # First larger, so that thin strokes keep their grey when it becomes small.
+    large = ink.transform(
+        (4 * SIDE, 4 * SIDE), Image.Transform.EXTENT, (x - half, y - half, x + half, y + half),
+        Image.Resampling.BILINEAR,
+    )  # fmt: skip
+    out = io.BytesIO()
+    ImageOps.invert(large.resize((SIDE, SIDE), Image.Resampling.BOX)).save(out, "PNG")
+    return out.getvalue()
 
 
 def packed(rows: Rows, into: Path) -> Path:
@@ -101,10 +130,11 @@ def one_shot_runs(archive: Path) -> Iterator[Rows]:
             for line in source.read(name).decode().splitlines():
                 item, example = line.split()
                 seen[example] = Path(example).stem
-                rows.append((Path(example).stem, "test", source.read(item)))
+                rows.append((Path(example).stem, "test", centred(source.read(item))))
             yield [
-                (label, "train", source.read(file)) for file, label in sorted(seen.items())
-            ] + rows
+                (label, "train", centred(source.read(file)))
+                for file, label in sorted(seen.items())
+            ] + rows  # fmt: skip
 
 
 def omniglot_runs(options: Options) -> Result:
