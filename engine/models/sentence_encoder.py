@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import safetensors.torch
 import torch
@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.bundled import bundled
+from engine.catalog import Help
 from engine.data.batches import Data
 from engine.data.foreign import Foreign, adopted
 from engine.data.tokens import BOS, EOS, PAD, UNK, Tokenizer, Tokens
@@ -41,19 +42,34 @@ class SentenceEncoder(
     billion pairs of sentences to tell what belongs together (Reimers & Gurevych 2019): a text's
     meaning is the mean of its tokens' last states as a direction, 384 numbers of length √384. Only
     the direction says something, so zero-shot compares by cosine; stretched to numbers of about 1
-    it also suits a head that is trained. The first 254 tokens are read. Its published weights bring
-    their tokenizer along, which reads capitals as small letters.
+    it also suits a head that is trained. What the layers before it, and the words themselves, say
+    can be read along, a direction each: for a head alone that was 80.3 % instead of 77.5 on a part
+    of the sentence polarity data. The first 254 tokens are read. Its published weights bring their
+    tokenizer along, which reads capitals as small letters.
     """
 
     scale = 20.0  # as in its training
     works_with = "all-MiniLM-L6-v2"
 
-    def __init__(self, shape: Sequence[int], outputs: int, *, dropout: Dropout = 0.1) -> None:
+    def __init__(
+        self,
+        shape: Sequence[int],
+        outputs: int,
+        *,
+        layers: Annotated[
+            Literal["the last", "all"],
+            Help("The last one says what a text means, all of them also how it is said: good for a "
+                 "head that is trained alone", label="Layers read"),
+        ] = "the last",
+        dropout: Dropout = 0.1,
+    ) -> None:  # fmt: skip
         super().__init__(shape, outputs)
         (vocabulary,) = shape
         self.network = encoder(vocabulary, dropout)
+        self.all = layers == "all"
         self.dropout = nn.Dropout(dropout)
-        self.head = nn.Linear(WIDTH, outputs)
+        read = 1 + self.network.config.num_hidden_layers if self.all else 1
+        self.head = nn.Linear(read * WIDTH, outputs)
 
     @classmethod
     def published(cls, home: Home, **settings: Any) -> Published:
@@ -81,7 +97,7 @@ class SentenceEncoder(
 
     def embed(self, tokens: Tensor, lengths: Tensor) -> Tensor:
         """What texts mean, (B, 384), of tokens (B, L), the first `lengths` (B,) of which are
-        real."""
+        real; with all layers (B, 7·384), the words' own meaning first."""
         lengths = lengths.clamp(max=LONGEST - 2)
         tokens = tokens[:, : LONGEST - 2]
         # As it was trained: between [CLS] and [SEP], which count as tokens in the mean.
@@ -89,8 +105,10 @@ class SentenceEncoder(
         whole[:, 0] = BOS
         whole.scatter_(1, lengths[:, None] + 1, EOS)
         real = inside(lengths + 2, whole.shape[1])
-        states = self.network(whole, attention_mask=real.long()).last_hidden_state
-        return directions((states * real[..., None]).sum(1) / (lengths[:, None] + 2))
+        told = self.network(whole, attention_mask=real.long(), output_hidden_states=self.all)
+        every = told.hidden_states if self.all else (told.last_hidden_state,)
+        means = [(states * real[..., None]).sum(1) / (lengths[:, None] + 2) for states in every]
+        return torch.cat([directions(mean) for mean in means], 1)
 
     def meanings(self, sentences: Sequence[str], data: Data, home: Home) -> Tensor:
         items = data.items
@@ -98,7 +116,7 @@ class SentenceEncoder(
         return self.read(sentences, items.tokenizer)
 
     def read(self, sentences: Sequence[str], tokenizer: Tokenizer) -> Tensor:
-        """What sentences mean, (N, 384)."""
+        """What sentences mean, (N, F)."""
         device = self.head.weight.device
         found = []
         for at in range(0, len(sentences), AT_ONCE):

@@ -19,7 +19,7 @@ from engine.data.items import Texts
 from engine.events import Event, Finished, Notice, Point
 from engine.home import Home
 from engine.models import Published
-from engine.models.sentence_encoder import LONGEST, SentenceEncoder
+from engine.models.sentence_encoder import BOS, EOS, LONGEST, WIDTH, SentenceEncoder
 from engine.predict import Predictor
 from engine.recipe import compose
 from engine.starts import Start
@@ -70,6 +70,23 @@ def test_it_computes_what_its_makers_compute(knowing: SentenceEncoder, known: Pu
     mask = given["attention_mask"][..., None]
     expected = F.normalize((states * mask).sum(1) / mask.sum(1), dim=1)
     torch.testing.assert_close(read(knowing, known, *texts), expected, atol=1e-4, rtol=0)
+
+
+def test_all_layers_are_read_end_to_end(knowing: SentenceEncoder, known: Published) -> None:
+    assert known.tokenizer is not None
+    every = SentenceEncoder((len(known.tokenizer),), 2, layers="all").eval()
+    every.load_state_dict(
+        {n: t for n, t in knowing.state_dict().items() if not n.startswith("head.")}, strict=False
+    )
+    assert every.head.weight.shape == (2, 7 * WIDTH)
+    with torch.no_grad():
+        last = knowing.read(TEXTS, known.tokenizer)
+        whole = every.read(TEXTS, known.tokenizer).unflatten(1, (7, WIDTH))
+        tokens = torch.tensor([[BOS, *known.tokenizer.encode(["Hello!"])[0], EOS]])
+        word = knowing.network.embeddings(tokens).mean(1)
+    torch.testing.assert_close(whole[:, -1], last)
+    torch.testing.assert_close(F.normalize(whole[1, :1], dim=1), F.normalize(word, dim=1))
+    torch.testing.assert_close(whole.norm(dim=2), torch.full((len(TEXTS), 7), WIDTH**0.5))
 
 
 def test_a_text_means_the_same_whatever_stands_beside_it(
