@@ -79,16 +79,18 @@ class Features(Feed):
                 seconds = (now - started) / (missing - left) * left
                 yield Notice(f"Features of {missing - left:,} of {missing:,} items, about "
                              f"{seconds:.0f} s to go")  # fmt: skip
-        if missing and self.store is not None:
-            assert self.kept is not None
-            self.store.add(self.rows, self.kept.numpy())
+        if missing:
+            self._store()
         return None
 
     def inputs(self, rows: Rows, epoch: int, number: int) -> dict[str, Tensor]:
         self._recall()
         missing = rows[~self.known[self.places[rows]]]
-        if len(missing):  # nobody has asked for all of them: only some steps are timed
+        if len(missing):  # nobody has asked for all of them: they are tested on, or timed
             self._keep(missing, self.raw.batch(missing))
+            # In another order the last bits are others than those that `compute` finds.
+            if not self.shuffle and self.known.all():
+                self._store()
         assert self.kept is not None
         return {"features": self.kept[torch.from_numpy(self.places[rows])].to(self.device)}
 
@@ -105,6 +107,12 @@ class Features(Feed):
             wanted = np.isin(rows, self.rows)
             if wanted.any():
                 self._set(rows[wanted], torch.from_numpy(values[wanted]))
+
+    def _store(self) -> None:
+        """Keep all of them for the next run."""
+        if self.store is not None:
+            assert self.kept is not None
+            self.store.add(self.rows, self.kept.numpy())
 
     def _keep(self, rows: Rows, batch: Batch) -> None:
         """The features of these rows, in main memory."""
