@@ -83,6 +83,14 @@ def _try(command: list[str]) -> None:
         print(f"{command}: {problem}")
 
 
+@pytest.hookimpl(tryfirst=True)  # before any is left out by its marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """All tests of this folder drive a browser, and are marked so."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker("browser")
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium, found or installed. Without one the tests are skipped, and under CI they fail."""

@@ -17,8 +17,6 @@ from gui.shell import Anneal, Served
 from tests.browser.conftest import Opens, edges
 from tests.gui import fakes
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.fixture
 def page(site: Served, open_page: Opens) -> Page:

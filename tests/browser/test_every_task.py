@@ -20,7 +20,7 @@ from storage.values import Run
 from tests.browser.conftest import Opens
 from tests.browser.test_click_to_curve import PATIENCE, Program, digit, points, train
 
-pytestmark = [pytest.mark.browser, pytest.mark.long]
+pytestmark = pytest.mark.long
 
 
 @pytest.fixture(scope="module")

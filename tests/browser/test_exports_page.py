@@ -17,8 +17,6 @@ from tests.browser.test_click_to_curve import PATIENCE
 from tests.gui import fakes
 from tests.gui.test_exports import FORMS, Maker
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.fixture(scope="module")
 def maker() -> Maker:

@@ -9,8 +9,6 @@ from gui.shell import PAGES, Anneal, Served
 from tests.browser.conftest import Opens
 from tests.gui import fakes
 
-pytestmark = pytest.mark.browser
-
 PATHS = [page.path for page in PAGES if page.navigation]
 
 

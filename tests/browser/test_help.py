@@ -12,8 +12,6 @@ from gui import news
 from gui.shell import Anneal, Served
 from tests.browser.conftest import SOON, Opens, watch
 
-pytestmark = pytest.mark.browser
-
 
 def test_the_tour_leads_from_the_choice_to_the_run_and_is_remembered(
     site: Served, browser: Browser, anneal: Anneal

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from gui.shell import PAGES, Anneal, Served
 from tests.browser.conftest import SOON, Opens, watch
 from tests.gui import histories
-
-pytestmark = pytest.mark.browser
 
 WORDS = "() => document.querySelector('.an-page').innerText"
 RANGE = "() => document.querySelector('.curve-plot').layout.xaxis.range"

@@ -19,8 +19,6 @@ from gui.shell import Anneal, Served
 from tests.browser.conftest import Opens
 from tests.gui import fakes
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.fixture
 def run(anneal: Anneal) -> int:

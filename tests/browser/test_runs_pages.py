@@ -17,8 +17,6 @@ from storage.values import Run
 from tests.browser.conftest import watch
 from tests.gui import fakes, histories
 
-pytestmark = pytest.mark.browser
-
 POINTS = "() => document.querySelector('.curve-plot')?.data?.map((trace) => trace.x.length) ?? []"
 RANGE = "() => document.querySelector('.curve-plot').layout.xaxis.range"
 EVIL = "<img src=x onerror=\"document.title='evil'\"><b>%{y}${1+1}{{2}}</b>"

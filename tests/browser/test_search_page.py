@@ -12,8 +12,6 @@ from storage.values import Run
 from tests.browser.conftest import Opens
 from tests.gui import fakes
 
-pytestmark = pytest.mark.browser
-
 
 @pytest.fixture
 def answers(anneal: Anneal) -> fakes.FakeAnswers:

@@ -20,8 +20,6 @@ from tests.gui import fakes
 from tests.gui.test_mistakes import Slow
 from tests.gui.test_smaller import CARDS, made_of
 
-pytestmark = pytest.mark.browser
-
 
 class Clock(Slow):
     """Says how far the timing is, and waits; then each run was measured to be half of the last."""

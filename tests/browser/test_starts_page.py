@@ -19,8 +19,6 @@ from engine.processes import alive
 from storage.history import History
 from tests.browser.conftest import Opens
 
-pytestmark = pytest.mark.browser
-
 APP = Path(__file__).parents[2] / "app.py"
 PATIENCE = 240_000
 """Milliseconds: a slow machine gets its time."""

@@ -11,8 +11,6 @@ from gui.shell import Anneal, Served
 from tests.browser.conftest import Opens, edges
 from tests.gui import histories
 
-pytestmark = pytest.mark.browser
-
 EVIL = "<img src=x onerror=alert(1)>"
 LONG = "a very long sentence that goes on and on " * 12
 HEBREW = "\u05e9\u05dc\u05d5\u05dd"
