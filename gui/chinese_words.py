@@ -421,9 +421,6 @@ WORDS: dict[str, str] = {
     "Words replaced by synonyms": "同义词替换",
     "This share of a training text's words becomes a synonym, where one is listed": "训练文本中这一比例的词在列有同义词时换成同义词",
     "This share of a training text's words comes a second time, anywhere; as a synonym, where one is listed": "训练文本中这一比例的词会在任意处再次出现；列有同义词时以同义词出现",
-    "At most {0} lines of synonyms are read": "同义词最多读取 {0} 行",
-    "Line {0} of the synonyms has one word only: write those that mean the same in one line, with commas between, as in “film, movie, picture”": "同义词第 {0} 行只有一个词：请把意思相同的词写在一行里，用逗号隔开，例如“film, movie, picture”",
-    "Line {0} of the synonyms has a word of more than {1} signs": "同义词第 {0} 行有一个词超过 {1} 个字符",
     "Words can be replaced once it is said which mean the same: list synonyms": "先说明哪些词意思相同，才能替换：请列出同义词",
     "Left-out words": "词语删除",
     "This share of a training text's words is left out": "训练文本中这一比例的词被略去",
@@ -786,6 +783,9 @@ WORDS: dict[str, str] = {
 }
 
 SENTENCES: dict[str, str] = {
+    "At most {0} lines of synonyms are read": "同义词最多读取 {0} 行",
+    "Line {0} of the synonyms has one word only: write those that mean the same in one line, with commas between, as in “film, movie, picture”": "同义词第 {0} 行只有一个词：请把意思相同的词写在一行里，用逗号隔开，例如“film, movie, picture”",
+    "Line {0} of the synonyms has a word of more than {1} signs": "同义词第 {0} 行有一个词超过 {1} 个字符",
     "The predictor ended while it worked on this (exit code {0}); it starts anew with the next question": "预测进程在处理时退出（退出码 {0}）；下一次提问时会重新启动",
     "{0} can't be read: {1}": "无法读取 {0}：{1}",
     "{0} has no column {1}": "{0} 没有列 {1}",

@@ -115,7 +115,7 @@ def test_from_the_first_click_to_a_prediction(program: Program, open_page: Opens
     page.reload()
     assert points(page, later - 1) >= later
     expect(page.locator(".run-title .an-state").first).to_have_text(
-        re.compile("Finished"), timeout=PATIENCE
+        re.compile("Finished"), timeout=3 * PATIENCE
     )
 
     with History(program.home / "anneal.db") as history:
