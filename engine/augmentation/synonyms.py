@@ -16,8 +16,8 @@ MOST, LONGEST = 20_000, 100
 def grouped(text: str) -> Groups:
     """One group a line, with commas between; empty lines and those that begin with # say nothing.
 
-    The first of a group's words are single ones in a text; what they become may be several words.
-    BadInput where a line holds one word only, or a word is too long.
+    Single words of a text are replaced; what one becomes may be several words. BadInput where a
+    line holds one word only, a word is too long, or there are too many lines.
     """
     groups: list[tuple[str, ...]] = []
     for number, line in enumerate(text.splitlines(), 1):

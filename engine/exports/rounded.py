@@ -47,7 +47,10 @@ class Widened(Rounded):
 class Whole(Rounded):
     """As the operators that ONNX has for whole numbers, with weights of 8 bits."""
 
+    unit: Tensor
     zeros: Tensor
+    even: Tensor
+    factor: Tensor
 
     def __init__(self, layer: Int8) -> None:
         super().__init__(layer)
@@ -60,10 +63,6 @@ class Whole(Rounded):
         self.register_buffer("factor", (self.scale * self.step).view(each))
         if self.bias is not None:
             self.bias = self.bias.view(each)
-
-    unit: Tensor
-    even: Tensor
-    factor: Tensor
 
     def forward(self, inputs: Tensor) -> Tensor:
         # ONNX knows eight bits only: what is above the seventh is cut off before.

@@ -43,8 +43,8 @@ class SentenceEncoder(
     meaning is the mean of its tokens' last states as a direction, 384 numbers of length √384. Only
     the direction says something, so zero-shot compares by cosine; stretched to numbers of about 1
     it also suits a head that is trained. What the layers before it, and the words themselves, say
-    can be read along, a direction each: for a head alone that was 80.3 % instead of 77.5 on a part
-    of the sentence polarity data. The first 254 tokens are read. Its published weights bring their
+    can be read along, a direction each: a head alone reached 78 % of the sentence polarity data so,
+    and 75 by the last layer. The first 254 tokens are read. Its published weights bring their
     tokenizer along, which reads capitals as small letters.
     """
 
