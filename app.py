@@ -453,6 +453,7 @@ def find_rate(
 ) -> None:
     """Try rising learning rates for a moment, and suggest one; nothing of it is kept."""
     from engine.catalog import discover
+    from engine.desk import written
     from engine.device import devices
     from engine.range_test import find_rate
 
@@ -465,7 +466,7 @@ def find_rate(
             setting=setting, begin=begin, labels=labels, device=device, seed=seed,
             thorough=thorough,
         )  # fmt: skip
-        found = followed(find_rate(chosen, place), "Looking for a learning rate")
+        found = followed(written(find_rate(chosen, place)), "Looking for a learning rate")
         say({name: found[name] for name in ("suggestion", "lowest", "rates", "losses", "smoothed",
                                             "seconds", "device_name")})  # fmt: skip
         if found["suggestion"] is None:
@@ -494,6 +495,7 @@ def find_batch(
     """Try ever doubled batches for a moment, and suggest a size; nothing of it is kept."""
     from engine.batch_sizes import find_batch_size
     from engine.catalog import discover
+    from engine.desk import written
     from engine.device import devices
 
     with told():
@@ -505,7 +507,7 @@ def find_batch(
             setting=setting, begin=begin, labels=labels, device=device, seed=seed,
             thorough=thorough,
         )  # fmt: skip
-        found = followed(find_batch_size(chosen, place), "Looking for a batch size")
+        found = followed(written(find_batch_size(chosen, place)), "Looking for a batch size")
         say(found)
         tell(f"{found['suggestion']} is the smallest batch within 5 % of the best speed: "
              f"--set method.batch_size={found['suggestion']}")  # fmt: skip
@@ -1320,7 +1322,7 @@ def followed(answer: Any, words: str) -> Any:
                 piece = next(answer)
             except StopIteration as end:
                 return end.value
-            far = json.loads(piece) if isinstance(piece, str) else piece
+            far = json.loads(piece)
             bar.update(task, completed=far["done"], total=far["total"] or None)
 
 

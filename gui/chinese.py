@@ -131,7 +131,6 @@ STRINGS: dict[str, str] = {
     "train.preview.item": "{label}，原样",
     "train.preview.draw": "{label}，训练时可能的样子（{number}）",
     "train.preview.share": "{name} {percent} %",
-    "train.preview.busy": "正在生成……",
     "train.preview.none": "此任务和方法没有可以变化的内容。",
     "train.preview.mirror": (
         "这些图片镜像之后，很多会变成别的内容：{plain} % 的图片与最相近的图片同类，而镜像后只有"

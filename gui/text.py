@@ -151,7 +151,6 @@ STRINGS: dict[str, str] = {
     "train.preview.item": "{label}, as it is",
     "train.preview.draw": "{label}, as it may be seen in training ({number})",
     "train.preview.share": "{name} {percent} %",
-    "train.preview.busy": "Drawing …",
     "train.preview.none": "There is nothing to vary for this task and method.",
     "train.preview.mirror": (
         "Mirrored, many of these pictures become others: of {plain} % the nearest picture is of "

@@ -83,7 +83,7 @@ export class Comparison {
 
   parts() {
     this.lost = reconnecting();
-    this.title = el("h1", {});
+    this.title = el("h1", { dir: "auto" });
     this.state = el("span", {});
     this.actions = el("div", { class: "starts-actions" });
     this.notices = el("div", { "aria-live": "polite" });

@@ -1,6 +1,6 @@
 // Which runs a run comes from, which come from it, and what it took over at its start.
 
-import { el, measured, metricLabel, onChange, statePill, text, unique } from "./page.js";
+import { el, linkTo, measured, metricLabel, onChange, statePill, text, unique } from "./page.js";
 
 /** Tensors that are named; of more, how many there are. */
 const NAMED = 40;
@@ -45,7 +45,7 @@ export class Lineage {
     return el(
       "li",
       { style: `--depth:${depth}`, "aria-current": here ? "true" : null },
-      here ? el("b", {}, name) : el("a", { href: `/run?id=${id}` }, name),
+      here ? el("b", { dir: "auto" }, name) : linkTo({ id, name }),
       here
         ? null
         : el("span", { class: "an-muted an-small" }, [method, score].filter(Boolean).join(" · ")),

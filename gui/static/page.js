@@ -23,6 +23,9 @@ export function say(node, words) {
   if (english(node) !== words) node.textContent = words;
 }
 
+/** A link to a run. Its name is a person's word, which no language of the page changes. */
+export const linkTo = ({ id, name }) => el("a", { href: `/run?id=${id}`, dir: "auto" }, name);
+
 /** `act(value)` whenever `value` is another one than before. */
 export function onChange(act) {
   let before;

@@ -69,7 +69,7 @@ export function listed(list, plans, path, words, none = "") {
           el(
             "li",
             {},
-            el("a", { href: `${path}?id=${one.id}` }, one.name),
+            el("a", { href: `${path}?id=${one.id}`, dir: "auto" }, one.name),
             pill(words, one.state),
             el(
               "span",

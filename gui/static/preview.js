@@ -6,6 +6,9 @@ import { ask, el, text } from "./shell.js";
 /** Milliseconds after the last change: fewer than the estimate waits, which takes longer. */
 const PAUSE = 200;
 
+/** Items and draws of each that come (gui/pages/train.py), for which there is room beforehand. */
+const [SHOWN, DRAWS] = [4, 4];
+
 /** Texts take a line or more each: so many of them, each varied so often. */
 const FEW_TEXTS = [3, 2];
 
@@ -37,9 +40,26 @@ const LOOKS = {
     ),
 };
 
+/** As large as what is on its way, so that nothing below moves when it comes. */
+const blank = () =>
+  Array.from({ length: SHOWN }, () =>
+    el(
+      "div",
+      { class: "an-drawn-blank", "aria-hidden": "true" },
+      Array.from({ length: 1 + DRAWS }, () =>
+        el(
+          "figure",
+          {},
+          el("div", { class: "an-picture" }),
+          el("figcaption", { class: "an-small" }, "\u00a0"),
+        ),
+      ),
+    ),
+  );
+
 /** A strip that shows what `wanted()` does to items, renewed by `renew(recipe)`. */
 export function previewOf(wanted) {
-  const strip = el("div", { class: "an-drawn", "aria-live": "off" });
+  const strip = el("div", { class: "an-drawn stale", "aria-live": "off" }, blank());
   const note = el("p", { class: "an-help an-preview-note", role: "status" });
   const again = el("button", { type: "button", class: "an-button" }, text("train.preview.again"));
   const box = el(
@@ -98,7 +118,6 @@ export function previewOf(wanted) {
     asking?.abort();
     asking = new AbortController();
     const { signal } = asking;
-    if (!strip.children.length) note.textContent = text("train.preview.busy");
     try {
       const found = await ask("/api/preview", { body: { ...wanted(), salt }, signal });
       if (signal.aborted) return;
@@ -111,6 +130,7 @@ export function previewOf(wanted) {
     } catch (trouble) {
       if (trouble.name === "AbortError") return;
       note.textContent = trouble.message;
+      strip.querySelectorAll(".an-drawn-blank").forEach((one) => one.remove());
       shown = "";
     }
   }

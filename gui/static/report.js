@@ -7,6 +7,7 @@ import {
   dated,
   el,
   isActive,
+  linkTo,
   measured,
   metricLabel,
   moment,
@@ -298,7 +299,7 @@ export class Recipe {
     const list = el("dl", { class: "run-rows" }, ...rows.map((row) => this.row(row)));
     if (kind === "run") {
       const from = parent
-        ? el("a", { href: `/run?id=${parent.id}` }, parent.name)
+        ? linkTo(parent)
         : (source ?? text("run.scratch"));
       list.prepend(
         el(

@@ -11,6 +11,7 @@ import {
   duration,
   el,
   isActive,
+  linkTo,
   loadPlotly,
   measured,
   metricLabel,
@@ -306,7 +307,7 @@ class Header {
     if (parent) {
       this.about.append(
         ` · ${text("run.from")} `,
-        el("a", { href: `/run?id=${parent.id}` }, parent.name),
+        linkTo(parent),
       );
     }
   }

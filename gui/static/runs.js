@@ -12,6 +12,7 @@ import {
   duration,
   el,
   isActive,
+  linkTo,
   measured,
   metricLabel,
   moment,
@@ -441,7 +442,8 @@ class Row {
     this.page = page;
     this.id = id;
     this.box = el("input", { type: "checkbox", onchange: () => page.choose(id, this.box.checked) });
-    this.name = el("a", { class: "runs-name", href: `/run?id=${id}` });
+    this.name = linkTo({ id, name: "" });
+    this.name.className = "runs-name";
     this.notes = el("div", { class: "runs-notes" });
     this.words = el("div", { class: "runs-words" });
     this.pill = statePill("queued");
@@ -641,7 +643,7 @@ class QueueItem {
   constructor(page, id) {
     this.id = id;
     this.pill = statePill("queued");
-    this.name = el("a", { href: `/run?id=${id}` });
+    this.name = linkTo({ id, name: "" });
     this.about = el("span", { class: "an-muted queue-about" });
     this.bar = el("i", {});
     this.progress = el("div", { class: "an-bar" }, this.bar);

@@ -7,6 +7,7 @@ import {
   bytes,
   count,
   el,
+  linkTo,
   measured,
   metricLabel,
   onChange,
@@ -100,7 +101,7 @@ export class Smaller {
       const late = text("smaller.late", { time: milliseconds(one.p95) });
       return cell(milliseconds(one.median), el("span", { class: "an-muted an-small" }, ` ${late}`));
     };
-    const called = id === this.id ? el("b", {}, name) : el("a", { href: `/run?id=${id}` }, name);
+    const called = id === this.id ? el("b", { dir: "auto" }, name) : linkTo({ id, name });
     const about = [first ? text("smaller.original") : method, found?.arithmetic];
     if (found && found.zeros > 0.02)
       about.push(text("smaller.zeros", { share: Math.round(100 * found.zeros) }));

@@ -123,7 +123,7 @@ export function mount(page) {
 
   const possible = (option) => option.reason === null || Boolean(option.switches);
 
-  /** Kinds whose misfits are unfolded. */
+  /** Kinds whose misfits are unfolded, or were when there last were any. */
   const unfolded = new Set();
 
   /** What can be chosen; what doesn't go with the choices above is folded where there is much. */
@@ -141,11 +141,10 @@ export function mount(page) {
     const key = rest.some(possible) ? "train.others.switch" : "train.others";
     const fold = el(
       "details",
-      { class: "an-others", open: unfolded.has(kind) },
+      { class: "an-others", "data-kind": kind, open: unfolded.has(kind) },
       el("summary", {}, text(key, { count: rest.length })),
       grid(rest),
     );
-    fold.addEventListener("toggle", () => unfolded[fold.open ? "add" : "delete"](kind));
     return el("div", {}, grid(fit), fold);
   }
 
@@ -430,6 +429,8 @@ export function mount(page) {
     const open = [...form.querySelectorAll("details[open]")].map(
       (fold) => `${fold.closest("section").dataset.section} ${fold.className}`,
     );
+    for (const fold of form.querySelectorAll(".an-others"))
+      unfolded[fold.open ? "add" : "delete"](fold.dataset.kind);
     const scrolls = [...form.querySelectorAll(".an-options")].map((o) => o.scrollTop);
     const drawn = plan.sections.map((section) => sectionOf(section, (fold) => open.includes(`${section.kind} ${fold}`)));
     drawn.splice(-1, 0, recipeOf()); // the method's settings are what it changes most
@@ -506,6 +507,7 @@ export function mount(page) {
   let redrawNext = false;
   let adopting = null;
   function settle(redraw) {
+    if (!plan) return; // what is typed before it comes is said when it is there
     asked += 1;
     redrawNext ||= redraw;
     clearTimeout(pause);
@@ -646,6 +648,7 @@ export function mount(page) {
 
   /** Remembers what is set with the page's entry in the browser's history: Back brings it back. */
   function keep() {
+    if (!plan) return;
     window.history.replaceState({ ...window.history.state, wanted }, "");
   }
 
@@ -674,10 +677,12 @@ export function mount(page) {
       return;
     }
     notices.replaceChildren();
-    // A name may have been typed while the plan was on its way.
-    wanted = { ...plan.wanted, name: wanted.name || plan.wanted.name };
+    // Something may have been typed while the plan was on its way.
+    const typed = wanted;
+    wanted = { ...plan.wanted, ...typed };
     draw();
-    estimate();
+    if (Object.keys(typed).length) settle(false);
+    else estimate();
     setTimeout(warm, WARM_AFTER);
     poll(root, async () => {
       const { queue: count } = await ask("/api/queue");

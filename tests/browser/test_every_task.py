@@ -190,7 +190,7 @@ def finished(program: Program, number: int) -> Run:
         return history.run(number)
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 @pytest.mark.parametrize("name", ROWS)
 def test_a_task_is_trained_by_a_click_and_tried(
     name: str, program: Program, open_page: Opens, tmp_path: Path
@@ -203,7 +203,7 @@ def test_a_task_is_trained_by_a_click_and_tried(
     number = train(page)
     points(page, 2)  # the curve grows while it trains
     expect(page.locator(".run-title .an-state").first).to_have_text(
-        re.compile("Finished"), timeout=3 * PATIENCE
+        re.compile("Finished"), timeout=2 * PATIENCE
     )
     run = finished(program, number)
     metric, bound = row.reach

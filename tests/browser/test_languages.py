@@ -84,6 +84,19 @@ def test_a_runs_page_keeps_its_zoom(site: Served, anneal: Anneal, open_page: Ope
     assert settled(page) == english
 
 
+def test_a_run_keeps_its_name_even_if_the_page_has_a_word_like_it(
+    site: Served, anneal: Anneal, open_page: Opens
+) -> None:
+    run = histories.finished(anneal.history, "Train")
+    page = open_page(f"{site.url}runs")
+    speak(page, "中文")
+    expect(page.get_by_role("heading", name="运行记录", exact=True)).to_be_visible()
+    expect(page.locator(".runs-name")).to_have_text("Train")
+    other = histories.finished(anneal.history, "alpha")
+    page.goto(f"{site.url}compare?runs={run.id},{other.id}")
+    expect(page.locator("thead").get_by_text("Train", exact=True).first).to_be_visible()
+
+
 def test_the_first_visit_is_in_the_browsers_language_and_no_page_runs_over(
     site: Served, anneal: Anneal, browser: Browser
 ) -> None:

@@ -306,6 +306,40 @@ def test_the_page_goes_on_when_the_server_was_away(page: Page, site: Served) -> 
     expect(page.get_by_text("Anneal doesn't answer.")).to_be_hidden()
 
 
+def held(page: Page, address: str) -> list[Route]:
+    """The first request for that address, as soon as there is one: it waits until it is let on."""
+    those: list[Route] = []
+    page.route(address, lambda route: route.continue_() if those else those.append(route))
+    return those
+
+
+def test_what_is_typed_before_the_form_comes_is_kept(site: Served, open_page: Opens) -> None:
+    page = open_page()
+    waiting = held(page, "**/api/form")
+    with page.expect_request("**/api/form"):
+        page.goto(site.url)
+    page.get_by_label("Name", exact=True).fill("early")
+    page.get_by_label("Seed", exact=True).fill("-3")
+    waiting[0].continue_()
+    expect(page.get_by_text("Seed must be a whole number").first).to_be_visible()
+    expect(page.get_by_label("Seed", exact=True)).to_have_value("-3")
+    expect(page.get_by_label("Name", exact=True)).to_have_value("early")
+
+
+def test_nothing_moves_when_the_pictures_come(site: Served, open_page: Opens) -> None:
+    """A click on what is below would miss it."""
+    page = open_page()
+    waiting = held(page, "**/api/preview")
+    with page.expect_request("**/api/preview"):
+        page.goto(site.url)
+    model = page.locator('[data-section="model"]')
+    before = model.evaluate("box => box.getBoundingClientRect().top")
+    waiting[0].continue_()
+    expect(page.locator(".an-drawn-item .an-picture").first).to_be_visible()
+    expect(page.locator(".an-drawn-blank")).to_have_count(0)
+    assert model.evaluate("box => box.getBoundingClientRect().top") == pytest.approx(before, abs=1)
+
+
 def test_read_only_says_so_and_lets_nothing_start(
     tmp_path_factory: pytest.TempPathFactory, open_page: Opens
 ) -> None:
@@ -321,7 +355,7 @@ def test_augmentation_shows_what_it_does_and_hides_what_a_task_can_not_take(
 ) -> None:
     group = page.get_by_role("group", name="Augmentation")
     strip = group.locator(".an-drawn-item")
-    expect(strip).to_have_count(2)
+    expect(strip).to_have_count(4)
     expect(strip.first.locator("figure")).to_have_count(5)
     expect(strip.first).to_contain_text("cat")
     assert isinstance(anneal.answers, fakes.FakeAnswers)

@@ -207,7 +207,7 @@ class FakeAnswers:
                 "device_name": "A processor", "precision": "fp32", "note": ""}  # fmt: skip
 
     def preview(self, recipe: str, items: int, draws: int, salt: int) -> dict[str, Any]:
-        """Two pictures; mixed ones are also of the other class."""
+        """Pictures; mixed ones are also of the other class."""
         said = json.loads(recipe)["data"]["settings"]
         mixed = [{"name": "cat", "share": 0.7}, {"name": "dog", "share": 0.3}]
         own = [{"name": "cat", "share": 1.0}]
@@ -215,7 +215,7 @@ class FakeAnswers:
         return {
             "kind": "images",
             "items": [{"row": row, "label": own, "before": {"png": PIXEL}, "draws": [draw] * draws}
-                      for row in range(min(items, 2))],
+                      for row in range(items)],
             "mirror": {"plain": 0.83, "mirrored": 0.37} if said.get("flip") else None,
         }  # fmt: skip
 
