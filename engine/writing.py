@@ -17,9 +17,9 @@ from engine.catalog import Advanced, Help, Range
 from engine.data.batches import Batch, Data
 from engine.data.items import Pairs
 from engine.data.splits import Rows
-from engine.data.tokens import BOS, EOS, TokenPairs
+from engine.data.tokens import BOS, EOS, UNSAID, TokenPairs
 from engine.models import Translator
-from engine.tasks import Mean, Numbers, Task, Verdict, inside
+from engine.tasks import TAKES, Mean, Numbers, Portable, Task, Verdict, inside
 
 SHOWN = 50
 """Texts of the test split that stay on the run's page."""
@@ -187,6 +187,15 @@ class Writing(Task):
 
         names = tuple(f"{number}. {spell(token)}" for number, token in enumerate(written, 1))
         return Numbers(names, of, torch.exp)
+
+    def portable(self, model: Translator, data: Data) -> Portable:
+        """Logits of the token after each place of what was written (B, T, vocabulary)."""
+
+        def of(tokens: Tensor, lengths: Tensor, target_tokens: Tensor) -> tuple[Tensor, ...]:
+            return (model(tokens, lengths, target_tokens),)
+
+        facts = {"begins": [BOS], "ends": EOS, "unsaid": list(UNSAID), "stretch": self.stretch}
+        return Portable((*TAKES[data.items.kind], "target_tokens"), ("logits",), of, "text", facts)
 
 
 IGNORED = -100

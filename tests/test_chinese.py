@@ -41,7 +41,7 @@ def of_field(field: Field) -> Iterator[str | None]:
 def test_every_card_and_field_has_its_chinese() -> None:
     def said() -> Iterator[str | None]:
         for card in discover().cards:
-            yield from (card.label, card.help)
+            yield from (card.label, card.help, card.otherwise)
             for field in (*card.fields, *card.tries):
                 if not field.hidden:
                     yield from of_field(field)

@@ -10,20 +10,12 @@ from typing import ClassVar
 from engine.catalog import Choosable
 from engine.exports.leaving import Leaving
 
-ANSWERS = {
-    "logits", "names", "features", "reconstruction", "latent code", "adversary", "masked image",
-    "next token", "masked token", "frames", "forecast", "steps", "spectra",
-}  # fmt: skip
-"""What can be had of a model by a single call (`engine.tasks.Task.portable`)."""
 READ = {
     "logits", "names", "features", "reconstruction", "latent code", "masked image", "frames",
-    "forecast", "steps", "spectra",
+    "forecast", "steps", "spectra", "next token", "target text",
 }  # fmt: skip
 """Answers that a script of a page or two reads a file for."""
-LOOPS = ("Its answers are written token by token, each call from those before: a graph of one call "
-         "can't give them. Take the weights")  # fmt: skip
-UNREAD = ("What it answers isn't told by one call on a file: take the ONNX file, the graph or the "
-          "weights")  # fmt: skip
+UNREAD = "It answers no file: take the ONNX file, the graph or the weights"
 
 
 class Export(Choosable, kind="export"):

@@ -18,8 +18,8 @@ from engine.tasks import Portable
 
 BATCH = 3
 """Items of the batch that goes through while the graph is drawn."""
-LONG = ("tokens", "values")
-"""Arguments whose second dimension is their length."""
+LONG = {"tokens": "length", "values": "length", "target_tokens": "target_length"}
+"""Arguments whose second dimension is a length, and which."""
 
 
 class Graph(nn.Module):

@@ -71,14 +71,13 @@ class HuggingFace(
                            "weights instead")  # fmt: skip
         leaving.facts |= {"auto": model.auto, "tensors": len(ours)}
         portable = leaving.setup.task.portable(again, leaving.data)
-        if portable is not None:
 
-            def answer(batch: Arrays) -> Sequence[npt.NDArray[Any]]:
-                given = [torch.from_numpy(array) for array in batch.values()]
-                with torch.inference_mode():
-                    return [told.numpy() for told in portable.of(*given)]
+        def answer(batch: Arrays) -> Sequence[npt.NDArray[Any]]:
+            given = [torch.from_numpy(array) for array in batch.values()]
+            with torch.inference_mode():
+                return [told.numpy() for told in portable.of(*given)]
 
-            leaving.compare(answer)
+        leaving.compare(answer)
 
 
 def tokenizer_of(text: str, before: Sequence[int], after: Sequence[int]) -> Any:

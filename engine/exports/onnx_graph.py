@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from engine.catalog import BadInput
-from engine.exports import ANSWERS, LOOPS, Export
+from engine.exports import Export
 from engine.exports.graph import LONG, drawn, first
 from engine.exports.leaving import Answer, Arrays, Leaving
 from engine.exports.recurrent import Native
@@ -24,9 +24,7 @@ APART = 1_500_000_000
 """Bytes of weights from which they lie in a file of their own: a message holds two gigabytes."""
 
 
-class Onnx(
-    Export, label="ONNX", fits=ANSWERS, rank=20, otherwise=LOOPS
-):  # fmt: skip
+class Onnx(Export, label="ONNX", fits={"any"}, rank=20):
     """One file for onnxruntime and other runtimes, browsers and phones: checked against the model.
 
     Batches of any size and, where items have a length, of any length.
@@ -53,7 +51,7 @@ def onnx_of(leaving: Leaving, path: Path) -> Iterator[str]:
                 output_names=list(portable.gives),
             )  # fmt: skip
             for name, value in zip(portable.takes, made.model.graph.inputs, strict=True):
-                free = ["batch", "length"][: 2 if name in LONG else 1]
+                free = ["batch", *([LONG[name]] if name in LONG else [])]
                 value.shape = type(value.shape)([*free, *list(value.shape)[len(free) :]])
             for value in made.model.graph.outputs:
                 value.shape = type(value.shape)(["batch", *list(value.shape)[1:]])

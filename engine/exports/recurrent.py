@@ -14,7 +14,7 @@ cell; update, reset, hidden."""
 
 
 class Cell(nn.Module):
-    """One layer of a recurrent one, read forwards from nothing."""
+    """One layer of a recurrent one, read forwards; an LSTM from nothing, a GRU from any state."""
 
     def __init__(self, layer: nn.RNNBase, number: int) -> None:
         super().__init__()
@@ -33,8 +33,8 @@ class Cell(nn.Module):
 class Stepwise(Cell):
     """As a loop over the steps, for torch.export."""
 
-    def forward(self, values: Tensor) -> Tensor:
-        """States (B, L, units) of values (B, L, D)."""
+    def forward(self, values: Tensor, before: Tensor | None = None) -> Tensor:
+        """States (B, L, units) of values (B, L, D), after the state `before` (B, units)."""
         from torch._higher_order_ops.scan import scan
 
         read = F.linear(values, self.weight_ih, self.bias_ih).transpose(0, 1)
@@ -59,7 +59,7 @@ class Stepwise(Cell):
         if self.kind == "LSTM":
             _, states = scan(lstm, (nothing, nothing.clone()), read)
         else:
-            _, states = scan(gru, nothing, read)
+            _, states = scan(gru, nothing if before is None else before, read)
         return states.transpose(0, 1)  # type: ignore[no-any-return]
 
 
@@ -72,7 +72,7 @@ class Native(Cell):
             gates = getattr(self, name).chunk(len(PLACES[self.kind]))
             setattr(self, name, torch.cat([gates[place] for place in PLACES[self.kind]]))
 
-    def forward(self, values: Tensor) -> Tensor:
+    def forward(self, values: Tensor, before: Tensor | None = None) -> Tensor:
         """As `Stepwise`."""
         given = values.transpose(0, 1)
         # As cuDNN has it, the reset gate comes after the matrix.
@@ -80,7 +80,8 @@ class Native(Cell):
         states = torch.onnx.ops.symbolic(
             self.kind,
             (given, self.weight_ih[None], self.weight_hh[None],
-             torch.cat([self.bias_ih, self.bias_hh])[None]),
+             torch.cat([self.bias_ih, self.bias_hh])[None],
+             None, None if before is None else before[None]),
             {"hidden_size": self.units, **order}, dtype=given.dtype,
             shape=(given.shape[0], 1, given.shape[1], self.units),
         )  # fmt: skip
@@ -88,16 +89,19 @@ class Native(Cell):
 
 
 class Layers(nn.Module):
-    """All layers of a recurrent one; called as it is, from nothing."""
+    """All layers of a recurrent one; called as it is, but for the state of an LSTM."""
 
     def __init__(self, layer: nn.RNNBase, cell: type[Cell]) -> None:
         super().__init__()
         self.cells = nn.ModuleList(cell(layer, number) for number in range(layer.num_layers))
 
-    def forward(self, values: Tensor) -> tuple[Tensor, None]:
-        for cell in self.cells:
-            values = cell(values)
-        return values, None
+    def forward(self, values: Tensor, before: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """States of the last layer (B, L, units), and the last of all layers (layers, B, units)."""
+        last = []
+        for number, cell in enumerate(self.cells):
+            values = cell(values, None if before is None else before[number])
+            last.append(values[:, -1])
+        return values, torch.stack(last)
 
 
 def unrollable(layer: nn.Module) -> TypeGuard[nn.RNNBase]:

@@ -9,16 +9,14 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
-from engine.exports import ANSWERS, LOOPS, Export
+from engine.exports import Export
 from engine.exports.graph import drawn, shortest
 from engine.exports.leaving import Answer, Arrays, Leaving
 from engine.exports.recurrent import Stepwise
 from engine.exports.rounded import Widened
 
 
-class TorchGraph(
-    Export, label="PyTorch graph (torch.export)", fits=ANSWERS, rank=30, otherwise=LOOPS
-):  # fmt: skip
+class TorchGraph(Export, label="PyTorch graph (torch.export)", fits={"any"}, rank=30):
     """One .pt2 file that PyTorch loads without any code of ours: checked against the model.
 
     Batches of any size and, where items have a length, of any length. Recurrent layers go step by

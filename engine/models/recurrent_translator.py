@@ -116,7 +116,7 @@ class AttentionGRU(
             found = layer(states, lengths)
             states = self.dropout(found) if i == 0 else states + self.dropout(found)
         half = states.shape[-1] // 2
-        rows = torch.arange(len(tokens), device=tokens.device)
+        rows = torch.arange(tokens.shape[0], device=tokens.device)
         ends = torch.cat([states[rows, lengths - 1, :half], states[:, 0, half:]], 1)
         hidden = self.bridge(ends).tanh().chunk(1 + len(self.above), -1)
         return Read(tokens, states, self.attend.keys(states), inside(lengths, tokens.shape[1]),

@@ -65,7 +65,8 @@ class Portable:
     """What it gives of what it takes, both in order; computed of shapes, never of `len`."""
     tells: str
     """What its first answer is: logits of “classes”, a “picture”, a “forecast”, the “steps” of a
-    sequence, “letters” of frames, “tokens”, a “drawing”, or “features”."""
+    sequence, “letters” of frames, the next “tokens” of a text, a “text” from another, a “drawing”,
+    “fillings” of blanks, or “features”."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What else is to be known to read the answer, as JSON values."""
     drawn: Callable[[int], tuple[Tensor, ...]] | None = None
@@ -188,9 +189,9 @@ class Task(Choosable, kind="task"):
         as a number. Asked without gradients; what it gives is asked with them."""
         return None
 
-    def portable(self, model: Any, data: Data) -> Portable | None:
-        """The model's answers as tensors alone; None where an answer takes more than one call."""
-        return None
+    @abstractmethod
+    def portable(self, model: Any, data: Data) -> Portable:
+        """The model's answers as tensors alone."""
 
     def tell(self, model: Any, batch: Batch, data: Data, **options: Any) -> Iterator[str]:
         """The answer to one item piece by piece, for the tasks whose card says ``streams``; the

@@ -17,7 +17,7 @@ from engine.catalog import Advanced, Help, Range
 from engine.data.batches import Batch, Data
 from engine.data.items import Fed
 from engine.data.splits import Rows
-from engine.data.tokens import EOS, MASK, PAD, UNK, Tokenizer, Tokens
+from engine.data.tokens import EOS, MASK, PAD, UNK, UNSAID, Tokenizer, Tokens
 from engine.data.windows import Windows
 from engine.decoding import Sampling, grown, pieces
 from engine.tasks import Mean, Numbers, Portable, Task, Verdict, softmax
@@ -194,7 +194,8 @@ class LanguageModelling(
         """Logits of the token after each place (B, L, vocabulary)."""
         return Portable(
             ("tokens",), ("logits",), lambda tokens: (model(tokens),), "tokens",
-            {"context": self.block},
+            {"context": self.block, "begins": beginning(data.fed), "ends": EOS,
+             "unsaid": list(UNSAID), "usual": self.card.try_with({})},
         )  # fmt: skip
 
     def numbers(self, model: Any, batch: Batch, data: Data) -> Numbers | None:

@@ -221,7 +221,7 @@ class MaskedLanguageModelling(
         """Logits of the token at each place (B, L, vocabulary)."""
         return Portable(
             TAKES[data.items.kind], ("logits",),
-            lambda tokens, lengths: (model.fill(tokens, lengths),), "tokens",
+            lambda tokens, lengths: (model.fill(tokens, lengths),), "fillings",
         )  # fmt: skip
 
     def numbers(self, model: Filler, batch: Batch, data: Data) -> Numbers | None:

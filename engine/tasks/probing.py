@@ -124,7 +124,7 @@ class Probed(Task):
             "wrong": None,
         }  # fmt: skip
 
-    def portable(self, model: Any, data: Data) -> Portable | None:
+    def portable(self, model: Any, data: Data) -> Portable:
         """Its features, where a task has nothing better to give."""
         takes = TAKES[data.items.kind]
 

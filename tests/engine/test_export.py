@@ -97,7 +97,7 @@ def made(trained: Home, catalog: Catalog) -> Callable[..., dict[str, Any]]:
     return make
 
 
-def alone(folder: Path, runtime: str, *files: Path) -> list[dict[str, Any]]:
+def alone(folder: Path, runtime: str, *files: Path | str) -> list[dict[str, Any]]:
     """What the folder's script prints where only its libraries can be imported."""
     done = subprocess.run(
         [sys.executable, "-I", "-c", GUARD, LIBRARIES[runtime], "predict.py", *map(str, files)],
@@ -154,6 +154,48 @@ def test_a_zip_answers_alone_as_the_model_does(
     source = (folder / "predict.py").read_text("utf-8")
     assert "import engine" not in source
     assert "from engine" not in source
+
+
+WRITERS = {
+    "GRU with attention": (10, {"data": "NumberWords", "model": "AttentionGRU"},
+                           {"model.width": 32}),
+    "Transformer": (11, {"data": "NumberWords", "model": "TransformerTranslator"},
+                    {"model.width": 32, "model.layers": 1}),
+    "LSTM": (12, {"task": "LanguageModelling", "data": "DocstringTopics",
+                  "model": "RecurrentLanguageModel"}, {"model.width": 32, "task.block": 32}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["OnnxAlone", "TorchAlone"])
+@pytest.mark.parametrize("writer", WRITERS)
+def test_what_writes_token_by_token_writes_the_same_alone(
+    trained: Home, catalog: Catalog, tmp_path: Path, writer: str, form: str
+) -> None:
+    number, names, settings = WRITERS[writer]
+    if not trained.run(number).exists():
+        quick = {"method.epochs": 1, "method.max_steps": 30, "method.precision": "fp32",
+                 "method.threads": 1}  # fmt: skip
+        list(session.run(compose(catalog, names=names, settings=quick | settings), trained, number))
+    list(export.export(Predictor(trained, number), catalog, form, out=tmp_path / "made"))
+    runtime = {"OnnxAlone": "onnxruntime", "TorchAlone": "torch"}[form]
+    translates = names["data"] == "NumberWords"
+    files = []
+    for place, said in enumerate(["31", "907", ""] if translates else ["Return a", ""]):
+        files.append(tmp_path / f"{place}.txt")
+        files[-1].write_text(said)
+    likeliest = {"beam": 1} if translates else {"temperature": 0, "length": 50}
+    asked = [] if translates else ["--temperature", "0", "--length", "50"]
+    ours = [Predictor(trained, number).answer([{"path": str(file)}], likeliest)["results"][0]
+            for file in files]  # fmt: skip
+    assert any(one["written"] for one in ours)
+    theirs = alone(tmp_path / "made", runtime, *files, *asked)
+    assert [one["written"] for one in theirs] == [one["written"] for one in ours]
+    if not translates:
+        drawn = ["--seed", "3", "--top-k", "20", "--top-p", "0.9", "--length", "30"]
+        once, again = (alone(tmp_path / "made", runtime, files[0], *drawn) for _ in range(2))
+        assert once == again
+        assert once[0]["prompt"] == "Return a"
+        assert once[0]["written"] != theirs[0]["written"]
 
 
 @pytest.mark.parametrize(
@@ -246,10 +288,12 @@ def test_what_is_made_is_listed_and_made_whole_or_not_at_all(
 def test_a_form_that_a_run_has_not_says_why(trained: Home, catalog: Catalog) -> None:
     with pytest.raises(BadInput, match="transformers"):
         list(export.export(Predictor(trained, 1), catalog, "HuggingFace"))
-    recipe = compose(catalog, names={"data": "NumberWords"}, settings={})
+    names = {"data": "DocstringTopics", "task": "MaskedLanguageModelling"}
+    recipe = compose(catalog, names=names, settings={})
     offered = {card.name: why for card, why in export.offered(recipe, catalog)}
     assert not offered["Weights"]
-    assert "token by token" in offered["Onnx"]
+    assert not offered["Onnx"]
+    assert "answers no file" in offered["OnnxAlone"]
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])

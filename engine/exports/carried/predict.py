@@ -41,7 +41,10 @@ class Unreadable(Exception):
 # --- the model ------------------------------------------------------------------------------
 
 
-def opened(about: dict[str, Any]) -> Callable[[dict[str, Any]], list[Any]]:
+Model = Callable[[dict[str, Any]], list[Any]]
+
+
+def opened(about: dict[str, Any]) -> Model:
     """The model: arrays by name in, arrays out."""
     onnx = HERE / "model.onnx"
     if onnx.exists():
@@ -59,7 +62,7 @@ def opened(about: dict[str, Any]) -> Callable[[dict[str, Any]], list[Any]]:
         given = []
         for name in about["takes"]:
             array = batch[name]
-            if name in ("values", "tokens") and array.shape[1] < about["shortest"]:
+            if name in ("values", "tokens", "target_tokens") and array.shape[1] < about["shortest"]:
                 more = about["shortest"] - array.shape[1]
                 array = np.pad(array, [(0, 0), (0, more)] + [(0, 0)] * (array.ndim - 2))
             given.append(torch.from_numpy(array))
@@ -124,17 +127,29 @@ def shallow(image: Any) -> Any:
 
 
 def text(path: Path, about: dict[str, Any]) -> dict[str, Any]:
-    """A text file's tokens."""
-    import tokenizers
-
+    """A text file's tokens; one that another is written from ends as such do."""
     try:
         said = path.read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise Unreadable("it isn't text in UTF-8") from None
-    tokenizer = tokenizers.Tokenizer.from_file(str(HERE / "tokenizer.json"))
+    tokenizer = words()
     tokenizer.encode_special_tokens = True  # a text that says “[EOS]” is a text like any other
-    ids = tokenizer.encode(said).ids[: about["longest"]] or [NOTHING]
+    end = [about["ends"]] if about["tells"] == "text" else []
+    ids, longest = tokenizer.encode(said).ids, about.get("longest")
+    ids = [*(ids[: longest - len(end)] if longest else ids), *end] or [NOTHING]
     return {"tokens": np.array([ids], np.int64), "lengths": np.array([len(ids)], np.int64)}
+
+
+def words() -> Any:
+    """The tokenizer that lies here."""
+    import tokenizers
+
+    return tokenizers.Tokenizer.from_file(str(HERE / "tokenizer.json"))
+
+
+def said_by(ids: Sequence[int]) -> str:
+    """The text of tokens."""
+    return str(words().decode([i for i in ids if i >= FIRST_WORD]))
 
 
 def sequence(path: Path, about: dict[str, Any]) -> dict[str, Any]:
@@ -216,7 +231,9 @@ def triangles(mel: dict[str, Any], long: int) -> Any:
         size *= 2
 
 
-READERS = {"images": picture, "text": text, "sequences": sequence, "sound": recording}
+READERS = {
+    "images": picture, "text": text, "pairs": text, "sequences": sequence, "sound": recording,
+}  # fmt: skip
 
 
 # --- what it gives --------------------------------------------------------------------------
@@ -246,12 +263,9 @@ def redrawn(told: Sequence[Any], about: dict[str, Any]) -> dict[str, Any]:
 
 def letters(told: Sequence[Any], about: dict[str, Any]) -> dict[str, Any]:
     """What is heard: the likeliest letter of each frame, repeats and blanks left out."""
-    import tokenizers
-
     best = told[0][0, : int(told[1][0])].argmax(-1)
     new = best[(best != 0) & (np.diff(best, prepend=0) != 0)]
-    tokenizer = tokenizers.Tokenizer.from_file(str(HERE / "tokenizer.json"))
-    return {"heard": tokenizer.decode([i for i in new.tolist() if i >= FIRST_WORD])}
+    return {"heard": said_by(new.tolist())}
 
 
 def numbers(told: Sequence[Any], about: dict[str, Any]) -> dict[str, Any]:
@@ -262,16 +276,90 @@ def numbers(told: Sequence[Any], about: dict[str, Any]) -> dict[str, Any]:
 TELLERS = {"classes": classes, "picture": redrawn, "letters": letters}
 
 
-def answers(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
-    """What the model makes of each file, or why it can't."""
+# --- what it writes -------------------------------------------------------------------------
+
+
+def continued(
+    model: Model, given: dict[str, Any], about: dict[str, Any], how: dict[str, Any]
+) -> dict[str, Any]:
+    """How the text goes on: a token is drawn at a time, from what those before it make likely."""
+    prompt = given["tokens"][0].tolist()
+    if prompt == [NOTHING]:
+        prompt = []
+    known: list[int] = prompt or about["begins"]
+    new: list[int] = []
+    random = np.random.default_rng(how["seed"])
+    while len(new) < how["length"]:
+        seen = [*known, *new][-about["context"] :]
+        logits = model({"tokens": np.array([seen], np.int64)})[0][0, len(seen) - 1]
+        # A text of nothing says nothing: the first token isn't the end.
+        token = drawn(less(logits, [*about["unsaid"], *([] if new else [about["ends"]])]), how,
+                      random)  # fmt: skip
+        if token == about["ends"]:
+            break
+        new.append(token)
+    begun = said_by(prompt)
+    return {"prompt": begun, "written": said_by([*prompt, *new])[len(begun) :]}
+
+
+def drawn(logits: Any, how: dict[str, Any], random: np.random.Generator) -> int:
+    """A token by its logit: of the likeliest `top_k` that together have the share `top_p`."""
+    if how["temperature"] == 0:
+        return int(logits.argmax())
+    logits = (logits - logits.max()) / how["temperature"]
+    if how["top_k"] is not None and how["top_k"] < len(logits):
+        logits[logits < np.sort(logits)[-how["top_k"]]] = -np.inf
+    shares = np.exp(logits)
+    shares /= shares.sum()
+    if how["top_p"] is not None and how["top_p"] < 1:
+        order = np.argsort(-shares, kind="stable")
+        shares[order[shares[order].cumsum() - shares[order] >= how["top_p"]]] = 0
+        shares /= shares.sum()
+    return int(random.choice(len(shares), p=shares))
+
+
+def rendered(
+    model: Model, given: dict[str, Any], about: dict[str, Any], how: dict[str, Any]
+) -> dict[str, Any]:
+    """The text that is written from it, by the likeliest token each time."""
+    del how
+    written = list(about["begins"])
+    most = min(int(about["stretch"] * given["lengths"][0]) + 10, about.get("longest") or 2**31)
+    for _ in range(most):
+        told = model({**given, "target_tokens": np.array([written], np.int64)})[0]
+        token = int(less(told[0, len(written) - 1], about["unsaid"]).argmax())
+        if token == about["ends"]:
+            break
+        written.append(token)
+    return {"written": said_by(written).strip()}
+
+
+def less(logits: Any, unsaid: Sequence[int]) -> Any:
+    """A copy of logits in which those tokens can't be."""
+    logits = logits.astype(np.float64)
+    logits[list(unsaid)] = -np.inf
+    return logits
+
+
+WRITERS = {"tokens": continued, "text": rendered}
+
+
+def answers(files: Sequence[Path], **wanted: Any) -> Iterator[dict[str, Any]]:
+    """What the model makes of each file, or why it can't; `wanted` as `continued` draws."""
     about = json.loads((HERE / "model.json").read_text("utf-8"))
     model, read = opened(about), READERS[about["kind"]]
-    tell = TELLERS.get(about["tells"], numbers)
+    how = about.get("usual", {}) | {name: one for name, one in wanted.items() if one is not None}
+
+    def tell(given: dict[str, Any]) -> dict[str, Any]:
+        if about["tells"] in WRITERS:
+            return WRITERS[about["tells"]](model, given, about, how)
+        return TELLERS.get(about["tells"], numbers)(model(given), about)
+
     for path in files:
         try:
             if not path.is_file():
                 raise Unreadable("there is no such file")
-            yield {"input": str(path)} | tell(model(read(path, about)), about)
+            yield {"input": str(path)} | tell(read(path, about))
         except Unreadable as problem:
             yield {"input": str(path), "error": str(problem)}
 
@@ -279,8 +367,14 @@ def answers(files: Sequence[Path]) -> Iterator[dict[str, Any]]:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE")
+    writing = parser.add_argument_group("of a language model")
+    writing.add_argument("--length", type=int, help="at most so many tokens are written")
+    writing.add_argument("--temperature", type=float, help="0 takes the likeliest token each time")
+    writing.add_argument("--top-k", type=int, help="draws from so many of the likeliest only")
+    writing.add_argument("--top-p", type=float, help="draws from the likeliest of this share only")
+    writing.add_argument("--seed", type=int, help="writes the same again")
     wrong = 0
-    for told in answers(parser.parse_args().files):
+    for told in answers(**vars(parser.parse_args())):
         wrong += "error" in told
         sys.stdout.write(json.dumps(told, ensure_ascii=False) + "\n")
     return 1 if wrong else 0
