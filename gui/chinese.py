@@ -463,7 +463,6 @@ STRINGS: dict[str, str] = {
     "ablation.better": "全部使用时提高",
     "ablation.interval": "95 % 置信区间",
     "ablation.time": "平均每次运行",
-    "ablation.interval.range": "{low} 至 {high}",
     "ablation.fair": (
         "所有运行的步数相同，并保留在验证集上最好的一次；都不会提前结束。差异取自同一种子的运行之"
         "间；若其均值的 95 % 置信区间（学生 t 分布）不含零，则算超出偶然。"

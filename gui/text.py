@@ -523,7 +523,6 @@ STRINGS: dict[str, str] = {
     "ablation.better": "Better with all",
     "ablation.interval": "95 % interval",
     "ablation.time": "A run, on the mean",
-    "ablation.interval.range": "{low} to {high}",
     "ablation.fair": (
         "All runs make the same number of steps and keep their best look at the validation split; "
         "none ends early. Differences are taken between runs of the same seed, and count as more "

@@ -132,13 +132,29 @@ def spread(measure: str, found: Estimate) -> str:
 
 def step(measure: str, found: Estimate) -> str:
     """``+1.4 ± 0.6`` of a difference, in percentage points where the measure is a share."""
-    percent = is_share(measure)
-    said = f"{100 * found.mean:+.1f}" if percent else f"{found.mean:+.3g}"
-    said = said.replace("-", "−", 1)
+    said = _signed(measure, found.mean)
     if found.deviation is not None:
+        percent = is_share(measure)
         part = f"{100 * found.deviation:.1f}" if percent else f"{found.deviation:.3g}"
         said = text("starts.said.score", mean=said, half=part)
-    return text("ablation.points", points=said) if percent else said
+    return _points(measure, said)
+
+
+def interval(measure: str, found: Estimate) -> str | None:
+    """``−0.2 … +3.0`` of a difference; None where it can't be told."""
+    if found.half is None:
+        return None
+    low, high = (_signed(measure, found.mean + sign * found.half) for sign in (-1, 1))
+    return _points(measure, f"{low} … {high}")
+
+
+def _signed(measure: str, value: float) -> str:
+    said = f"{100 * value:+.1f}" if is_share(measure) else f"{value:+.3g}"
+    return said.replace("-", "−", 1)
+
+
+def _points(measure: str, said: str) -> str:
+    return text("ablation.points", points=said) if is_share(measure) else said
 
 
 def arm_name(arm: str, card: Card) -> str:

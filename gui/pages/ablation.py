@@ -163,12 +163,6 @@ class Ablations(Comparing[AblationPlan]):
         self, measure: str, score: ablations.ArmScore | None, gap: ablations.Difference | None
     ) -> dict[str, Any]:
         """A row of the table, and the points of the figure."""
-        half = gap.better.half if gap is not None else None
-        low, high = (
-            (verdict.step(measure, comparisons.Estimate(gap.better.mean + sign * half, None, 1))
-             for sign in (-1, 1))
-            if gap is not None and half is not None else ("", "")
-        )  # fmt: skip
         return {
             "score": verdict.spread(measure, score.score) if score else None,
             "mean": score.score.mean if score else None,
@@ -177,7 +171,7 @@ class Ablations(Comparing[AblationPlan]):
             if score else [],
             "seconds": score.seconds if score else None,
             "better": verdict.step(measure, gap.better) if gap else None,
-            "interval": text("ablation.interval.range", low=low, high=high) if low else None,
+            "interval": verdict.interval(measure, gap.better) if gap else None,
             "sure": gap.better.sure if gap else 0,
         }  # fmt: skip
 

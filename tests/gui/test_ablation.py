@@ -85,6 +85,7 @@ def test_an_ablation_says_whether_a_difference_is_more_than_chance(
     assert mixup.startswith("MixUp helps")
     rows = {row["label"]: row for row in found["arms"]}
     assert rows["without augmentation"]["better"] == "+3.0 ± 1.0 points"
+    assert rows["without augmentation"]["interval"] == "+0.5 … +5.5 points"
     assert rows["without augmentation"]["sure"] == 1
     assert rows["with augmentation"]["better"] is None
     assert "app.py ablate" in found["command"]
