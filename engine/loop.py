@@ -35,6 +35,10 @@ KEEP_ALL = 1000
 """The first steps whose every loss is a point; later ones are thinned to 20 a second."""
 SAVE_EVERY = 20.0
 """Seconds after which the last checkpoint is renewed even in mid-epoch."""
+LOOK_AGAIN = 0.5
+"""Seconds at least between two looks at what there is to see."""
+LOOKING = 0.1
+"""Of the time of training, that looking may take at most."""
 
 
 class Diverged(ArithmeticError):
@@ -344,7 +348,8 @@ class Watch:
         self.trainee, self.at, self.kept = trainee, trainee.position, kept
         self.total, self.per_epoch, self.plan = total, per_epoch, plan
         self.before = self.at.seconds
-        self.started = self.read_at = self.kept_at = self.looked_at = time.perf_counter()
+        self.started = self.read_at = self.kept_at = time.perf_counter()
+        self.look_from = self.started + LOOK_AGAIN
         self.first_step = self.read_step = self.at.step
         self.first_seen = self.at.seen
         self.newest: Tensor | None = None
@@ -418,15 +423,19 @@ class Watch:
     def look(
         self, task: Task, data: Data, batch: Batch, scores: dict[str, Any], *, always: bool
     ) -> Iterator[Event]:
-        """What there is to see after an epoch, at most twice a second."""
-        if not always and time.perf_counter() - self.looked_at < 0.5:
+        """What there is to see after an epoch: at most twice a second, and so seldom that looking
+        takes but a share of the time. Where an epoch is a blink, as of a head over features that
+        are kept, a look through the whole network would take most of it."""
+        began = time.perf_counter()
+        if not always and began < self.look_from:
             return
         model = self.trainee.judged.eval()
         with torch.inference_mode(), self.trainee.numerics.autocast(self.trainee.device):
             for name, kind, content in task.samples(model, batch, data, scores):
                 yield Sample(name, kind, self.at.step, self.epoch, content)  # type: ignore[arg-type]
         self.trainee.model.train()
-        self.looked_at = time.perf_counter()
+        ended = time.perf_counter()
+        self.look_from = ended + max(LOOK_AGAIN, (ended - began) / LOOKING)
 
     def next_epoch(self) -> None:
         """Training goes on: what was between two epochs is no step's time."""

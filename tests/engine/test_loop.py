@@ -6,8 +6,9 @@ import contextlib
 import errno
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -23,6 +24,7 @@ from engine.methods import Bench
 from engine.optimizers import Schedule, optimizer
 from engine.recipe import Recipe, compose
 from engine.starts import outline_of
+from engine.tasks.classification import Classification
 
 Make = Callable[..., Recipe]
 CarryOut = Callable[..., list[Event]]
@@ -480,3 +482,26 @@ def test_words_are_learned_from_the_labels_used_alone(catalog: Catalog, home: Ho
         return int(session.make(made, home).data.shape[0])
 
     assert words("1") < words("10") < words(None)
+
+
+def test_looking_takes_but_a_share_of_the_time(
+    recipe: Make, events: CarryOut, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where an epoch is a blink, and a look is not."""
+    now = [0.0]
+
+    def clock() -> float:
+        now[0] += 0.01
+        return now[0]
+
+    def slow(*_: Any) -> Iterator[tuple[str, str, Any]]:
+        now[0] += 10.0
+        yield "looked", "text", {"prompt": "", "text": ""}
+
+    monkeypatch.setattr(loop, "time", SimpleNamespace(perf_counter=clock))
+    monkeypatch.setattr(Classification, "samples", slow)
+    said = events(recipe(method__epochs=40))
+    looks = [event for event in said if isinstance(event, Sample)]
+    assert end(said).state == "finished"
+    # The first that is due, and the best weights at the end; not one for each epoch.
+    assert 1 <= len(looks) <= 3
