@@ -31,7 +31,7 @@ from playwright.sync_api import (
 from gui.shell import Anneal, Served
 from tests.gui import fakes
 
-SOON = 20_000
+SOON = 60_000
 """Milliseconds for what follows at once: a busy machine may need them, and nobody else waits."""
 
 expect.set_options(timeout=SOON)
