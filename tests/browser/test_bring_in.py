@@ -18,6 +18,8 @@ from tests.browser.test_click_to_curve import PATIENCE, Program
 from tests.browser.test_datasets_page import record
 from tests.test_data_commands import EXPECTED, SPECIAL, made, picture, tone, zipped
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:

@@ -25,6 +25,8 @@ from storage.history import History
 from tests.browser.conftest import Opens
 from tests.browser.test_predict_page import stroke
 
+pytestmark = pytest.mark.alone
+
 APP = Path(__file__).parents[2] / "app.py"
 PATIENCE = 300_000
 """Milliseconds: a slow machine gets its time."""

@@ -16,6 +16,8 @@ from storage.values import Run
 from tests.browser.conftest import Opens
 from tests.browser.test_click_to_curve import PATIENCE, Program
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:

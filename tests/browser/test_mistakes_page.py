@@ -19,6 +19,8 @@ from storage.history import History
 from tests.browser.conftest import Opens
 from tests.browser.test_click_to_curve import APP, PATIENCE, Program, train
 
+pytestmark = pytest.mark.alone
+
 LONG = {"timeout": PATIENCE}
 WORDS = ("--data", "1", "--model", "ConvNet", "--set", "model.channels=8,16", "--set",
          "model.hidden=32", "--set", "method.epochs=5", "--set", "method.learning_rate=0.004",

@@ -18,6 +18,8 @@ from tests.browser.conftest import Opens
 from tests.browser.test_click_to_curve import PATIENCE, Program
 from tests.browser.test_mistakes_page import LONG, carried_out
 
+pytestmark = pytest.mark.alone
+
 DIGITS, DRAWN = 200, 24
 
 

@@ -19,6 +19,8 @@ from engine.processes import alive
 from storage.history import History
 from tests.browser.conftest import Opens
 
+pytestmark = pytest.mark.alone
+
 APP = Path(__file__).parents[2] / "app.py"
 PATIENCE = 240_000
 """Milliseconds: a slow machine gets its time."""
@@ -82,7 +84,7 @@ def test_the_page_draws_its_figure_from_real_runs(url: str, home: Path, open_pag
     page.wait_for_url("**/starts?id=1", timeout=PATIENCE)
 
     title = page.locator(".starts-title")
-    expect(title).to_contain_text("finished", timeout=PATIENCE)
+    expect(title).to_contain_text("finished", timeout=2 * PATIENCE)  # eight runs
     expect(title.locator("h1")).to_have_text("Digits <b>")
     with History(home / "anneal.db") as history:
         runs = history.runs_of(1)

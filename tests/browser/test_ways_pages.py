@@ -14,6 +14,8 @@ from storage.values import Run
 from tests.browser.conftest import Opens
 from tests.browser.test_click_to_curve import PATIENCE, Program, digit, train
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
