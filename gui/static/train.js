@@ -141,7 +141,7 @@ export function mount(page) {
     const key = rest.some(possible) ? "train.others.switch" : "train.others";
     const fold = el(
       "details",
-      { class: "an-others", "data-kind": kind, open: unfolded.has(kind) },
+      { class: "an-others", open: unfolded.has(kind) },
       el("summary", {}, text(key, { count: rest.length })),
       grid(rest),
     );
@@ -430,7 +430,7 @@ export function mount(page) {
       (fold) => `${fold.closest("section").dataset.section} ${fold.className}`,
     );
     for (const fold of form.querySelectorAll(".an-others"))
-      unfolded[fold.open ? "add" : "delete"](fold.dataset.kind);
+      unfolded[fold.open ? "add" : "delete"](fold.closest("section").dataset.section);
     const scrolls = [...form.querySelectorAll(".an-options")].map((o) => o.scrollTop);
     const drawn = plan.sections.map((section) => sectionOf(section, (fold) => open.includes(`${section.kind} ${fold}`)));
     drawn.splice(-1, 0, recipeOf()); // the method's settings are what it changes most

@@ -16,6 +16,7 @@ import math
 import sys
 import wave
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -132,19 +133,20 @@ def text(path: Path, about: dict[str, Any]) -> dict[str, Any]:
         said = path.read_text("utf-8-sig")
     except UnicodeDecodeError:
         raise Unreadable("it isn't text in UTF-8") from None
-    tokenizer = words()
-    tokenizer.encode_special_tokens = True  # a text that says “[EOS]” is a text like any other
     end = [about["ends"]] if about["tells"] == "text" else []
-    ids, longest = tokenizer.encode(said).ids, about.get("longest")
+    ids, longest = words().encode(said).ids, about.get("longest")
     ids = [*(ids[: longest - len(end)] if longest else ids), *end] or [NOTHING]
     return {"tokens": np.array([ids], np.int64), "lengths": np.array([len(ids)], np.int64)}
 
 
+@cache
 def words() -> Any:
     """The tokenizer that lies here."""
     import tokenizers
 
-    return tokenizers.Tokenizer.from_file(str(HERE / "tokenizer.json"))
+    tokenizer = tokenizers.Tokenizer.from_file(str(HERE / "tokenizer.json"))
+    tokenizer.encode_special_tokens = True  # a text that says “[EOS]” is a text like any other
+    return tokenizer
 
 
 def said_by(ids: Sequence[int]) -> str:
