@@ -215,7 +215,7 @@ def serve_model(
     import uvicorn
 
     from engine.answers import Answers
-    from gui.serving import Endpoint
+    from gui.serving import Endpoint, width_of
 
     with told():
         place, history = opened(home, database_url)
@@ -224,7 +224,8 @@ def serve_model(
         task, data = known.card("task", entry.task), known.card("data", entry.data)
         history.close()
     answers = Answers(command(place, "answer"), log=place.root / "answers.log")
-    endpoint = Endpoint(answers, run, task, data, which=checkpoint)
+    width = width_of(place.run(run))
+    endpoint = Endpoint(answers, run, task, data, which=checkpoint, width=width)
     try:
         with told():  # before anybody asks: a run without weights isn't served
             answers.ask("together", run=run, which=checkpoint, inputs=[], options={}).result()
@@ -329,6 +330,9 @@ def bring_in(number: int, home: HomeOption = None, database_url: DatabaseOption 
     take_in(history, place, number, Order.of(json.load(sys.stdin)))
 
 
+SplitOption = Annotated[Literal["train", "validation", "test"], typer.Option(help="Of which.")]
+
+
 # --- train ----------------------------------------------------------------------------------
 
 
@@ -394,7 +398,7 @@ def wanted(
         labels = labels or given.labels or ""
         device = device or given.device
     if isinstance(start, int):
-        own_model(history, start, names, settings)
+        own_model(history, known, start, names, settings)
     return compose(
         known, names=names, settings=settings, start=start, labels=labels or None,
         device=device or "auto", seed=seed or 0, thorough=thorough,
@@ -453,7 +457,6 @@ def find_rate(
 ) -> None:
     """Try rising learning rates for a moment, and suggest one; nothing of it is kept."""
     from engine.catalog import discover
-    from engine.desk import written
     from engine.device import devices
     from engine.range_test import find_rate
 
@@ -466,7 +469,7 @@ def find_rate(
             setting=setting, begin=begin, labels=labels, device=device, seed=seed,
             thorough=thorough,
         )  # fmt: skip
-        found = followed(written(find_rate(chosen, place)), "Looking for a learning rate")
+        found = followed(find_rate(chosen, place), "Looking for a learning rate")
         say({name: found[name] for name in ("suggestion", "lowest", "rates", "losses", "smoothed",
                                             "seconds", "device_name")})  # fmt: skip
         if found["suggestion"] is None:
@@ -495,7 +498,6 @@ def find_batch(
     """Try ever doubled batches for a moment, and suggest a size; nothing of it is kept."""
     from engine.batch_sizes import find_batch_size
     from engine.catalog import discover
-    from engine.desk import written
     from engine.device import devices
 
     with told():
@@ -507,7 +509,7 @@ def find_batch(
             setting=setting, begin=begin, labels=labels, device=device, seed=seed,
             thorough=thorough,
         )  # fmt: skip
-        found = followed(written(find_batch_size(chosen, place)), "Looking for a batch size")
+        found = followed(find_batch_size(chosen, place), "Looking for a batch size")
         say(found)
         tell(f"{found['suggestion']} is the smallest batch within 5 % of the best speed: "
              f"--set method.batch_size={found['suggestion']}")  # fmt: skip
@@ -627,6 +629,7 @@ def compare_starts(
     from engine.catalog import discover
     from engine.device import devices
     from engine.estimate import counted
+    from gui import verdict
 
     with looked(home, database_url) as (place, history):
         known = discover().model_copy(update={"devices": devices()})
@@ -639,7 +642,7 @@ def compare_starts(
             chosen = [comparisons.start_of(one) for one in starts.split(",") if one.strip()]
             for start in chosen:
                 if isinstance(start, int):
-                    own_model(history, start, names, settings)
+                    own_model(history, known, start, names, settings)
             plan = counted(
                 comparisons.drawn_up(
                     known, names=names, settings=settings, starts=chosen,
@@ -655,12 +658,17 @@ def compare_starts(
         else:
             one = history.comparison(resume)
             plan = comparisons.ComparisonPlan.from_json(one.plan)
+        for sentence in verdict.warnings(plan, known, history.line):
+            tell(sentence)
         say({"comparison": one.id, "runs": len(plan.cells()), "steps": plan.steps})
         comparisons.enqueue(history, one.id, plan, known, name=one.name)
         go_on(place, history, one.id, waiting_cells(history, one.id, plan))
         results = history.runs_of(one.id)
         state = comparisons.state_of(comparisons.placed(plan, results).values())
-        report(comparisons.findings(plan, results))
+        found = comparisons.findings(plan, results)
+        report(found)
+        for said in verdict.sentences(plan, found):
+            tell(f"{said['start']}: {said['text']}")
         say({"comparison": one.id, "state": state, **found_in(plan, results)})
         if state != "finished":
             tell(f"Go on with: python app.py compare-starts --resume {one.id}")
@@ -754,13 +762,18 @@ def own_data(history: History, names: dict[Kind, str], settings: dict[str, Any])
 
 
 def own_model(
-    history: History, start: int, names: dict[Kind, str], settings: dict[str, Any]
+    history: History, known: Catalog, start: int, names: dict[Kind, str], settings: dict[str, Any]
 ) -> None:
-    """Weights go with the model that learned them, unless another is asked for."""
+    """Weights go with the model that learned them, or with one that takes them where the task needs
+    another, unless a third is asked for."""
     before = Recipe.from_json(history.run(start).recipe).model
-    names["model"] = names["model"] or before.name
-    if names["model"] == before.name:
-        for key, value in before.settings.items():
+    if not names["model"]:
+        able = known.card("task", names["task"]).fits if names["task"] else frozenset()
+        apt = (card.name for card in known.heirs(before.name) if card.provides & able)
+        names["model"] = next(apt, before.name)
+    card = known.card("model", names["model"])
+    if card.starts_from(before.name):
+        for key, value in card.shared(before.settings).items():
             settings.setdefault(f"model.{key}", value)
 
 
@@ -1238,9 +1251,7 @@ def answered(
 @cli.command("mistakes")
 def show_mistakes(
     run: int,
-    split: Annotated[
-        Literal["train", "validation", "test"], typer.Option(help="Of which.")
-    ] = "test",
+    split: SplitOption = "test",
     true: Annotated[str | None, typer.Option(help="Only items of this class.")] = None,
     said: Annotated[str | None, typer.Option(help="Only items said to be of this one.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Those that are told right too.")] = False,
@@ -1310,6 +1321,64 @@ def show_suspects(
             ]})  # fmt: skip
 
 
+@cli.command("calibration")
+def show_calibration(
+    run: int,
+    use: Annotated[
+        bool | None,
+        typer.Option(
+            "--use/--off",
+            help="Divide its logits by the temperature from now on, in "
+            "Predict, exports and its address; or no longer.",
+        ),
+    ] = None,
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """How sure a run's answers are and how right, as they are and over a fitted temperature."""
+    from engine import mistakes
+    from engine.catalog import discover
+
+    with looked(home, database_url) as (place, history):
+        history.run(run)
+        discover()
+        if use is not None:
+            followed(mistakes.temperature(place, run, on=use), "Fitting a temperature")
+        found = followed(mistakes.calibration(place, run), "Asking the model about each item")
+        say({"run": run, **found})
+        before, after = found["before"], found["after"]
+        tell(f"As it is: sure of {before['confidence']:.1%}, right in {before['accuracy']:.1%}; "
+             f"calibration error {before['ece']:.2%}")  # fmt: skip
+        if after is not None:
+            used = "in use" if found["on"] else f"not in use: python app.py calibration {run} --use"
+            tell(f"Over the temperature {found['temperature']:.3g}: calibration error "
+                 f"{after['ece']:.2%} ({used})")  # fmt: skip
+
+
+@cli.command("threshold")
+def show_threshold(
+    run: int,
+    name: Annotated[str, typer.Argument(help="The class that is told from all others.")],
+    split: SplitOption = "test",
+    home: HomeOption = None,
+    database_url: DatabaseOption = None,
+) -> None:
+    """What a threshold on a class's probability finds, misses and says falsely: one line each."""
+    from engine import mistakes
+    from engine.catalog import discover
+
+    with looked(home, database_url) as (place, history):
+        history.run(run)
+        discover()
+        answer = mistakes.apart(place, run=run, name=name, split=split)
+        found = followed(answer, "Asking the model about each item")
+        columns = ("found", "missed", "false", "left")
+        lines = zip(found["thresholds"], *(found[key] for key in columns), strict=True)
+        for threshold, *counts in lines:
+            say({"threshold": round(threshold, 4), **dict(zip(columns, counts, strict=True))})
+        say({"run": run, "class": name, "average_precision": found["average_precision"]})
+
+
 def followed(answer: Any, words: str) -> Any:
     """What an answer ends with that says on its way how far it is, for people as a bar."""
     from rich.console import Console
@@ -1319,10 +1388,9 @@ def followed(answer: Any, words: str) -> Any:
         task = bar.add_task(words, total=None)
         while True:
             try:
-                piece = next(answer)
+                far = next(answer)
             except StopIteration as end:
                 return end.value
-            far = json.loads(piece)
             bar.update(task, completed=far["done"], total=far["total"] or None)
 
 

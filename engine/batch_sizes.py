@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import torch
 from engine import device as devices
 from engine.catalog import BadInput, chosen
 from engine.home import Home
+from engine.progress import Answer, progress
 from engine.recipe import Choice, Recipe
 from engine.rehearsal import Rehearsal, learns, rehearsing
 
@@ -46,7 +47,7 @@ class Size:
     """Bytes at the most: of the process on a CPU, of the device elsewhere."""
 
 
-def find_batch_size(recipe: Recipe, home: Home) -> Generator[dict[str, Any], None, dict[str, Any]]:
+def find_batch_size(recipe: Recipe, home: Home) -> Answer:
     """Try a checked recipe with ever doubled batches; yields ``{"done", "total", "row"}`` for each.
 
     It stops before the batch whose memory, foretold from those before, would not be free. Returns
@@ -83,7 +84,7 @@ def find_batch_size(recipe: Recipe, home: Home) -> Generator[dict[str, Any], Non
                 why = "memory"
                 break
             row = found[-1]
-            yield {"done": len(found), "total": total, "row": shown(row)}
+            yield progress(len(found), total, row=shown(row))
             size *= 2
         if not found:
             raise BadInput("Not even the smallest batch fits into memory: take a smaller model",

@@ -248,10 +248,15 @@ class Card(Frozen):
     """And they come with Anneal: no network is needed (models only)."""
     hears: int | None = None
     """Samples a second of the recordings that it reads as they are, where it does (models only)."""
+    takes: frozenset[str] = frozenset()
+    """Other models, by name, of which it is a part, so that their weights start it (models
+    only)."""
     augments: frozenset[str] = frozenset()
     """Which kinds of varied training items are learned from (tasks and methods; see `Augments`)."""
     otherwise: str = ""
     """Why a run hasn't got it, where it doesn't fit (exports only)."""
+    unheard: str = ""
+    """Why a run whose model reads samples hasn't got it; empty where it has (exports only)."""
 
     def field(self, name: str) -> Field:
         """The field of that name; BadInput lists the names that exist."""
@@ -260,6 +265,15 @@ class Card(Frozen):
                 return field
         known = ", ".join(f.name for f in self.fields if not f.hidden) or "none"
         raise BadInput(f"{self.label} has no setting {name!r} (it has: {known})")
+
+    def starts_from(self, model: str) -> bool:
+        """Whether weights of that model fit, by its name (models only)."""
+        return model == self.name or model in self.takes
+
+    def shared(self, settings: Mapping[str, Value]) -> dict[str, Value]:
+        """Of another card's settings, those that this one has too."""
+        known = {field.name for field in self.fields if not field.hidden}
+        return {name: value for name, value in settings.items() if name in known}
 
     def try_with(self, settings: Mapping[str, Any]) -> dict[str, Value]:
         """Every setting of a trial, given or default, checked. BadInput says what is wrong."""
@@ -317,6 +331,11 @@ class Catalog(Frozen):
         """The cards of one kind, in the order they are offered."""
         return tuple(card for card in self.cards if card.kind == kind)
 
+    def heirs(self, model: str) -> list[Card]:
+        """The models that weights of that one start, itself first."""
+        fits = [card for card in self.of("model") if card.starts_from(model)]
+        return sorted(fits, key=lambda card: card.name != model)
+
     def card(self, kind: Kind, name: str) -> Card:
         """The card of that name; BadInput lists what there is."""
         for card in self.of(kind):
@@ -364,7 +383,8 @@ class Catalog(Frozen):
         for card in self.of("export"):
             fits = card.fits & (answers | {"any"})
             needs = card.needs <= model.provides | data.provides | task.fits
-            yield card, "" if fits and needs else card.otherwise
+            why = "" if model.hears is None else card.unheard
+            yield card, why if fits and needs else card.otherwise
 
     def defaults(self, chosen: Chosen, *, thorough: bool = False) -> dict[str, Value]:
         """``{"model.width": 32, …}``: each card's defaults, bettered by what the others suggest.
@@ -424,7 +444,9 @@ class Choosable:
         shrinks: bool = False,
         published: bool = False,
         bundled: bool = False,
+        takes: set[str] | None = None,
         otherwise: str = "",
+        unheard: str = "",
         hidden: bool = False,
         rank: int = 50,
         **kwargs: Any,
@@ -442,8 +464,8 @@ class Choosable:
             thorough=dict(thorough or {}), hidden=hidden, rank=rank, fields=tuple(fields_of(cls)),
             tries=tuple(_keywords(cls.show).values()) if hasattr(cls, "show") else (),
             streams=streams, invents=invents, judges=judges, adapts=adapts, shrinks=shrinks,
-            published=published, bundled=bundled, otherwise=otherwise,
-            hears=getattr(cls, "hears", None),
+            published=published, bundled=bundled, otherwise=otherwise, unheard=unheard,
+            hears=getattr(cls, "hears", None), takes=frozenset(takes or ()),
             augments=getattr(cls, "augments", frozenset()),
             headline=getattr(cls, "headline", ""),
             larger_is_better=getattr(cls, "larger_is_better", True),

@@ -6,12 +6,13 @@ Only arithmetic and choices, nothing of PyTorch: the pages and the command line 
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import math
 import shlex
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import Field, ValidationError
@@ -393,6 +394,42 @@ RESUMABLE = ("paused", "interrupted", "failed", "stopped")
 UNDER_WAY = ("preparing", "running")
 
 
+class Learned(Protocol):
+    """Of a run, what it has learned from."""
+
+    @property
+    def id(self) -> int: ...
+
+    @property
+    def recipe(self) -> str: ...
+
+
+def seen(
+    plan: ComparisonPlan, catalog: Catalog, line: Callable[[int], Iterable[Learned]]
+) -> Iterator[tuple[int, int]]:
+    """Each start that has seen the labels that it is to save, with the run that has: itself, or one
+    that it comes from. `line` gives a run and those before it, the nearest first; LookupError where
+    it is gone."""
+    for start in plan.starts:
+        if isinstance(start, int):
+            with contextlib.suppress(LookupError):
+                known = (run.id for run in line(start) if has_seen(plan, catalog, run))
+                yield from ((start, run) for run in itertools.islice(known, 1))
+
+
+def has_seen(plan: ComparisonPlan, catalog: Catalog, run: Learned) -> bool:
+    """Whether a run has learned from what the plan's task asks for, on the plan's data."""
+    try:
+        recipe = Recipe.from_json(run.recipe)
+        needs = [catalog.card("task", task).needs for task in (recipe.task.name, plan.task.name)]
+    except BadInput:  # of another version
+        return False
+    own = recipe.data.name, recipe.data.settings.get("id")
+    labelled = all("label" in every for every in needs)
+    same = labelled or recipe.task.name == plan.task.name
+    return same and own == (plan.data.name, plan.data.settings.get("id"))
+
+
 def placed(plan: Planned[AnyCell], runs: Iterable[AnyRun]) -> dict[AnyCell, AnyRun | None]:
     """The run of each cell: of several a finished one, else the newest; None if there is none."""
     found: dict[AnyCell, AnyRun | None] = dict.fromkeys(plan.cells())
@@ -628,7 +665,7 @@ def labels_for(score: float, curve: Sequence[tuple[int, float]], *, larger: bool
     points = [(math.log(items), sign * value) for items, value in sorted(curve)]
     if points[0][1] >= wanted:
         return float(min(items for items, _ in curve))
-    for (x0, y0), (x1, y1) in pairwise(points):
+    for (x0, y0), (x1, y1) in itertools.pairwise(points):
         if y1 >= wanted:
             return math.exp(x0 + (x1 - x0) * (wanted - y0) / (y1 - y0))
     return None

@@ -37,6 +37,7 @@ from engine.intake import revise
 from engine.measuring import measure
 from engine.predict import Predictor, content
 from engine.preview import preview
+from engine.progress import Answer, Told
 from engine.range_test import find_rate
 from engine.recipe import Choice, Recipe
 from engine.searches import SearchPlan, Trial
@@ -157,15 +158,15 @@ class Desk:
                                 "isn't known; it can be trained all the same"):  # fmt: skip
             return estimate(checked, self.home)
 
-    def rate(self, *, recipe: str) -> Generator[str, None, dict[str, Any]]:
+    def rate(self, *, recipe: str) -> Answer:
         """A learning rate for a recipe."""
         checked = Recipe.from_json(recipe).checked(self.catalog)
-        return written(find_rate(checked, self.home))
+        return find_rate(checked, self.home)
 
-    def batch_size(self, *, recipe: str) -> Generator[str, None, dict[str, Any]]:
+    def batch_size(self, *, recipe: str) -> Answer:
         """A batch size for a recipe."""
         checked = Recipe.from_json(recipe).checked(self.catalog)
-        return written(find_batch_size(checked, self.home))
+        return find_batch_size(checked, self.home)
 
     def preview(
         self, *, recipe: str, items: int = 4, draws: int = 3, salt: int = 0
@@ -239,29 +240,27 @@ class Desk:
         """Make a dataset's next version, by a change or by a finding's mend."""
         return revise(self.home, dataset, version, change, finding=finding)
 
-    def judged(self, **asked: Any) -> Generator[str, None, dict[str, Any]]:
+    def judged(self, **asked: Any) -> Answer:
         """Items of a split as the run's best weights tell them (`engine.mistakes.judged`)."""
         return mistakes.judged(self.home, self.opened_once, **asked)
 
-    def calibration(self, *, run: int) -> Generator[str, None, dict[str, Any]]:
+    def calibration(self, *, run: int) -> Answer:
         """How sure a run's answers are, and how right."""
         return mistakes.calibration(self.home, run)
 
-    def temperature(self, *, run: int, on: bool) -> Generator[str, None, dict[str, Any]]:
+    def temperature(self, *, run: int, on: bool) -> Answer:
         """Use a fitted temperature when the run is asked, or no longer."""
         return mistakes.temperature(self.home, run, on=on)
 
-    def apart(self, **asked: Any) -> Generator[str, None, dict[str, Any]]:
+    def apart(self, **asked: Any) -> Answer:
         """What a threshold on a class's probability costs."""
         return mistakes.apart(self.home, **asked)
 
-    def suspects(self, **asked: Any) -> Generator[str, None, dict[str, Any]]:
+    def suspects(self, **asked: Any) -> Answer:
         """Items of a run's data whose labels look wrong."""
         return mistakes.suspects(self.home, self.opened_once, **asked)
 
-    def export(
-        self, *, run: int, name: str, portrait: dict[str, Any]
-    ) -> Generator[str, None, dict[str, Any]]:
+    def export(self, *, run: int, name: str, portrait: dict[str, Any]) -> Answer:
         """A run's model in a form to be taken away (`engine.export.export`)."""
         return export(Predictor(self.home, run), self.catalog, name, portrait=portrait)
 
@@ -269,7 +268,7 @@ class Desk:
         """Keep the labels of suspected items, or suspect them again."""
         return {"kept": mistakes.approve(self.home, run, rows, back=back)}
 
-    def measure(self, *, runs: list[int]) -> Generator[str, None, dict[str, Any]]:
+    def measure(self, *, runs: list[int]) -> Answer:
         """Size, latency and throughput of runs, side by side."""
         return measure(self.home, runs)
 
@@ -289,17 +288,6 @@ class Desk:
             return card, dataset.open(self.home), None
         stored = dataset.stored(self.home)
         return card, dataset.data(stored), stored
-
-
-def written(
-    steps: Generator[dict[str, Any], None, dict[str, Any]],
-) -> Generator[str, None, dict[str, Any]]:
-    """How far something is, as JSON."""
-    while True:
-        try:
-            yield json.dumps(next(steps))
-        except StopIteration as end:
-            return dict(end.value)
 
 
 class Inbox:
@@ -324,17 +312,22 @@ class Inbox:
 
 
 def in_pieces(
-    pieces: Generator[str, None, dict[str, Any]], out: TextIO, unwanted: Callable[[], bool]
+    pieces: Generator[str | Told, None, dict[str, Any]], out: TextIO, unwanted: Callable[[], bool]
 ) -> dict[str, Any]:
-    """Write each piece as it comes, until nobody wants more; what is returned in the end."""
+    """Write each piece as it comes, until nobody wants more; what is returned in the end.
+
+    A piece is a text, or says how far the answer is.
+    """
     while True:
         if unwanted():
             pieces.close()
             return {}
         try:
-            out.write(json.dumps({"part": next(pieces)}) + "\n")
+            piece = next(pieces)
         except StopIteration as end:
             return dict(end.value)
+        told = piece if isinstance(piece, str) else json.dumps(piece)
+        out.write(json.dumps({"part": told}) + "\n")
 
 
 def heard(out: TextIO, unwanted: Callable[[], bool], piece: str) -> None:

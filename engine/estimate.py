@@ -14,6 +14,7 @@ from engine import loop, session
 from engine.catalog import Catalog, chosen
 from engine.comparisons import Cell, ComparisonPlan, called
 from engine.data.batches import Feed
+from engine.features import Features
 from engine.home import Home
 from engine.loop import Plan, Trainee
 from engine.recipe import Recipe
@@ -33,26 +34,33 @@ def estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
     """
     with rehearsing(recipe, home) as tried:
         setup, trainee, feed, plan = tried.setup, tried.trainee, tried.feed, tried.plan
-        first = timed(trainee, setup.task, feed, plan, TIMED + 1)
+        # Where classes are only named there may be no item to learn from.
+        some = feed if len(feed) else tried.validation
+        first = timed(trainee, setup.task, some, plan, TIMED + 1)
         # Once more the same items: what is kept of them costs only the first time.
-        again = timed(trainee, setup.task, feed, plan, 2)
+        again = timed(trainee, setup.task, some, plan, 2)
         device = trainee.device
         memory = devices.memory_in_use(device)
         parameters = setup.model.parameter_count()
         trainable = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
         steps = plan.steps(len(feed))
-        # Where classes are only named there is nothing to go through.
         new, known = min(first[1:] or first, default=0.0), min(again, default=0.0)
-        items = len(feed.rows) / max(len(feed), 1)
-        checked = len(tried.validation.rows) / max(items * plan.accumulate, 1) / 3
+        items = len(some.rows) / max(len(some), 1) * plan.accumulate
+        checked = len(tried.validation.rows) / max(items, 1) / 3
         each = min(math.ceil(len(feed) / plan.accumulate), steps)
         epochs = max(steps / max(each, 1), 1)
         looks = epochs
         if (plan.check_every or 0) > each:
             looks = max(steps / (plan.check_every or 1), 1)
-        seconds = new * each + known * (steps - each + checked * looks)
+        feeds = [feed, tried.validation, setup.method.judging(setup.data, "test", device)]
         if not plan.epochs:  # nothing is learned: each item is looked at once
-            seconds = new * len(feed)
+            through = setup.method.goes_through(feed) + sum(len(one.rows) for one in feeds[1:])
+            seconds = new * through / max(items, 1)
+        else:
+            # What stays as it is goes once through what stays as it is, to be tested too.
+            unknown = sum(one.missing() for one in feeds if isinstance(one, Features))
+            first_time = unknown / max(items, 1) if isinstance(feed, Features) else each
+            seconds = new * first_time + known * (max(steps - first_time, 0) + checked * looks)
         return {
             "parameters": parameters, "trainable": trainable, "memory": memory,
             "steps": steps, "seconds": seconds, "seconds_per_epoch": seconds / epochs,

@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 import zipfile
-from collections.abc import Generator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,8 @@ from engine.exports import Export
 from engine.exports.leaving import Leaving, written
 from engine.home import Home, replacing
 from engine.predict import Predictor
+from engine.progress import Answer, progress
 from engine.recipe import Recipe
-
-Making = Generator[str, None, dict[str, Any]]
-"""How far it has come, as JSON, and at last what was made (`engine.export.export`)."""
 
 
 def offered(recipe: Recipe, catalog: Catalog) -> list[tuple[Card, str]]:
@@ -30,13 +28,14 @@ def offered(recipe: Recipe, catalog: Catalog) -> list[tuple[Card, str]]:
 def export(
     predictor: Predictor, catalog: Catalog, name: str, *,
     portrait: Mapping[str, Any] | None = None, out: Path | None = None,
-) -> Making:  # fmt: skip
+) -> Answer:  # fmt: skip
     """Make the run's best model so far into the form of that name, whole or not at all.
 
     It is kept with the run as one file, several packed into a ZIP; with `out`, its files go into
     that folder instead. What is returned is also kept beside it: ``{"format", "label", "step",
-    "made": seconds since 1970, "file", "bytes", "facts"}``. `portrait` is what is remembered of the
-    run. BadInput where it can't be had, or answers otherwise than the model.
+    "made": seconds since 1970, "file", "bytes", "facts"}``, and the ``"temperature"`` at which the
+    run was asked, where the form says it. `portrait` is what is remembered of the run. BadInput
+    where it can't be had, or answers otherwise than the model.
     """
     predictor.refresh()
     assert predictor.entry is not None
@@ -51,12 +50,14 @@ def export(
     partial = Path(tempfile.mkdtemp(dir=place, prefix=".making."))
     try:
         for done, doing in enumerate(form().make(leaving, partial)):
-            yield progress(done, form.stages, doing)
-        yield progress(form.stages, form.stages, "")
+            yield progress(done, form.stages, doing=doing)
+        yield progress(form.stages, form.stages, doing="")
         told = {
             "format": name, "label": card.label, "step": predictor.entry.step, "made": time.time(),
             "facts": leaving.facts,
         }  # fmt: skip
+        if form.calibrated:
+            told["temperature"] = leaving.setup.task.temperature
         if out is not None:
             return told | {"folder": str(out), "files": moved(partial, out)}
         # What was made before is gone from the list before its file is another's.
@@ -85,11 +86,6 @@ def known(home: Home, run: int) -> list[dict[str, Any]]:
     return found
 
 
-def progress(done: int, total: int, doing: str) -> str:
-    """A piece of an answer that isn't there yet."""
-    return json.dumps({"done": done, "total": total, "doing": doing})
-
-
 def kept(folder: Path, place: Path, name: str) -> Path:
     """The one file of the folder, or all of them in a ZIP, moved to its place."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
@@ -98,9 +94,14 @@ def kept(folder: Path, place: Path, name: str) -> Path:
         files[0].replace(target)
         return target
     target = place / f"{name}.zip"
-    with replacing(target) as beside, zipfile.ZipFile(beside, "w") as packed:
+    # Weights hardly get smaller (to 93 %), but with 70 % of zeros, as after pruning, to 40 %. The
+    # usual level came to 36 %, and took twice as long; this one does 20–45 MB a second.
+    with (
+        replacing(target) as beside,
+        zipfile.ZipFile(beside, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed,
+    ):
         for path in files:
-            packed.write(path, Path(name) / path.relative_to(folder))  # weights don't get smaller
+            packed.write(path, Path(name) / path.relative_to(folder))
     return target
 
 

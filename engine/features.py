@@ -62,9 +62,8 @@ class Features(Feed):
     def compute(self, wishes: Callable[[], Wish | None]) -> Generator[Notice, None, Wish | None]:
         """All of them, always in the same batches, so that a run that was resumed has the same
         bits. Returns a wish to cancel or to pause. BadInput where they take too much memory."""
-        self._recall()
         started = said = time.perf_counter()
-        missing = len(self.rows) - int(self.known.sum())
+        missing = self.missing()
         for batch in self.raw.batches() if missing else ():
             assert batch.rows is not None
             if self.known[self.places[batch.rows]].all():
@@ -82,6 +81,11 @@ class Features(Feed):
         if missing:
             self._store()
         return None
+
+    def missing(self) -> int:
+        """Items whose features nobody has computed yet."""
+        self._recall()
+        return len(self.rows) - int(self.known.sum())
 
     def inputs(self, rows: Rows, epoch: int, number: int) -> dict[str, Tensor]:
         self._recall()

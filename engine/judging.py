@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ from engine.data.splits import SPLITS, Rows, Split, evenly
 from engine.datasets.imported import Imported
 from engine.device import is_out_of_memory, pick
 from engine.home import Home, replacing
+from engine.progress import Answering, progress
 from engine.recipe import Recipe
 from engine.session import Setup
 from engine.starts import outline_of, tokenizer_in
@@ -39,8 +40,6 @@ WINDOWS = 2000
 """Windows of a running text that are looked at, spread evenly over the split."""
 
 Floats = npt.NDArray[np.float32]
-Telling = Generator[str, None, "Judged"]
-"""How far it has come, as JSON, and at last what was found."""
 
 
 class Empty(BadInput):
@@ -113,7 +112,7 @@ def reopened(home: Home, run: int) -> Setup:
     )
 
 
-def judged(home: Home, run: int, split: str) -> Telling:
+def judged(home: Home, run: int, split: str) -> Answering[Judged]:
     """What the run's best weights so far say of each item of a split: as it is kept, else found now
     and kept. BadInput says why it can't be."""
     if split not in SPLITS:
@@ -143,7 +142,7 @@ def device_of(recipe: Recipe) -> torch.device:
         return pick("auto")
 
 
-def judge(setup: Setup, split: Split, step: int = 0) -> Telling:
+def judge(setup: Setup, split: Split, step: int = 0) -> Answering[Judged]:
     """What the setup's model says of each item of a split, on the recipe's device."""
     device = device_of(setup.recipe)
     try:
@@ -154,7 +153,7 @@ def judge(setup: Setup, split: Split, step: int = 0) -> Telling:
     return (yield from _judge(setup, split, step, torch.device("cpu")))  # beside a run that trains
 
 
-def _judge(setup: Setup, split: Split, step: int, device: torch.device) -> Telling:
+def _judge(setup: Setup, split: Split, step: int, device: torch.device) -> Answering[Judged]:
     task, data = setup.task, setup.data
     if task.card.judges == "tokens":  # windows of a running text: some of each part say enough
         data = replace(data, splits={**data.splits, split: evenly(data.splits[split], WINDOWS)})
@@ -190,11 +189,6 @@ def _judge(setup: Setup, split: Split, step: int, device: torch.device) -> Telli
         true=None if found is None or data.labels is None else data.labels[every[order]],
         logits=found, texts=tuple(dict(texts[place]) for place in order.tolist()) if texts else (),
     )  # fmt: skip
-
-
-def progress(done: int, total: int) -> str:
-    """A piece of an answer that isn't there yet."""
-    return json.dumps({"done": done, "total": total})
 
 
 # --- on the disk ----------------------------------------------------------------------------

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,9 +17,11 @@ from engine.catalog import BadInput
 from engine.compression.int8 import rounded_layers
 from engine.compression.racing import SIZES
 from engine.data.batches import Batch, Feed
+from engine.data.splits import evenly
 from engine.device import Numerics, about
 from engine.home import Home, replacing
-from engine.judging import progress, reopened
+from engine.judging import reopened
+from engine.progress import Answer, progress
 from engine.session import Setup
 
 FORMAT = 1
@@ -85,7 +86,7 @@ class Racer:
         return time.perf_counter() - started
 
 
-def measure(home: Home, runs: Sequence[int]) -> Generator[str, None, dict[str, Any]]:
+def measure(home: Home, runs: Sequence[int]) -> Answer:
     """Size, latency and throughput of these runs' best weights, by run: ``{"runs": {…}}``.
 
     They take turns, so that a busy moment of the machine hits all alike; the items are those of
@@ -127,7 +128,10 @@ def opened(home: Home, run: int) -> Racer:
     for split in ("test", "validation", "train"):
         feed = Feed(setup.data, split, batch_size=max(SIZES), device=torch.device("cpu"))
         if len(feed.rows):
-            racer.batches = {size: feed.some(size) for size in SIZES}
+            # Where the split holds fewer, some are there several times: a batch is a batch.
+            racer.batches = {
+                size: feed.batch(np.resize(evenly(feed.rows, size), size)) for size in SIZES
+            }  # fmt: skip
             return racer
     raise BadInput(f"Run {run} has no item left to be timed on")
 

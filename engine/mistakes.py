@@ -3,7 +3,7 @@ doubtful. Answers that take long come with how far they are."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,9 @@ from engine.datasets.imported import Imported
 from engine.errors_in_text import compared
 from engine.home import Home
 from engine.judging import Judged
+from engine.progress import Answer, Answering
 
 Opened = Callable[[dict[str, Any]], tuple[Card, Data, Stored | None]]
-Answer = Generator[str, None, dict[str, Any]]
 
 
 def judged(
@@ -145,10 +145,12 @@ def temperature(home: Home, run: int, *, on: bool) -> Answer:
     validation = yield from _validation(home, run)
     if validation is None:
         raise BadInput("There are no validation items to fit a temperature to")
+    if validation.true is None:
+        raise BadInput("This run says no classes: there is nothing to be sure of")
     return measures.switched(home, run, measures.fitted(validation), on=on)
 
 
-def _validation(home: Home, run: int) -> Generator[str, None, Judged | None]:
+def _validation(home: Home, run: int) -> Answering[Judged | None]:
     try:
         return (yield from judging.judged(home, run, "validation"))
     except judging.Empty:
@@ -199,7 +201,7 @@ def unsettled(home: Home, run: int, way: str, folds: int, today: int | None) -> 
 
 def suspected(
     home: Home, run: int, way: str, folds: int = doubts.FOLDS
-) -> Generator[str, None, tuple[doubts.Suspects, tuple[str, ...]]]:
+) -> Answering[tuple[doubts.Suspects, tuple[str, ...]]]:
     """All of them, and what the classes are called."""
     if way not in doubts.WAYS:
         raise BadInput(f"There is no way {way!r} to find wrong labels")

@@ -349,7 +349,10 @@ def sequence(values: Sequence[Sequence[float]], features: int) -> npt.NDArray[np
         if len(row) != features:
             raise BadInput(f"Step {number} has {len(row)} numbers; this model takes {features} "
                            "a step")  # fmt: skip
-    array = np.asarray(values, np.float32)
+    try:
+        array = np.asarray(values, np.float32)
+    except (OverflowError, TypeError, ValueError):  # whole numbers of hundreds of digits
+        raise BadInput("These rows aren't all numbers that can be computed with") from None
     if not np.isfinite(array).all():
         step = int(np.flatnonzero(~np.isfinite(array).all(1))[0]) + 1
         raise BadInput(f"Step {step} holds a number that isn't finite")

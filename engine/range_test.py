@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Generator, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from engine import device as devices
 from engine.catalog import BadInput
 from engine.home import Home
 from engine.optimizers import Schedule
+from engine.progress import Answer, Answering, progress
 from engine.recipe import Recipe
 from engine.rehearsal import Rehearsal, learns, rehearsing
 
@@ -47,9 +47,7 @@ class Rising(Schedule):
         return self.rate(step) / self.peak
 
 
-def find_rate(
-    recipe: Recipe, home: Home, *, steps: int = STEPS, budget: float = BUDGET
-) -> Generator[dict[str, Any], None, dict[str, Any]]:
+def find_rate(recipe: Recipe, home: Home, *, steps: int = STEPS, budget: float = BUDGET) -> Answer:
     """Try a checked recipe with rising learning rates; yields ``{"done", "total", "rate",
     "loss"}`` for each step.
 
@@ -74,7 +72,7 @@ def find_rate(
 
 def _climb(
     tried: Rehearsal, peak: float, steps: int, budget: float
-) -> Generator[dict[str, Any], None, tuple[list[float], list[float]]]:
+) -> Answering[tuple[list[float], list[float]]]:
     """The rates and losses of each step, until the loss has risen far above its beginning."""
     trainee, groups = tried.trainee, tried.groups()
     # Two steps at a rate that changes nothing tell how long one takes.
@@ -100,7 +98,7 @@ def _climb(
         if step <= steps // 10:
             first = lowest = mean
         lowest = min(lowest, mean)
-        yield {"done": step + 1, "total": steps, "rate": rate, "loss": loss}
+        yield progress(step + 1, steps, rate=rate, loss=loss)
         if mean - first > max(first - lowest, 0.5 * abs(first)):
             break
     if len(losses) < 3:

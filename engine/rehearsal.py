@@ -24,6 +24,9 @@ from engine.recipe import Recipe
 from engine.session import Setup
 from engine.starts import Start
 
+SCALED = 1000
+"""Items by which inputs are scaled here: of large pictures, those of a run take half a minute."""
+
 
 @dataclass(frozen=True)
 class Rehearsal:
@@ -86,6 +89,7 @@ def _ready(recipe: Recipe, home: Home, kept: Checkpoints) -> Rehearsal:
     start = Start.of(recipe, home)
     setup = session.make(recipe, home, tokenizer=start.tokenizer if start else None)
     setup.task.prepare(setup.data)
+    setup.fit_inputs(SCALED)
     if start is not None:
         session.begin(setup, start)
     bench = Bench(device=device, seed=recipe.seed, kept=kept, wishes=lambda: None, home=home,

@@ -16,7 +16,7 @@ from engine import device as devices
 from engine.catalog import BadInput, chosen, discover
 from engine.checkpoint import Checkpoints
 from engine.data.batches import Data
-from engine.data.splits import Split
+from engine.data.splits import Split, evenly
 from engine.data.tokens import Tokenizer
 from engine.datasets import Dataset
 from engine.events import Event, Finished, Notice, Sample
@@ -39,13 +39,20 @@ class Setup:
     model: Model
     method: Method
     blueprint: str = ""
+    """What the model was told besides its settings."""
 
     @property
     def made(self) -> list[Any]:
         """What decides the model beside its weights, as JSON values."""
         return [self.recipe.model.name, self.recipe.model.settings, self.blueprint]
 
-    """What the model was told besides its settings."""
+    def fit_inputs(self, most: int | None = None) -> None:
+        """Let the model learn the scale of the training data, where there are any; of at most so
+        many items, spread evenly."""
+        rows = self.data.splits["train"]
+        if len(rows):
+            some = rows if most is None else evenly(rows, most)
+            self.model.fit_inputs(*self.data.fed.statistics(some))
 
 
 def open_choice(
@@ -121,9 +128,16 @@ def begin(setup: Setup, start: Start) -> Taken:
     BadInput when they don't fit, or when a method that keeps them would keep parts of chance.
     """
     model, data, method = setup.model, setup.data, setup.method
+    if start.tokenizer is None and data.items.kind in ("text", "pairs"):
+        raise BadInput(
+            f"Nothing says which token each row of {start.source} stands for: start from a run, or "
+            "from a folder that a run's weights were taken away to (with its data.json); a network "
+            "of the hub is chosen as the model, by its folder, and starts from what is published",
+            field="start",
+        )
     taken = start.into(model, setup.task.classes(data))
-    if not data.fed.comparable and len(data.splits["train"]):
-        model.fit_inputs(*data.fed.statistics(data.splits["train"]))
+    if not data.fed.comparable:
+        setup.fit_inputs()
     if method.takes_all and taken.new:
         raise BadInput(
             f"{method.card.label} trains nothing, and {len(taken.new)} parts of this model aren't "
@@ -208,8 +222,7 @@ def _run(
         }  # fmt: skip
         beside.write_text(json.dumps(outline), encoding="utf-8")
     data, task, model = setup.data, setup.task, setup.model
-    if len(data.splits["train"]):
-        model.fit_inputs(*data.fed.statistics(data.splits["train"]))
+    setup.fit_inputs()
     task.prepare(data)
     if recipe.labels is not None:
         yield Notice(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,7 +71,7 @@ class Start:
                 field="start",
             ) from None
         weights = checkpoint.weights(folder)
-        if any(tensor.dtype == torch.int8 for tensor in weights.values()):
+        if rounded(weights):
             raise BadInput(
                 f"Run {run} is kept in 8-bit numbers, which can't learn any more: start from the "
                 "run that it was made from",
@@ -80,8 +82,9 @@ class Start:
 
     @classmethod
     def of_file(cls, path: Path) -> Start:
-        """The tensors of a safetensors file, or of all those of a folder. BadInput if there are
-        none; no other format is read, since reading others may run what they hold."""
+        """The tensors of a safetensors file, or of all those of a folder, and what Anneal has
+        written beside them of texts and classes. BadInput if there are no tensors; no other format
+        is read, since reading others may run what they hold."""
         files = sorted(path.glob("*.safetensors")) if path.is_dir() else [path]
         if not files or not all(file.is_file() for file in files):
             raise BadInput(f"There is no safetensors file at {path}", field="start")
@@ -92,7 +95,13 @@ class Start:
             except (SafetensorError, OSError) as problem:
                 raise BadInput(f"{file.name} isn't a whole safetensors file ({problem}): only that "
                                "format is read", field="start") from None  # fmt: skip
-        return cls(path.name, weights)
+        outline: dict[str, Any] = {}
+        with suppress(OSError, ValueError):  # not every file was made here
+            outline = outline_in(path if path.is_dir() else path.parent)
+        if rounded(weights):
+            raise BadInput(f"{path.name} holds 8-bit numbers, which can't learn any more: take the "
+                           "weights that it was made from", field="start")  # fmt: skip
+        return cls(path.name, weights, outline.get("outputs", ()), tokenizer_in(outline))
 
     def into(self, model: Model, classes: Sequence[str]) -> Taken:
         """Put into the model what has its names and shapes; the rest of it stays as it was made.
@@ -101,8 +110,8 @@ class Start:
         layer, since dropout between them changes their names. BadInput when nothing else, or
         nothing at all, would be.
         """
-        weights = model.translated(self.weights)
         own = model.state_dict()
+        weights = lined_up(model.translated(self.weights), own)
         found = {name: weights[name] for name in own if name in weights}
         reasons: dict[str, str] = {}
         there, here = (
@@ -121,10 +130,11 @@ class Start:
             reasons |= dict.fromkeys(here, "of another shape" if there else ABSENT)
         for name, tensor in own.items():
             if name not in found:
-                reasons.setdefault(name, ABSENT)
+                if not counts_batches(name, found):
+                    reasons.setdefault(name, ABSENT)
             elif found[name].shape != tensor.shape:
                 reasons.setdefault(name, f"{sides(tensor)} here, {sides(found[name])} there")
-        loaded = {name: found[name] for name in own if name not in reasons}
+        loaded = {name: found[name] for name in own if name in found and name not in reasons}
         parameters = {name for name, _ in model.named_parameters()} - {*here}
         if not parameters & loaded.keys():
             raise BadInput(
@@ -139,6 +149,44 @@ class Start:
             self.source, tuple(loaded), tuple((n, reasons[n]) for n in own if n in reasons),
             tuple(left), self.run,
         )  # fmt: skip
+
+
+def rounded(weights: Mapping[str, Tensor]) -> bool:
+    """Whether some are whole numbers, which have no gradient."""
+    return any(tensor.dtype == torch.int8 for tensor in weights.values())
+
+
+def lined_up(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """The weights by the names of a model's `own`, where theirs are the same but for what stands
+    before all of them: “bert.” in a file of the transformers library, whose network is “network.”
+    here. As they are where that isn't so of half the model's."""
+    tops = {"", *(name.partition(".")[0] + "." for name in own)}
+    direct = sum(name in own for name in weights)
+    places = Counter({("", ""): direct})
+    for here in sorted(tops):
+        inner = {name.removeprefix(here): one.shape for name, one in own.items()
+                 if name.startswith(here)}  # fmt: skip
+        places.update(
+            (name[:cut], here)
+            for name, one in weights.items()
+            for cut in (0, *(i + 1 for i, sign in enumerate(name) if sign == "."))
+            if inner.get(name[cut:]) == one.shape and name[:cut] != here
+        )
+    (((there, here), most), *others) = places.most_common(2)
+    # Two that fit alike, an encoder and its decoder say, leave it open which is meant.
+    if most <= max(direct, len(own) // 2) or any(count == most for _, count in others):
+        return weights
+    return {
+        here + name.removeprefix(there) if name.startswith(there) else name: tensor
+        for name, tensor in weights.items()
+    }
+
+
+def counts_batches(name: str, found: Mapping[str, Tensor]) -> bool:
+    """Whether a tensor only counts what a norm has seen, whose means are there: files from before
+    PyTorch 0.4.1 don't hold it, and nothing depends on it."""
+    norm, _, kind = name.rpartition(".")
+    return kind == "num_batches_tracked" and f"{norm}.running_mean" in found
 
 
 @dataclass(frozen=True)
@@ -180,10 +228,16 @@ def outline_of(run: int, home: Home) -> dict[str, Any]:
     BadInput when that is gone or damaged.
     """
     try:
-        found = json.loads((home.run(run) / "data.json").read_text("utf-8"))
-        Outline.model_validate(found)
+        return outline_in(home.run(run))
     except (OSError, ValueError):
         raise BadInput(f"What run {run} has learned from isn't known any more") from None
+
+
+def outline_in(folder: Path) -> dict[str, Any]:
+    """The outline that a run's folder holds, or that which its weights were taken away to
+    (`engine.exports.weights`). OSError or ValueError where there is none that can be read."""
+    found = json.loads((folder / "data.json").read_text("utf-8"))
+    Outline.model_validate(found)
     return found  # type: ignore[no-any-return]
 
 

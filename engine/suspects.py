@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import warnings
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,11 +21,12 @@ from engine.data.batches import Data, Feed
 from engine.data.splits import SPLITS, Rows
 from engine.events import Progress
 from engine.home import Home, replacing
-from engine.judging import AT_ONCE, Floats, Judged, device_of, judge, progress, reopened
+from engine.judging import AT_ONCE, Floats, Judged, device_of, judge, reopened
 from engine.judging import STEPS as MOST_STEPS
 from engine.loop import Diverged
 from engine.methods import Bench
 from engine.models import Headed
+from engine.progress import Answering, progress
 from engine.recipe import Recipe
 from engine.session import Setup
 from engine.starts import Start
@@ -44,8 +45,6 @@ Way = Literal["head", "whole"]
 """What is trained for each fold: a linear layer over what the run's own network sees of items, in
 seconds; or the run's whole recipe anew, which takes as long as the run each time and has seen no
 label of the items that it judges."""
-
-Answer = Generator[str, None, dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ def suspected(rows: Rows, shares: Floats, labels: Rows) -> Suspects:
 # --- predictions on what was held out -------------------------------------------------------
 
 
-def held_out(home: Home, run: int, way: Way, folds: int = FOLDS) -> Generator[str, None, Judged]:
+def held_out(home: Home, run: int, way: Way, folds: int = FOLDS) -> Answering[Judged]:
     """Out-of-fold probabilities of every labelled item of the run's data, as `Judged` whose logits
     are their logarithms: as they are kept, else found now and kept, fold by fold.
 
@@ -170,7 +169,7 @@ def divided(labels: Rows, folds: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
 def by_heads(
     setup: Setup, home: Home, run: int, rows: Rows, labels: Rows, folds: int, folder: Path,
     step: int,
-) -> Generator[str, None, Floats]:  # fmt: skip
+) -> Answering[Floats]:  # fmt: skip
     """Probabilities (N, classes) of logistic regressions over the run's own features, each item's
     by the one that hasn't learned from it."""
     from sklearn.decomposition import PCA  # seconds: only when they are wanted
@@ -203,7 +202,7 @@ def by_heads(
     return shares
 
 
-def _features(setup: Setup, model: Headed, rows: Rows) -> Generator[str, None, Floats]:
+def _features(setup: Setup, model: Headed, rows: Rows) -> Answering[Floats]:
     """(N, F) of these rows."""
     device = device_of(setup.recipe)
     model.to(device).eval()
@@ -228,7 +227,7 @@ def _features(setup: Setup, model: Headed, rows: Rows) -> Generator[str, None, F
 def by_recipes(
     setup: Setup, home: Home, run: int, rows: Rows, labels: Rows, folds: int, folder: Path,
     step: int,
-) -> Generator[str, None, Floats]:  # fmt: skip
+) -> Answering[Floats]:  # fmt: skip
     """Probabilities (N, classes) of the run's recipe trained anew without each fold."""
     shares = np.zeros((len(rows), len(setup.data.classes)), np.float32)
     start = beginning(setup.recipe, home)
@@ -279,14 +278,13 @@ def _alike(one: Recipe, other: Recipe) -> bool:
 
 def _trained(
     setup: Setup, data: Data, start: Start | None, home: Home, folder: Path, number: int, folds: int
-) -> Generator[str, None, Judged]:
+) -> Answering[Judged]:
     """What the recipe's model, trained on the data's training split, says of its test split."""
     shutil.rmtree(folder, ignore_errors=True)
     fresh = session.make(setup.recipe, home, data=data, blueprint=setup.blueprint)
+    fresh.fit_inputs()
     if start is not None:
         session.begin(fresh, start)
-    elif len(data.splits["train"]):
-        fresh.model.fit_inputs(*data.fed.statistics(data.splits["train"]))
     fresh.task.prepare(data)
     with closing(Checkpoints(folder)) as kept:
         bench = Bench(

@@ -98,7 +98,16 @@ async def pieces(
     future = await run_in_threadpool(ask)
     future.add_done_callback(lambda _: hear(None))
     try:
-        while (piece := await asyncio.wait_for(heard.get(), LONGEST_WAIT)) is not None:
+        while True:
+            begun = future.running()
+            try:
+                piece = await asyncio.wait_for(heard.get(), LONGEST_WAIT)
+            except TimeoutError:
+                if begun:
+                    raise
+                continue  # others were answered before: its own time begins now
+            if piece is None:
+                break
             yield piece
         yield future.result()
     except (TimeoutError, CancelledError):  # the second when Anneal closes

@@ -1341,6 +1341,7 @@ STRINGS: dict[str, str] = {
     "away.download.of": "下载{label}",
     "away.remove": "删除{label}",
     "away.old": "来自第 {step} 步：此运行现在有了更好的权重",
+    "away.cooler": "其中的概率按另一个温度计算，与此运行现在使用的温度不同",
     "away.check": "在 {items} 个{split}样本上最多相差 {difference}",
     "away.check.random": "在 {items} 个随机样本上最多相差 {difference}",
     "away.copy": "复制",

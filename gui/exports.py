@@ -87,7 +87,8 @@ class Exports:
 
     def all(self, request: Request) -> Response:
         """``{"weights": where the model is, "folder", "formats": [{"name", "label", "help",
-        "otherwise", "made", "old", "making", "problem"}]}``."""
+        "otherwise", "made", "old", "making", "problem"}]}``; `old` says by what the run is another
+        since it was made: its “weights”, the “temperature” of its probabilities, or nothing."""
         run = self._run(request)
         folder = self._folder(run.id)
         forms = []
@@ -97,7 +98,7 @@ class Exports:
             working = now is not None and now.reply is not None
             forms.append({
                 "name": name, "label": label, "help": help_, "otherwise": otherwise,
-                "made": made, "old": made is not None and made["step"] != run.best_step,
+                "made": made, "old": "" if made is None else self._old(made, run),
                 "making": {"done": now.done, "total": now.total, "doing": now.doing}
                 if working and now is not None else None,
                 "problem": now.problem if now is not None else "",
@@ -185,7 +186,8 @@ class Exports:
         serve = f"python app.py serve-model {run.id}"
         if anneal.home_is_named:
             serve += f' --home "{anneal.home}"'
-        return {"serve": serve, **serving.calls(task, data)}
+        width = serving.width_of(anneal.home / "runs" / str(run.id))
+        return {"serve": serve, **serving.calls(task, data, width=width)}
 
     # --- parts ------------------------------------------------------------------------------
 
@@ -226,6 +228,23 @@ class Exports:
             if Path(told["file"]).name == told["file"] and (folder / told["file"]).is_file():
                 return dict(told)
         return None
+
+    def _old(self, made: dict[str, Any], run: Run) -> str:
+        """What of the run has changed since; nothing where it is the same."""
+        if made["step"] != run.best_step:
+            return "weights"
+        told = made.get("temperature")  # forms that give logits, and files of before, don't say it
+        return "temperature" if told is not None and told != self._temperature(run) else ""
+
+    def _temperature(self, run: Run) -> float:
+        """What the run's logits are divided by, as `engine.calibration` keeps it; 1 where nothing
+        is in use."""
+        path = self._folder(run.id).parent / "temperature.json"
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            kept = json.loads(path.read_text("utf-8"))
+            if kept["on"] and kept["step"] == run.best_step:
+                return float(kept["value"])
+        return 1.0
 
     def _weights(self, run: int) -> dict[str, Any] | None:
         """Where the best weights lie, and their bytes."""

@@ -95,13 +95,18 @@ def sights(catalog: Catalog, way: Way, item: Item, earlier: Iterable[Run]) -> li
         if model is None or data is None or item not in data.provides:
             continue
         # What was computed at once sees with the eyes of what it started from.
-        if run.method in METHODS.values() or not (task := _task(catalog, way, item, model)):
+        if run.method in METHODS.values():
             continue
+        told = ((card, task) for card in catalog.heirs(run.model)
+                if (task := _task(catalog, way, item, card)))  # fmt: skip
+        if (eyes := next(told, None)) is None:
+            continue
+        model, task = eyes
         made = Recipe.from_json(run.recipe)
         hidden = {f.name for f in data.fields if f.hidden}
         found.append(Sight(
             f"{RUN}{run.id}", text("few.run", id=run.id, name=run.name, model=model.label), task,
-            model, run.id, made.model.settings,
+            model, run.id, model.shared(made.model.settings),
             {name: value for name, value in made.data.settings.items() if name not in hidden},
         ))  # fmt: skip
     return found

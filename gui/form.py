@@ -128,7 +128,10 @@ def settle(offered: Mapping[Kind, Sequence[Option]], names: Mapping[Kind, str],
     for kind in sorted(KINDS, key=lambda kind: kind not in names):
         wanted = next((o for o in offered[kind] if o.key == names.get(kind)), None)
         liked = {option.card.suggests.get(kind) for option in held.values()}
-        others = sorted(offered[kind], key=lambda option: option.key not in liked)
+        asked = wanted.card.name if wanted else ""
+        others = sorted(offered[kind], key=lambda option: (
+            asked not in option.card.takes, option.key not in liked
+        ))  # fmt: skip
         for option in [*([wanted] if wanted else []), *others]:
             if reason(offered, {**held, kind: option}, catalog) is None:
                 held[kind] = option
@@ -173,11 +176,12 @@ def plan(
 ) -> dict[str, Any]:
     """The whole form as JSON, with the recipe it makes or the problem that stands in its way.
 
-    `earlier` are runs with a checkpoint; those of the chosen model are offered as a start.
+    `earlier` are runs with a checkpoint; those whose weights the chosen model
+    takes are offered as a start.
     """
     offered = {kind: options(catalog, kind, imported) for kind in KINDS}
     held = settle(offered, wanted.names, catalog)
-    starts = [run for run in earlier if run.model == held["model"].card.name]
+    starts = [run for run in earlier if held["model"].card.starts_from(run.model)]
     theirs = [PUBLISHED] if held["model"].card.published else []
     start = wanted.start
     if start in (None, "") or not (is_path(start) or start in [*theirs, *(r.id for r in starts)]):
@@ -507,7 +511,8 @@ def lost(made: Recipe, wanted: Wanted) -> list[str]:
 
 def adopt(catalog: Catalog, wanted: Wanted, made: Recipe) -> Wanted:
     """The form with the model's settings of the run that it is to start from: weights need them."""
-    card = made.model.name
-    known = {field.name for field in catalog.card("model", card).fields if not field.hidden}
-    settings = {name: value for name, value in made.model.settings.items() if name in known}
-    return wanted.model_copy(update={"touched": {**wanted.touched, f"model.{card}": settings}})
+    chosen = wanted.names.get("model", made.model.name)
+    if chosen != made.model.name and not catalog.card("model", chosen).starts_from(made.model.name):
+        chosen = made.model.name
+    settings = catalog.card("model", chosen).shared(made.model.settings)
+    return wanted.model_copy(update={"touched": {**wanted.touched, f"model.{chosen}": settings}})

@@ -142,7 +142,10 @@ class RunRoutes:
         queued = [other.id for other in self.history.queue()] if run.state == "queued" else []
         with asking():
             ancestors, children = self.history.family(run.id, most=KIN)
-        parent = {"id": run.parent, "name": ancestors[-1].name} if ancestors else None
+        # Where the run that it began from was deleted, the nearest that is left is only kin.
+        near = ancestors[-1] if ancestors else None
+        from_it = near is not None and began(run) in (None, near.id)
+        parent = {"id": near.id, "name": near.name} if near and from_it else None
         return reply({
             "family": {
                 "ancestors": [self._row(other, labels) for other in ancestors],
@@ -497,6 +500,14 @@ def headline(metrics: Mapping[str, Any], split: str) -> dict[str, Any] | None:
     measure = str(metrics.get("headline", "")).rpartition("/")[2]
     names.sort(key=lambda name: (not name.endswith(f"/{measure}"), name.endswith("/loss")))
     return {"name": names[0], "value": plain(metrics[names[0]])} if names else None
+
+
+def began(run: Run) -> int | None:
+    """The run whose weights or answers it began with, as its recipe has it."""
+    try:
+        return Recipe.from_json(run.recipe).parent
+    except BadInput:  # of another version
+        return None
 
 
 def varied(run: Run, catalog: Catalog) -> bool:

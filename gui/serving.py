@@ -17,9 +17,11 @@ import base64
 import contextlib
 import html
 import json
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -50,7 +52,7 @@ EXAMPLES: Mapping[str, tuple[str, Any]] = {
     "image": ("png", "<base64 of a PNG or JPEG file>"),
     "text": ("text", "a text to try it on"),
     "pair": ("text", "a text to try it on"),
-    "sequence": ("sequence", [[0.0, 0.1], [0.2, 0.3]]),
+    "sequence": ("sequence", []),  # its steps are as wide as those that the run has read
     "audio": ("sound", "<base64 of a WAV, FLAC, OGG or MP3 file>"),
 }  # fmt: skip
 """What an input is called by the kind of the data, and an example."""
@@ -58,16 +60,41 @@ FILES = {"png": "picture.png", "sound": "recording.wav"}
 """What a call sends as a file."""
 
 
-def taken(task: Card, data: Card) -> tuple[str, Any]:
-    """The name of what a run's model takes, and an example of it."""
+BLANK = "a text with a ___ in it"
+"""An example for a model that fills in what is missing."""
+STEPS = 2
+"""Steps of a sequence that is an example."""
+
+
+def width_of(folder: Path) -> int | None:
+    """How many numbers a step has that the run of this folder reads; None where none is kept."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        (width,) = json.loads((folder / "data.json").read_text("utf-8"))["shape"]
+        return int(width)
+    return None
+
+
+def taken(task: Card, data: Card, width: int | None = None) -> tuple[str, Any]:
+    """The name of what a run's model takes, and an example of it.
+
+    A sequence's steps have `width` numbers each.
+    """
     if task.invents:
         return "seed", "0"
-    return next(EXAMPLES[kind] for kind in EXAMPLES if kind in data.provides)
+    name, example = next(EXAMPLES[kind] for kind in EXAMPLES if kind in data.provides)
+    if name == "sequence":
+        example = [[(step + place) % 10 / 10 for place in range(width or 1)]
+                   for step in range(STEPS)]  # fmt: skip
+    elif "masked token" in task.fits:
+        example = BLANK
+    return name, example
 
 
-def calls(task: Card, data: Card, url: str = f"http://127.0.0.1:{PORT}") -> dict[str, str]:
+def calls(
+    task: Card, data: Card, url: str = f"http://127.0.0.1:{PORT}", *, width: int | None = None
+) -> dict[str, str]:
     """Calls that work when they are pasted, in three languages."""
-    name, example = taken(task, data)
+    name, example = taken(task, data, width)
     if file := FILES.get(name):
         return {
             "curl": f"curl {url}/predict --data-binary @{file} "
@@ -81,7 +108,7 @@ def calls(task: Card, data: Card, url: str = f"http://127.0.0.1:{PORT}") -> dict
                           f'const asked = await fetch("{url}/predict", {{\n'
                           f'  method: "POST", body: await readFile("{file}"),\n'
                           '  headers: { "Content-Type": "application/octet-stream" },\n});\n'
-                          "console.log(await asked.json());",
+                          "console.log(JSON.stringify(await asked.json()));",
         }  # fmt: skip
     body = json.dumps({"inputs": [{name: example}]})
     return {
@@ -94,7 +121,7 @@ def calls(task: Card, data: Card, url: str = f"http://127.0.0.1:{PORT}") -> dict
         "javascript": f'const asked = await fetch("{url}/predict", {{\n'
                       f'  method: "POST", body: JSON.stringify({body}),\n'
                       '  headers: { "Content-Type": "application/json" },\n});\n'
-                      "console.log(await asked.json());",
+                      "console.log(JSON.stringify(await asked.json()));",
     }  # fmt: skip
 
 
@@ -113,15 +140,20 @@ class Endpoint:
     """Asks a run's model what requests ask, many at once."""
 
     def __init__(
-        self, answers: Answers, run: int, task: Card, data: Card, *, which: str = "best"
-    ) -> None:
-        """`which` of its checkpoints answers: the best or the last."""
+        self, answers: Answers, run: int, task: Card, data: Card, *, which: str = "best",
+        width: int | None = None,
+    ) -> None:  # fmt: skip
+        """`which` of its checkpoints answers: the best or the last. `width`: see `taken`."""
         self.answers, self.run, self.task, self.data = answers, run, task, data
-        self.which = which
-        self.name, self.example = taken(task, data)
+        self.which, self.width = which, width
+        self.name, self.example = taken(task, data, width)
         self.waiting: asyncio.Queue[Waiting] = asyncio.Queue()
         self.batches: list[int] = []
         """Sizes of the batches that were asked, the last of them."""
+        self.since: float | None = None
+        """When the batch that is being answered was asked, by the clock of `time.monotonic`."""
+        self.checkpoint: dict[str, Any] | None = None
+        """Which has answered last."""
 
     def app(self, host: str = LOCAL[0]) -> Starlette:
         """The whole of it, for the address that it listens on."""
@@ -161,6 +193,7 @@ class Endpoint:
                 await self._ask(same)
 
     async def _ask(self, batch: Sequence[Waiting]) -> None:
+        self.since = time.monotonic()
         try:
             future = self.answers.ask(
                 "together", run=self.run, which=self.which,
@@ -173,6 +206,9 @@ class Endpoint:
                 if not one.answer.done():
                     one.answer.set_exception(refused)
             return
+        finally:
+            self.since = None
+        self.checkpoint = told["checkpoint"]
         for one, result in zip(batch, told["results"], strict=True):
             if one.answer.done():
                 continue
@@ -184,7 +220,10 @@ class Endpoint:
     # --- addresses --------------------------------------------------------------------------
 
     async def health(self, request: Request) -> Response:
-        """Whether the model answers, and by which checkpoint."""
+        """Whether the model answers, and by which checkpoint. While it works on a batch it is asked
+        nothing: whoever looks after it has no patience."""
+        if self.since and time.monotonic() - self.since < PATIENCE and self.checkpoint:
+            return self._well(self.checkpoint)
         try:
             future = self.answers.ask(
                 "together", run=self.run, which=self.which, inputs=[], options={}
@@ -192,7 +231,11 @@ class Endpoint:
             told = await asyncio.wait_for(asyncio.wrap_future(future), PATIENCE)
         except (BadInput, RuntimeError, TimeoutError) as problem:
             return reply({"status": "failed", "error": str(problem) or text("server.busy")}, 503)
-        return reply({"status": "ok", "run": self.run, "checkpoint": plain(told["checkpoint"]),
+        self.checkpoint = told["checkpoint"]
+        return self._well(told["checkpoint"])
+
+    def _well(self, checkpoint: Mapping[str, Any]) -> Response:
+        return reply({"status": "ok", "run": self.run, "checkpoint": plain(checkpoint),
                       "batches": self.batches})  # fmt: skip
 
     async def predict(self, request: Request) -> Response:
@@ -265,8 +308,9 @@ class Endpoint:
     async def docs(self, request: Request) -> Response:
         """A page that says what can be asked; it fetches nothing."""
         url = str(request.base_url).rstrip("/")
+        known = calls(self.task, self.data, url, width=self.width)
         parts = [f"<h2>{html.escape(name)}</h2><pre>{html.escape(call)}</pre>"
-                 for name, call in calls(self.task, self.data, url).items()]  # fmt: skip
+                 for name, call in known.items()]  # fmt: skip
         described = json.dumps(self.described(), indent=2, ensure_ascii=False)
         return HTMLResponse(
             '<!doctype html><html lang="en"><head><meta charset="utf-8">'
@@ -279,7 +323,9 @@ class Endpoint:
 
     def described(self) -> dict[str, Any]:
         """What can be asked, as OpenAPI says it."""
-        step = {"type": "array", "items": {"type": "number"}}
+        step: dict[str, Any] = {"type": "array", "items": {"type": "number"}}
+        if self.width is not None:
+            step |= {"minItems": self.width, "maxItems": self.width}
         kind: dict[str, Any] = {"type": "string"}
         if self.name == "sequence":
             kind = {"type": "array", "items": step}

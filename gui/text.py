@@ -1495,6 +1495,7 @@ STRINGS: dict[str, str] = {
     "away.download.of": "Download {label}",
     "away.remove": "Delete {label}",
     "away.old": "of step {step}: the run has better weights by now",
+    "away.cooler": "its probabilities are those of another temperature than the run has now",
     "away.check": "differs by at most {difference} on {items} {split} items",
     "away.check.random": "differs by at most {difference} on {items} items of chance",
     "away.copy": "Copy",

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from engine.ablations import WITH, WITHOUT, AblationFindings, AblationPlan, Difference
-from engine.catalog import Card
-from engine.comparisons import ComparisonPlan, Estimate, Findings, Gap, Place, Start
+from engine.catalog import Card, Catalog
+from engine.comparisons import (
+    ComparisonPlan,
+    Estimate,
+    Findings,
+    Gap,
+    Learned,
+    Place,
+    Start,
+    seen,
+)
 from engine.recipe import PUBLISHED, Amount
 from gui.text import text
 
@@ -59,6 +68,18 @@ def sentences(plan: ComparisonPlan, found: Findings) -> list[dict[str, str]]:
         if said:
             told.append({"start": start_name(start), "text": said})
     return told
+
+
+def warnings(
+    plan: ComparisonPlan, catalog: Catalog, line: Callable[[int], Iterable[Learned]]
+) -> list[str]:
+    """A sentence for each start that has seen the labels that it is to save, itself or a run that
+    it comes from; `line` as of `engine.comparisons.seen`."""
+    return [
+        text("starts.knows", run=start) if run == start
+        else text("starts.knows.line", run=start, ancestor=run)
+        for start, run in seen(plan, catalog, line)
+    ]  # fmt: skip
 
 
 def _about(start: Start, plan: ComparisonPlan, found: Findings) -> Iterator[str]:

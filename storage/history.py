@@ -193,6 +193,11 @@ class History:
             newest = list(connection.execute(ids).scalars())
             return before, runs.where(connection, RunTable.id.in_(newest), RunTable.__table__.c.id)
 
+    def line(self, id: int) -> list[Run]:
+        """A run and those that it comes from, the nearest first. NoSuchRun when there is none."""
+        before, _ = self.family(id)
+        return [self.run(id), *reversed(before)]
+
     def portrait(self, id: int) -> dict[str, Any]:
         """All that is remembered of a run that somebody who gets its model would want to know
         (`storage.portrait`), as JSON values."""
@@ -240,7 +245,8 @@ class History:
             return sorted(found, key=str.casefold)
 
     def delete_run(self, id: int) -> None:
-        """Forget a run and all that it recorded; runs that started from it keep no parent.
+        """Forget a run and all that it recorded; runs that started from it get its parent, so that
+        their line isn't cut.
 
         BadState while it is active.
         """
@@ -248,6 +254,9 @@ class History:
             state = runs.state_of(connection, id)
             if state in ACTIVE:
                 raise BadState(f"Run {id} is {state}: stop it before deleting it")
+            parent = runs.get(connection, id).parent
+            children = update(RunTable).where(RunTable.parent == id)
+            connection.execute(children.values(parent=parent))
             connection.execute(delete(RunTable).where(RunTable.id == id))
 
     # --- the queue ------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ ROOMS = {"gui", "engine", "storage"}
 
 # What a room may import besides the standard library and itself.
 FIELD = {
-    "torch", "torchvision", "torchmetrics", "numpy", "PIL", "sklearn", "mlxtend", "safetensors",
+    "torch", "torchvision", "numpy", "PIL", "sklearn", "mlxtend", "safetensors",
     "psutil", "platformdirs", "pydantic", "filelock", "pyarrow", "soundfile",
     "soxr", "httpx", "tokenizers", "sacrebleu", "jiwer", "rouge_score", "peft", "timm",
     "transformers", "huggingface_hub", "matplotlib", "captum", "optuna", "onnxruntime", "torchao",
@@ -111,6 +111,13 @@ def test_a_worker_never_loads_the_pages() -> None:
     modules = loaded("import app, engine.worker, engine.warmup, engine.desk")
     assert "torch" in modules
     assert not {"gradio", "plotly", "gui", "starlette"} & modules
+
+
+def test_what_can_be_chosen_is_known_before_what_it_needs_is_loaded() -> None:
+    modules = loaded("from engine.catalog import discover; discover(); import engine.desk")
+    late = {"torchvision", "torch._dynamo", "transformers", "timm", "peft", "torchao", "captum",
+            "sklearn", "scipy", "pandas", "matplotlib", "nltk", "onnx"}  # fmt: skip
+    assert not late & modules
 
 
 def test_the_process_that_carries_searches_on_stays_light() -> None:

@@ -43,6 +43,33 @@ def test_the_worst_mistakes_come_first(terminal: Terminal) -> None:
     assert "There was no class 'cat'" in terminal.err
 
 
+def test_a_temperature_is_put_to_use_and_taken_back(terminal: Terminal) -> None:
+    (plain,) = terminal.here("calibration", 1)
+    assert not plain["on"]
+    assert plain["temperature"] > 0
+    assert plain["before"]["items"] == plain["after"]["items"]
+    (used,) = terminal.here("calibration", 1, "--use")
+    assert used["on"]
+    assert used["after"] == plain["after"]
+    assert f"temperature {used['temperature']:.3g}" in terminal.err
+    assert "(in use)" in terminal.err
+    (off,) = terminal.here("calibration", 1, "--off")
+    assert not off["on"]
+
+
+def test_a_threshold_is_told_with_what_it_costs(terminal: Terminal) -> None:
+    *lines, told = terminal.here("threshold", 1, "3")
+    first, last = lines[0], lines[-1]
+    assert (first["threshold"], last["threshold"]) == (0, 1)
+    assert first["missed"] == first["left"] == 0
+    totals = {(one["found"] + one["missed"], one["false"] + one["left"]) for one in lines}
+    assert len(totals) == 1
+    assert [one["found"] for one in lines] == sorted((one["found"] for one in lines), reverse=True)
+    assert 0 < told["average_precision"] <= 1
+    terminal.here("threshold", 1, "cat", code=1)
+    assert "cat" in terminal.err
+
+
 def test_accepted_suggestions_are_one_version(terminal: Terminal) -> None:
     *suspects, told = terminal.here("suspects", 1, "--most", 10)
     flipped = set(np.load(terminal.home.parent / "flipped.npy").tolist())

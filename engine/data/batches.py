@@ -67,6 +67,8 @@ class Data:
     licence: str = ""
     described: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Sentences that say what a class is, where somebody wrote some."""
+    uncut: Data | None = None
+    """What a task has cut these items from: whole ones, with the labels that pieces have lost."""
 
     @property
     def shape(self) -> tuple[int, ...]:

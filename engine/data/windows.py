@@ -66,7 +66,7 @@ class Windows(Fed):
         )  # fmt: skip
         rows = {s: np.arange(a, b) for s, a, b in
                 zip(SPLITS, windows.firsts[:-1], windows.firsts[1:], strict=True)}  # fmt: skip
-        return data.of(windows, labels=None, classes=(), splits=rows)
+        return data.of(windows, labels=None, classes=(), splits=rows, uncut=data)
 
     @cached_property
     def firsts(self) -> Rows:

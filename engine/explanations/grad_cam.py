@@ -6,8 +6,8 @@ from collections import Counter
 from typing import Any
 
 import torch
-from captum.attr import LayerAttribution
 from torch import Tensor, nn
+from torch.nn import functional
 
 from engine.compression.int8 import Conv2d
 from engine.explanations import Importance
@@ -40,7 +40,7 @@ class GradCam(
         weights = gradients.mean((2, 3), keepdim=True)
         found = (weights * maps).sum(1, keepdim=True).relu()
         places = subject.ground.places
-        whole = LayerAttribution.interpolate(found, places, interpolate_mode="bilinear")
+        whole = functional.interpolate(found, places, mode="bilinear")
         return whole[0, 0], {"layer": name, "map": list(found.shape[2:])}
 
 

@@ -6,8 +6,6 @@ from functools import partial
 from typing import Annotated, Any
 
 import torch
-from captum.attr import IntegratedGradients as Attribution
-from captum.attr import LayerIntegratedGradients
 from torch import Tensor, nn
 
 from engine.catalog import BadInput, Help, Range
@@ -46,6 +44,8 @@ class IntegratedGradients(
         return not isinstance(subject.ground, Words) or table(subject) is not None
 
     def importance(self, subject: Subject) -> tuple[Tensor, dict[str, Any]]:
+        from captum import attr  # takes seconds: only when it is asked
+
         ground = subject.ground
         values, nothing = ground.values, ground.nothing
         subject.expect(self.steps + 3)
@@ -57,11 +57,11 @@ class IntegratedGradients(
             if isinstance(ground, Words):
                 layer = table(subject)
                 assert layer is not None, "its `suits` says so"
-                method = LayerIntegratedGradients(partial(self._score, subject), layer)
+                method = attr.LayerIntegratedGradients(partial(self._score, subject), layer)
                 found, missing = method.attribute(values, nothing, **how)
                 summed = _own(found[0].sum(1), subject, layer)
             else:
-                found, missing = Attribution(partial(self._score, subject)).attribute(
+                found, missing = attr.IntegratedGradients(partial(self._score, subject)).attribute(
                     values.clone(), nothing, **how
                 )
                 summed = ground.summed(found)

@@ -6,8 +6,6 @@ import math
 from typing import Annotated, Any
 
 import torch
-from captum.attr import FeatureAblation
-from captum.attr import Occlusion as Attribution
 from torch import Tensor
 
 from engine.catalog import Help, Range
@@ -38,11 +36,13 @@ class Occlusion(
         self.window = window
 
     def importance(self, subject: Subject) -> tuple[Tensor, dict[str, Any]]:
+        from captum import attr  # takes seconds: only when it is asked
+
         ground = subject.ground
         if isinstance(ground, Words):
             subject.expect(len(ground.values[0]))
             with torch.no_grad():
-                found = FeatureAblation(subject.score).attribute(
+                found = attr.FeatureAblation(subject.score).attribute(
                     ground.values, ground.nothing, perturbations_per_eval=subject.at_once
                 )
             return ground.summed(found.float()), {}
@@ -57,7 +57,7 @@ class Occlusion(
             for whole, side, stride in zip(ground.places, sides, strides, strict=True)
         ))  # fmt: skip
         with torch.no_grad():
-            found = Attribution(subject.score).attribute(
+            found = attr.Occlusion(subject.score).attribute(
                 ground.values, (*deep, *sides), (*deep, *strides), ground.nothing,
                 perturbations_per_eval=subject.at_once,
             )  # fmt: skip

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from captum.attr import LayerAttribution
 from torch import Tensor, nn
+from torch.nn import functional
 
 from engine.compression.int8 import Conv2d
 from engine.explanations import Importance
@@ -46,9 +46,8 @@ class AttentionRollout(
         # A picture that was filled up to whole patches ends before they do.
         patch = (seen[0] // grid[0], seen[1] // grid[1])
         filled = 0 <= seen[0] - high < patch[0] and 0 <= seen[1] - wide < patch[1]
-        whole = LayerAttribution.interpolate(
-            shares, seen if filled else (high, wide), interpolate_mode="bilinear"
-        )
+        size = seen if filled else (high, wide)
+        whole = functional.interpolate(shares, size, mode="bilinear")
         return whole[0, 0, :high, :wide], {"layers": len(layers), "map": list(grid)}
 
 

@@ -162,18 +162,28 @@ def limits(leaving: Leaving, metrics: Mapping[str, Any]) -> list[str]:
 
 
 def lineage(leaving: Leaving) -> Section:
-    """What its weights come from."""
-    start = leaving.setup.recipe.start
-    before = leaving.portrait.get("lineage", [])
-    if start is None:
-        return Section("Lineage", ["Its weights come from chance: nothing was learned before."])
-    if before:
-        return Section("Lineage", ["Its weights began as those of, from the first:"], [
-            ["Run", "Name", "Model", "Data"],
-            *([str(one["id"]), one["name"], one["model"], one["data"]] for one in before),
-        ])  # fmt: skip
-    source = leaving.portrait.get("metrics", {}).get("start", {}).get("source", start)
-    return Section("Lineage", [f"Its weights began as those of {source}."])
+    """What its weights come from, and whose answers they were learned from."""
+    recipe, before = leaving.setup.recipe, leaving.portrait.get("lineage", [])
+    start, teacher = recipe.start, recipe.method.settings.get("teacher")
+    rows = [["Run", "Name", "Model", "Data"], *(
+        [str(one["id"]), one["name"], one["model"], one["data"]] for one in before
+    )]  # fmt: skip
+    taught = [] if teacher is None else [f"It has learned from the answers of run {teacher}."]
+    if before and before[-1]["id"] == start:  # else that run was deleted
+        said = "Its weights began as those of, from the first:"
+        return Section("Lineage", [*taught, said], rows)
+    if start is not None:
+        source = leaving.portrait.get("metrics", {}).get("start", {}).get("source", start)
+        began = f"Its weights began as those of {source}."
+    elif taught:
+        began = "Its weights began by chance."
+    else:
+        began = "Its weights come from chance: nothing was learned before."
+    if not (before and taught):
+        return Section("Lineage", [began, *taught])
+    # Where no run is the start, the teacher is the parent (`engine.recipe.Recipe.parent`).
+    said = "That run is the last of these, which came one from another, from the first:"
+    return Section("Lineage", [began, *taught, said], rows)
 
 
 def licences(leaving: Leaving) -> list[str]:

@@ -34,6 +34,7 @@ class HuggingFace(
     """
 
     stages = 3
+    calibrated = False  # it gives logits, or states
 
     def make(self, leaving: Leaving, folder: Path) -> Iterator[str]:
         yield "Writing the network"

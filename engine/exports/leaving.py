@@ -15,7 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from engine import judging
+from engine import checkpoint, judging
 from engine.catalog import BadInput
 from engine.compression.int8 import rounded_layers
 from engine.data.batches import Data
@@ -83,6 +83,19 @@ class Leaving:
     def name(self) -> str:
         """What files of it are called."""
         return f"run-{self.run}"
+
+    @cached_property
+    def kept(self) -> dict[str, Tensor]:
+        """The best weights by name, in the types that the run keeps them in: of 16 bits or whole
+        numbers, where its method has made them so. BadInput where they can't be read."""
+        predictor = self.predictor
+        assert predictor.entry is not None
+        try:
+            found = checkpoint.weights(predictor.folder / predictor.entry.folder)
+        except BadInput:  # a run that trains has put better ones in their place
+            predictor.refresh()
+            found = checkpoint.weights(predictor.folder / predictor.entry.folder)
+        return dict(self.setup.model.translated(found))
 
     @cached_property
     def model(self) -> Model:
@@ -153,8 +166,8 @@ class Leaving:
                 if ours.shape != theirs.shape:
                     raise BadInput(f"What was made answers in the shape {theirs.shape}, the model "
                                    f"in {ours.shape}: it can't be taken away so")  # fmt: skip
-                apart = max(apart, float(np.abs(ours - theirs).max(initial=0)))
-                most = max(most, float(np.abs(ours).max(initial=0)))
+                apart = max(apart, distance(ours, theirs))
+                most = max(most, float(np.abs(ours[np.isfinite(ours)]).max(initial=0)))
             if portable.tells == "classes":
                 agreed += (wanted[0].argmax(-1) == told[0].argmax(-1)).tolist()
         self.facts["check"] = {
@@ -166,6 +179,17 @@ class Leaving:
         if not apart <= allowed * max(most, 1.0):
             raise BadInput(f"What was made answers otherwise than the model, by up to {apart:.3g}: "
                            "it can't be taken away so. Take its weights instead")  # fmt: skip
+
+
+def distance(ours: npt.NDArray[Any], theirs: npt.NDArray[Any]) -> float:
+    """How far two answers of one shape are apart where they are farthest: infinitely where a number
+    is finite in one only. The same infinity in both agrees, and so does NaN."""
+    with np.errstate(invalid="ignore"):  # ∞ − ∞
+        apart = np.abs(ours.astype(np.float64) - theirs)  # whole numbers have no infinity
+    apart[(ours == theirs) | (np.isnan(ours) & np.isnan(theirs))] = 0
+    # Python's max keeps what it has against NaN, which would say that all is well.
+    apart[np.isnan(apart)] = np.inf
+    return float(apart.max(initial=0))
 
 
 def count(batch: Mapping[str, Tensor]) -> int:

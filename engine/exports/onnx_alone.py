@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from engine.exports import READ, UNREAD, Export
+from engine.exports import READ, UNDRAWN, UNREAD, Export
 from engine.exports.alone import beside
 from engine.exports.leaving import Leaving
 from engine.exports.onnx_graph import onnx_of
 
 
 class OnnxAlone(
-    Export, label="ONNX and script", fits=READ, rank=40, otherwise=UNREAD
+    Export, label="ONNX and script", fits=READ, rank=40, otherwise=UNREAD, unheard=UNDRAWN
 ):  # fmt: skip
     """A ZIP with predict.py, which prints JSON for files and needs little but onnxruntime.
 

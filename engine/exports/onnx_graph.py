@@ -14,7 +14,7 @@ import numpy.typing as npt
 import torch
 
 from engine.catalog import BadInput
-from engine.exports import Export
+from engine.exports import UNDRAWN, Export
 from engine.exports.graph import LONG, drawn, first
 from engine.exports.leaving import Answer, Arrays, Leaving
 from engine.exports.recurrent import Native
@@ -24,7 +24,7 @@ APART = 1_500_000_000
 """Bytes of weights from which they lie in a file of their own: a message holds two gigabytes."""
 
 
-class Onnx(Export, label="ONNX", fits={"any"}, rank=20):
+class Onnx(Export, label="ONNX", fits={"any"}, rank=20, unheard=UNDRAWN):
     """One file for onnxruntime and other runtimes, browsers and phones: checked against the model.
 
     Batches of any size and, where items have a length, of any length.

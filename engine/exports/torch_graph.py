@@ -9,14 +9,16 @@ from typing import Any
 import numpy.typing as npt
 import torch
 
-from engine.exports import Export
+from engine.exports import UNDRAWN, Export
 from engine.exports.graph import drawn, shortest
 from engine.exports.leaving import Answer, Arrays, Leaving
 from engine.exports.recurrent import Stepwise
 from engine.exports.rounded import Widened
 
 
-class TorchGraph(Export, label="PyTorch graph (torch.export)", fits={"any"}, rank=30):
+class TorchGraph(
+    Export, label="PyTorch graph (torch.export)", fits={"any"}, rank=30, unheard=UNDRAWN
+):  # fmt: skip
     """One .pt2 file that PyTorch loads without any code of ours: checked against the model.
 
     Batches of any size and, where items have a length, of any length. Recurrent layers go step by
@@ -24,6 +26,7 @@ class TorchGraph(Export, label="PyTorch graph (torch.export)", fits={"any"}, ran
     """
 
     stages = 2
+    calibrated = False  # it gives logits
 
     def make(self, leaving: Leaving, folder: Path) -> Iterator[str]:
         yield "Drawing the graph"

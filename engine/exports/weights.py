@@ -40,8 +40,9 @@ class Weights(Export, label="Weights (safetensors)", fits={"any"}, rank=10):
 
     def make(self, leaving: Leaving, folder: Path) -> Iterator[str]:
         yield "Writing the weights"
-        tensors = {name: one.contiguous().clone() for name, one in
-                   leaving.setup.model.state_dict().items()}  # fmt: skip
+        # Not the model's, which computes in float32 whatever the run keeps. Clones: what shares
+        # memory isn't written.
+        tensors = {name: one.contiguous().clone() for name, one in leaving.kept.items()}
         safetensors.torch.save_file(
             tensors, folder / "model.safetensors", metadata={"format": "pt"}
         )

@@ -58,6 +58,10 @@ class Method(Choosable, kind="method"):
     def feeds(self, model: Model, task: Task, data: Data, bench: Bench) -> tuple[Feed, Feed]:
         """The training and the validation split as batches."""
 
+    def goes_through(self, feed: Feed) -> int:
+        """Training items that are looked at where no step is taken (`Plan.epochs` of 0)."""
+        return len(feed.rows)
+
     @abstractmethod
     def judging(self, data: Data, split: Split, device: torch.device) -> Feed:
         """A split as batches that nothing is learned from."""
@@ -78,6 +82,10 @@ class Method(Choosable, kind="method"):
         feeds = self.feeds(model, task, data, bench)
         trainee = self.trainee(model, task, feeds[0], bench)
         yield Notice(f"Computing in {trainee.numerics} on {about(bench.device).name}")
+        sizes = [(one.numel(), one.requires_grad) for one in trainee.model.parameters()]
+        learning, whole = sum(n for n, learns in sizes if learns), sum(n for n, _ in sizes)
+        if learning < whole:
+            yield Notice(f"Training begins with {learning:,} of {whole:,} parameters")
         started = time.perf_counter()
         if wish := (yield from self.before(feeds, bench)):
             return trainee, wish

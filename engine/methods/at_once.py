@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Generator
 from typing import ClassVar
@@ -74,6 +75,7 @@ class AtOnce(Method):
         training, validation = self.feeds(model, task, data, bench)
         trainee = self.trainee(model, task, training, bench)
         yield Notice(f"Computing in {trainee.numerics} on {about(bench.device).name}")
+        started = time.perf_counter() - trainee.position.seconds
         if bench.resume is None:
             trainee.model.eval()
             with torch.no_grad():
@@ -87,7 +89,9 @@ class AtOnce(Method):
                 return trainee, asked.wish
             numbers = {name: value for name, value in scores.items() if isinstance(value, float)}
             trainee.position.best_scores = numbers
+            trainee.position.seconds = time.perf_counter() - started
             for name, value in numbers.items():
                 yield Point(f"validation/{name}", 0, 0.0, trainee.position.seconds, value)
+        trainee.position.seconds = time.perf_counter() - started
         bench.kept.save(trainee.snapshot(), best=True)
         return trainee, None

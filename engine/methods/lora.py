@@ -103,9 +103,16 @@ class LoRA(
         for name, parameter in model.named_parameters():
             if ".lora_" in name:
                 parameter.requires_grad_()
-        model.awake = tuple(
+        awake = [
             name for name, _ in model.named_modules() if name.endswith(f".lora_dropout.{ONE}")
-        )
+        ]  # fmt: skip
+        for name, part in model.named_modules():
+            # cuDNN sends gradients back through recurrent layers only while they are in training;
+            # held fixed, they drop nothing all the same.
+            if isinstance(part, nn.RNNBase):
+                part.dropout = 0.0
+                awake.append(name)
+        model.awake = tuple(awake)
         model.train(model.training)
 
 

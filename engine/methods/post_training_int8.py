@@ -10,7 +10,7 @@ from typing import Annotated
 from engine.catalog import Help, Range
 from engine.compression.racing import told
 from engine.compression.ranges import Ranges, fold, roundable
-from engine.data.batches import Data
+from engine.data.batches import Data, Feed
 from engine.data.splits import evenly
 from engine.events import Event, Notice
 from engine.loop import Wish
@@ -44,6 +44,9 @@ class PostTrainingInt8(
     ) -> None:  # fmt: skip
         super().__init__()
         self.items = items
+
+    def goes_through(self, feed: Feed) -> int:
+        return min(self.items, len(feed.rows))
 
     def make(
         self, model: Model, task: Task, data: Data, bench: Bench

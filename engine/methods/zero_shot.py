@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from typing import Annotated
 
 from engine.catalog import BadInput, Help, Lines
-from engine.data.batches import Data
+from engine.data.batches import Data, Feed
 from engine.data.naming import meant
 from engine.events import Event, Notice
 from engine.loop import Wish
@@ -52,6 +52,9 @@ class ZeroShot(
                            "a {}”", field="method.template")  # fmt: skip
         self.template = template
         self.wording = wording or ""
+
+    def goes_through(self, feed: Feed) -> int:
+        return 0
 
     def make(
         self, model: Model, task: Task, data: Data, bench: Bench

@@ -305,15 +305,22 @@ class State(Protocol):
 class LanguageModel(Protocol):
     """A model that says, at each place, which token comes next."""
 
-    def __call__(self, tokens: Tensor) -> Tensor:
-        """Logits (B, L, outputs) of tokens (B, L); a place sees only itself and what is before."""
+    shape: tuple[int, ...]
+    """(vocabulary,)"""
+
+    def follow(self, tokens: Tensor) -> Tensor:
+        """Logits (B, L, vocabulary) of tokens (B, L); a place sees only itself and what is
+        before."""
+
+    def embed(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Features (B, F) of whole texts (B, L), of which the first `lengths` (B,) are real."""
 
     def begin(self, longest: int | None = None) -> State:
         """Nothing is read yet; of what will be, at most the last `longest` tokens are remembered
         where a memory grows with them."""
 
     def next(self, tokens: Tensor, state: State) -> tuple[Tensor, State]:
-        """Logits (B, outputs) after the last of the new tokens (B, n), and the new memory."""
+        """Logits (B, vocabulary) after the last of the new tokens (B, n), and the new memory."""
 
 
 class Filler(Protocol):
@@ -322,6 +329,9 @@ class Filler(Protocol):
     def fill(self, tokens: Tensor, lengths: Tensor, places: Tensor | None = None) -> Tensor:
         """Logits (B, L, vocabulary) of tokens (B, L), of which the first `lengths` (B,) are real;
         with `places` (B, K) only at those of each text, (B, K, vocabulary)."""
+
+    def embed(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """Features (B, F) of whole texts."""
 
 
 class Completer(Protocol):

@@ -10,21 +10,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine.catalog import Help, Range
+from engine.layers.pooling import concatenated
 from engine.layers.transformer import Block, Cache, heads_fit, initialize
-from engine.models import Dropout, Model
+from engine.models import Dropout, HeadedAfterDropout
 
 
 class TransformerDecoder(
-    Model, label="Transformer decoder (GPT)", fits={"text"}, provides={"next token"}, rank=10,
+    HeadedAfterDropout, label="Transformer decoder (GPT)", fits={"text"}, rank=55,
+    provides={"next token", "logits"},
     suggests={"method.learning_rate": 3e-3, "method.schedule": "cosine", "method.warmup": 0.05,
               "method.weight_decay": 0.1, "method.clip": 1.0},
     thorough={"model.layers": 6, "model.heads": 6, "model.width": 384, "model.dropout": 0.2,
               "method.learning_rate": 1e-3},
 ):  # fmt: skip
-    """Attention over all that is before a place: says which token comes next.
+    """Attention over all that is before a place: says which token comes next, or tells texts apart.
 
     Radford et al. 2019, with rotary places (Su et al. 2021) in place of learned ones. The output
     layer's weights are the embedding's (Press & Wolf 2017). 802,304 parameters at 70 tokens.
+    Classes are told from the last, the greatest and the mean state (Howard & Ruder 2018).
     """
 
     def __init__(
@@ -44,27 +47,39 @@ class TransformerDecoder(
         ] = 128,
         dropout: Dropout = 0.0,
     ) -> None:  # fmt: skip
+        """With no outputs it has no head: it only says which token comes next."""
         super().__init__(shape, outputs)
         heads_fit(width, heads)
-        self.embedding = nn.Embedding(outputs, width)
+        (vocabulary,) = shape
+        self.embedding = nn.Embedding(vocabulary, width)
         self.dropout = nn.Dropout(dropout)
         self.blocks = nn.ModuleList(Block(width, heads, dropout=dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         initialize(self, layers)
+        # Last, so that the weights before it are the same with and without it.
+        if outputs:
+            self.head = nn.Linear(3 * width, outputs)
 
-    def forward(self, tokens: Tensor) -> Tensor:
-        """Logits (B, L, outputs) of tokens (B, L)."""
+    def embed(self, tokens: Tensor, lengths: Tensor) -> Tensor:
+        """What tokens (B, L), the first `lengths` (B,) of which are real, say: (B, 3 · width)."""
+        return concatenated(self.norm(self._read(tokens)), lengths)
+
+    def follow(self, tokens: Tensor) -> Tensor:
+        """Logits (B, L, vocabulary) of tokens (B, L)."""
+        return self._logits(self._read(tokens))
+
+    def _read(self, tokens: Tensor) -> Tensor:
         states = self.dropout(self.embedding(tokens))
         for block in self.blocks:
             states, _ = block(states, causal=True)
-        return self._logits(states)
+        return states  # type: ignore[no-any-return]
 
     def begin(self, longest: int | None = None) -> Past:
         """Nothing is read yet; at most `longest` places are remembered."""
         return Past(longest=longest)
 
     def next(self, tokens: Tensor, state: Past) -> tuple[Tensor, Past]:
-        """Logits (B, outputs) after the last of the new tokens (B, n), and the new memory."""
+        """Logits (B, vocabulary) after the last of the new tokens (B, n), and the new memory."""
         tokens, past = state.room_for(tokens)
         states, caches = self.embedding(tokens), []
         for i, block in enumerate(self.blocks):

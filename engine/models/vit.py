@@ -162,6 +162,7 @@ def glorot(model: nn.Module) -> None:
 
 class VisionTransformer(
     PatchReader, Headed, label="Vision Transformer", fits={"image"}, provides={"logits"}, rank=12,
+    takes={"MaskedAutoencoder"},
     suggests={"method.epochs": 30, "method.learning_rate": 1e-3, "method.weight_decay": 0.05,
               "method.clip": 1.0},
     thorough={"model.width": 192, "model.layers": 12, "model.heads": 3, "model.dropout": 0.1,

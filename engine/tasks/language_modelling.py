@@ -20,7 +20,8 @@ from engine.data.splits import Rows
 from engine.data.tokens import EOS, MASK, PAD, UNK, UNSAID, Tokenizer, Tokens
 from engine.data.windows import Windows
 from engine.decoding import Sampling, grown, pieces
-from engine.tasks import Mean, Numbers, Portable, Task, Verdict, softmax
+from engine.tasks import Mean, Meter, Numbers, Portable, Verdict, softmax
+from engine.tasks.probed_texts import ProbedTexts
 
 Shares = npt.NDArray[np.float64]
 Following = Callable[[Rows, Rows], Shares]
@@ -39,8 +40,8 @@ USUAL = Sampling(temperature=0.8, top_k=None, top_p=0.95)
 
 
 class LanguageModelling(
-    Task, label="Language modelling", fits={"next token"}, needs={"text"}, rank=20, streams=True,
-    judges="tokens",
+    ProbedTexts, label="Language modelling", fits={"next token"}, needs={"text"}, rank=20,
+    streams=True, judges="tokens",
     suggests={"data.tokenizer": "characters", "data.vocabulary": 4000, "data.longest": None,
               "method.epochs": 1000, "method.max_steps": 2000, "method.check_every": 500,
               "method.batch_size": 16, "method.patience": 10},
@@ -65,15 +66,22 @@ class LanguageModelling(
             float, Range(0, 0.5, step=0.01), Advanced(),
             Help("Moves this much of the target from the true token to all; not in the measures"),
         ] = 0.0,
+        **how: Any,
     ) -> None:  # fmt: skip
+        super().__init__(**how)
         self.block = block
         self.label_smoothing = label_smoothing
+
+    @property
+    def reach(self) -> int:
+        return self.block
 
     def view(self, data: Data) -> Data:
         return Windows.of(data, self.block)
 
     def outputs(self, data: Data) -> int:
-        return len(tokenizer_of(data))
+        """None: a model that says what follows reads its own embeddings backwards."""
+        return 0
 
     def step(self, model: Any, batch: Batch) -> dict[str, Tensor]:
         tokens = batch.inputs["tokens"]
@@ -81,7 +89,7 @@ class LanguageModelling(
             return {"loss": self._loss(model, tokens)}
         # Nothing goes back, so nothing of one part need be kept while the next is worked on. 256
         # windows of 128 took 995 MiB at once and 648 MiB in parts, which were no slower.
-        numbers = self.block * max(model.outputs, WIDEST)
+        numbers = self.block * max(*model.shape, WIDEST)
         parts = torch.split(tokens, max(AT_ONCE // numbers, 1))
         weights = torch.stack([(part[:, 1:] != PAD).sum() for part in parts])
         losses = torch.stack([self._loss(model, part) for part in parts])
@@ -89,7 +97,7 @@ class LanguageModelling(
 
     def _loss(self, model: Any, tokens: Tensor) -> Tensor:
         """The mean over the tokens wanted of windows (B, block + 1)."""
-        logits = model(tokens[:, :-1])
+        logits = model.follow(tokens[:, :-1])
         return F.cross_entropy(
             logits.float().flatten(0, 1), tokens[:, 1:].flatten(), ignore_index=PAD,
             label_smoothing=self.label_smoothing if model.training else 0.0,
@@ -100,7 +108,7 @@ class LanguageModelling(
         tokens, lengths = batch.inputs["tokens"], batch.inputs["lengths"].tolist()
         spell, losses, texts = tokenizer_of(data).spell, [], []
         for window, length in zip(tokens, lengths, strict=True):
-            logits = model(window[None, :length])[0].float()
+            logits = model.follow(window[None, :length])[0].float()
             nats = F.cross_entropy(logits, window[1 : length + 1], reduction="none")
             losses.append(nats.mean())
             pieces = [[spell(token), round(nat, 3)] for token, nat in
@@ -111,8 +119,8 @@ class LanguageModelling(
     def weight(self, batch: Batch) -> int | Tensor:
         return batch.inputs["lengths"].sum()
 
-    def meter(self, model: Any, data: Data, *, final: bool = False) -> TextMeter:
-        return TextMeter(self, model, data, final=final)
+    def meter(self, model: Any, data: Data, *, final: bool = False) -> Meter:
+        return self.probed(TextMeter(self, model, data, final=final), model, data, final=final)
 
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:
         """How often tokens come in training, alone and after the one before."""
@@ -127,7 +135,7 @@ class LanguageModelling(
                 "token frequencies": single[test[1:]],
                 "frequencies after the token before": double(test[:-1], test[1:]),
             }.items()
-        }
+        } | super().baselines(data)
 
     def samples(
         self, model: Any, batch: Batch, data: Data, scores: Mapping[str, Any]
@@ -136,6 +144,7 @@ class LanguageModelling(
         prompt = tokens[0, : min(PROMPT, self.block // 2, length)].tolist()
         text = "".join(self._written(model, prompt, data, GROWN, USUAL, 0, tokens.device))
         yield "text", "text", {"prompt": tokenizer_of(data).decode(prompt), "text": text}
+        yield from super().samples(model, batch, data, scores)
 
     def show(
         self, model: Any, batch: Batch, data: Data, *,
@@ -193,7 +202,7 @@ class LanguageModelling(
     def portable(self, model: Any, data: Data) -> Portable:
         """Logits of the token after each place (B, L, vocabulary)."""
         return Portable(
-            ("tokens",), ("logits",), lambda tokens: (model(tokens),), "tokens",
+            ("tokens",), ("logits",), lambda tokens: (model.follow(tokens),), "tokens",
             {"context": self.block, "begins": beginning(data.fed), "ends": EOS,
              "unsaid": list(UNSAID), "usual": self.card.try_with({})},
         )  # fmt: skip
@@ -204,7 +213,7 @@ class LanguageModelling(
         (prompt,) = prompts(batch)
 
         def of(inputs: Mapping[str, Tensor]) -> Tensor:
-            logits: Tensor = model(inputs["tokens"][:, -self.block :])
+            logits: Tensor = model.follow(inputs["tokens"][:, -self.block :])
             return logits[:, -1]
 
         names = tuple(tokenizer.spell(token) for token in range(len(tokenizer)))

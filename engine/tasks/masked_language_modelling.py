@@ -20,7 +20,8 @@ from engine.data.batches import Batch, Data
 from engine.data.splits import Rows, Split
 from engine.data.tokens import MASK, SPECIAL, Tokens
 from engine.models import Filler
-from engine.tasks import TAKES, Mean, Numbers, Portable, Task, inside, softmax
+from engine.tasks import TAKES, Mean, Meter, Numbers, Portable, inside, softmax
+from engine.tasks.probed_texts import ProbedTexts
 
 SHOWN = 8
 """Sentences of which the fill-ins are shown while training."""
@@ -29,7 +30,7 @@ READABLE = 40
 
 
 class MaskedLanguageModelling(
-    Task, label="Masked language modelling", fits={"masked token"}, needs={"text"}, rank=25,
+    ProbedTexts, label="Masked language modelling", fits={"masked token"}, needs={"text"}, rank=25,
     suggests={
         "data.longest": None, "method.epochs": 10, "method.batch_size": 128,
         "method.batch_tokens": 4096,
@@ -60,9 +61,15 @@ class MaskedLanguageModelling(
             Help("Longer texts are cut into pieces of at most so many tokens, each read by itself",
                  unit="tokens"),
         ] = 128,
+        **how: Any,
     ) -> None:  # fmt: skip
+        super().__init__(**how)
         self.share, self.window = share, window
         self.vocabulary = 0
+
+    @property
+    def reach(self) -> int:
+        return self.window
 
     def view(self, data: Data) -> Data:
         """The texts in pieces that fit into the window, their labels left aside."""
@@ -77,7 +84,7 @@ class MaskedLanguageModelling(
                 raise BadInput(f"The {split} split holds no token to guess: its texts are empty, "
                                "or of unknown words only", field="data")  # fmt: skip
         cut = Tokens(ids, items.tokenizer, self.window, running=items.running, blanks=True)
-        return data.of(cut, labels=None, classes=(), splits=splits)
+        return data.of(cut, labels=None, classes=(), splits=splits, uncut=data)
 
     def outputs(self, data: Data) -> int:
         """None: a model that fills blanks reads its own embeddings backwards."""
@@ -127,8 +134,9 @@ class MaskedLanguageModelling(
         changed = tokens.scatter(1, places, torch.where(counts, said, true))
         return Hidden(changed, places, counts)
 
-    def meter(self, model: Filler, data: Data, *, final: bool = False) -> GuessMeter:
-        return GuessMeter(self, model, data, texts=SHOWN if final else 0)
+    def meter(self, model: Filler, data: Data, *, final: bool = False) -> Meter:
+        own = GuessMeter(self, model, data, texts=SHOWN if final else 0)
+        return self.probed(own, model, data, final=final)
 
     def uncertainty(self, scores: Mapping[str, Any], items: int) -> float:
         share: float = scores["masked_accuracy"]
@@ -149,6 +157,7 @@ class MaskedLanguageModelling(
                 "masked_accuracy": float(test[train.argmax()] / test.sum())
             },
             "each token as often as in training": {"loss": loss, "perplexity": math.exp(loss)},
+            **super().baselines(data),
         }
 
     def samples(
@@ -160,6 +169,7 @@ class MaskedLanguageModelling(
             "rows": [[*one.texts, f"{one.right} of {one.many}"] for one in told],
             "wrong": [2 * one.right < one.many for one in told],
         }  # fmt: skip
+        yield from super().samples(model, batch, data, scores)
 
     def fill_ins(self, model: Filler, batch: Batch, data: Data) -> Iterator[FillIn]:
         """What the model makes of each text's beginning, the same tokens hidden every time."""

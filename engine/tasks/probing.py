@@ -85,16 +85,23 @@ class Probed(Task):
         height, width = images.shape[2:]
         return F.adaptive_avg_pool2d(images, (min(height, SMALL), min(width, SMALL))).flatten(1)
 
+    def whole(self, data: Data) -> Data:
+        """The items that are looked at, with their labels."""
+        return data
+
     def probed(self, meter: Meter, model: Any, data: Data, *, final: bool = False) -> Meter:
         """A task's own meter, which measures with the probe too where there are labels."""
-        if self.probe is None or not labelled(data):
+        whole = self.whole(data)
+        if self.probe is None or not labelled(whole):
             return meter
-        return ProbedMeter(self, self.probe, meter, model, data, "test" if final else "validation")
+        split: Split = "test" if final else "validation"
+        return ProbedMeter(self, self.probe, meter, model, whole, split)
 
     def baselines(self, data: Data) -> dict[str, dict[str, float]]:
-        if self.probe is None or not labelled(data) or not len(data.splits["test"]):
+        whole = self.whole(data)
+        if self.probe is None or not labelled(whole) or not len(whole.splits["test"]):
             return {}
-        found = self.without_features(self.probe, data, "test")
+        found = self.without_features(self.probe, whole, "test")
         return {name: {self.probe.measure: share} for name, share in found.items()}
 
     def without_features(self, probe: Probe, data: Data, split: Split) -> dict[str, float]:

@@ -7,9 +7,6 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from statistics import fmean, median
 
-from rouge_score.rouge_scorer import RougeScorer
-from rouge_score.tokenizers import Tokenizer
-
 from engine.data.batches import Data
 from engine.writing import Score, Writing, texts_of
 
@@ -47,6 +44,8 @@ class Summarization(
     def measures(
         self, written: Sequence[str], references: Sequence[str]
     ) -> tuple[Score, dict[str, str]]:
+        from rouge_score.rouge_scorer import RougeScorer  # takes seconds, for all of NLTK
+
         scorer = RougeScorer(list(KINDS.values()), tokenizer=Words())
         found = [scorer.score(reference, text)
                  for text, reference in zip(written, references, strict=True)]  # fmt: skip
@@ -72,8 +71,8 @@ class Summarization(
 VERSION = version("rouge-score")
 
 
-class Words(Tokenizer):  # type: ignore[misc]
-    """Words in small letters, for ROUGE."""
+class Words:
+    """A tokenizer for ROUGE: words in small letters."""
 
     def tokenize(self, text: str) -> list[str]:
         return WORD.findall(text.lower())

@@ -153,7 +153,8 @@ class Starts(Comparing[ComparisonPlan]):
         held = form.chosen_options(self.catalog, wanted, imported)
         every, _ = self.history.runs(limit=OFFERED, comparison=False)
         runs = [run for run in every
-                if run.saved_step is not None and run.model == held["model"].card.name]  # fmt: skip
+                if run.saved_step is not None
+                and held["model"].card.starts_from(run.model)]  # fmt: skip
         there: list[Start] = [None, PUBLISHED]
         there += [run.id for run in runs]
         published = held["model"].card.published
@@ -185,8 +186,8 @@ class Starts(Comparing[ComparisonPlan]):
         # Weights go with the model's settings of the run that learned them.
         first = next((run for run in runs if run.id in (asked.starts or ())), None)
         if first is not None:
-            made = Recipe.from_json(first.recipe).model
-            settings |= {f"model.{name}": value for name, value in made.settings.items()}
+            made = held["model"].card.shared(Recipe.from_json(first.recipe).model.settings)
+            settings |= {f"model.{name}": value for name, value in made.items()}
         return comparisons.drawn_up(
             self.catalog, names=names, settings=settings | form.settings_of(asked.wanted, held),
             starts=asked.starts or (), amounts=asked.amounts.split(","),
@@ -195,36 +196,8 @@ class Starts(Comparing[ComparisonPlan]):
         )  # fmt: skip
 
     def known(self, plan: ComparisonPlan) -> list[str]:
-        """A sentence for each start that has seen the labels that it is to save, itself or a run
-        that it comes from."""
-        said = []
-        for start in plan.starts:
-            if not isinstance(start, int):
-                continue
-            try:
-                before, _ = self.history.family(start)
-                line = [self.history.run(start), *reversed(before)]
-            except LookupError:  # deleted
-                continue
-            told = next((run.id for run in line if self.has_seen(run, plan)), None)
-            if told == start:
-                said.append(text("starts.knows", run=start))
-            elif told is not None:
-                said.append(text("starts.knows.line", run=start, ancestor=told))
-        return said
-
-    def has_seen(self, run: Run, plan: ComparisonPlan) -> bool:
-        """Whether a run has learned from what the plan's task asks for, on the plan's data."""
-        try:
-            recipe = Recipe.from_json(run.recipe)
-            needs = [self.catalog.card("task", task).needs
-                     for task in (recipe.task.name, plan.task.name)]  # fmt: skip
-        except BadInput:  # of another version
-            return False
-        own = recipe.data.name, recipe.data.settings.get("id")
-        labelled = all("label" in every for every in needs)
-        same = labelled or recipe.task.name == plan.task.name
-        return same and own == (plan.data.name, plan.data.settings.get("id"))
+        """What is to be said of starts that have seen the labels."""
+        return verdict.warnings(plan, self.catalog, self.history.line)
 
     async def estimate(self, request: Request, body: dict[str, Any]) -> dict[str, Any]:
         """How many runs of how many steps, and about how long, or the sentence why not."""

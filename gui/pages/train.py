@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -118,7 +119,24 @@ class Train:
                 run = await run_in_threadpool(self.anneal.history.run, int(adopted))
                 wanted = form.adopt(self.catalog, wanted, Recipe.from_json(run.recipe))
                 notices.append(text("form.adopted", run=run.id))
+        elif (heir := await run_in_threadpool(self.heir, wanted)) is not None:
+            wanted = heir
+            notices.append(text("form.adopted", run=wanted.start))
         return {**await run_in_threadpool(self.plan, wanted), "notices": notices}
+
+    def heir(self, wanted: form.Wanted) -> form.Wanted | None:
+        """The form with another model that takes the starting run's weights, and its settings,
+        where the task has just been changed to one that the run's model doesn't do."""
+        if not isinstance(wanted.start, int) or "model" not in wanted.names:
+            return None
+        with contextlib.suppress(BadInput, LookupError):
+            held = form.chosen_options(self.catalog, wanted, self.anneal.history.datasets())
+            made = Recipe.from_json(self.anneal.history.run(wanted.start).recipe)
+            card = held["model"].card
+            if card.name != wanted.names["model"] and made.model.name in card.takes:
+                names = {**wanted.names, "model": card.name}
+                return form.adopt(self.catalog, wanted.model_copy(update={"names": names}), made)
+        return None
 
     def plan(
         self, wanted: form.Wanted, imported: Sequence[DatasetRow] | None = None

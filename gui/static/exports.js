@@ -184,7 +184,8 @@ class Row {
         }),
       );
     }
-    if (old) words.push(text("away.old", { step: count(made.step) }));
+    if (old === "temperature") words.push(text("away.cooler"));
+    else if (old) words.push(text("away.old", { step: count(made.step) }));
     return words.join(" · ");
   }
 

@@ -301,10 +301,11 @@ export function spoken(value, empty) {
 
 // --- files that the page makes ------------------------------------------------------------------
 
-/** Rows as CSV, as spreadsheets read it. */
+/** Rows as CSV, as spreadsheets read it; no text is a formula to them. */
 export function csv(rows) {
   const cell = (value) => {
-    const said = String(value ?? "");
+    const formula = typeof value === "string" && /^[=+\-@\t\r]/.test(value);
+    const said = (formula ? "'" : "") + String(value ?? "");
     return /[",\r\n]/.test(said) ? `"${said.replaceAll('"', '""')}"` : said;
   };
   return `${rows.map((row) => row.map(cell).join(",")).join("\r\n")}\r\n`;

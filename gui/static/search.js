@@ -433,6 +433,8 @@ class Result extends Comparison {
     const accent = cssValue("--an-series-1");
     const soft = { color: "rgba(0,0,0,0)", size: 8, line: { color: accent, width: 1.5 } };
     const label = metricLabel(metric);
+    const last = Math.max(1, ...known.map(({ number: n }) => n));
+    const room = 0.03 * last; // the first trial is a whole point beside the axis
     await plotly.react(
       this.values,
       [
@@ -452,7 +454,11 @@ class Result extends Comparison {
       ],
       this.layout({
         legend: { orientation: "h", x: 0, y: 1.02, yanchor: "bottom" },
-        xaxis: { title: { text: words("values.axis") }, rangemode: "tozero", dtick: known.length < 12 ? 1 : null },
+        xaxis: {
+          title: { text: words("values.axis") },
+          range: [-room, last + room],
+          dtick: last < 12 ? 1 : null,
+        },
         yaxis: { title: { text: label } },
       }),
       { displaylogo: false, displayModeBar: false, responsive: true },

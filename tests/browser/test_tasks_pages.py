@@ -193,10 +193,10 @@ def test_an_address_that_names_data_brings_its_task(site: Served, open_page: Ope
 
 def test_models_that_do_not_fit_are_folded_with_their_reasons(form: Page) -> None:
     models = section(form, "model")
-    expect(models.get_by_role("radio")).to_have_count(1)
+    expect(models.get_by_role("radio")).to_have_count(2)
     fold = models.get_by_text("6 that don't go with what is chosen above")
     fold.click()
-    expect(models.get_by_role("radio")).to_have_count(7)
+    expect(models.get_by_role("radio")).to_have_count(8)
     expect(
         models.locator("label", has_text="Translator").or_(
             models.locator("label", has_text="Encoder and decoder")

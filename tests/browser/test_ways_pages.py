@@ -60,18 +60,22 @@ WAYS = (
         "Embeddings", {"task__probe": "linear"}),
     Way("VariationalInference", "VariationalAutoencoder", "Digits8x8", ("negative_elbo", "kl"),
         "Drawn"),
-    Way("AdversarialGeneration", "DCGAN", "Digits8x8", ("frechet",), "Drawn",
-        {"model__width": 8}),
+    Way("AdversarialGeneration", "DCGAN", "Digits8x8", ("frechet",), "Drawn"),
     Way("NextStep", "GRU", "MackeyGlass", ("mse",), "Steps"),
-    Way("SoundDenoising", "SoundResNet", "TelephoneKeys", ("mse",), "Steps",
-        {"model__width": 8}),
+    Way("SoundDenoising", "SoundResNet", "TelephoneKeys", ("mse",), "Steps"),
+    Way("LanguageModelling", "RecurrentLanguageModel", "DocstringTopics",
+        ("perplexity", "knn_accuracy"), "Embeddings",
+        {"data__vocabulary": 300, "model__width": 16, "model__layers": 1}),
+    Way("MaskedLanguageModelling", "TransformerEncoder", "DocstringTopics",
+        ("masked_accuracy", "probe_accuracy"), "Embeddings",
+        {"data__vocabulary": 300, "model__width": 16, "model__layers": 1, "task__probe": "linear"}),
     Way("SiameseNetwork", "EmbeddingConvNet", "Glyphs", ("accuracy",), "Episode",
         {"task__episodes": 10}),
 )  # fmt: skip
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.task)
 def test_what_learns_without_classes_shows_what_it_learns(
     way: Way, program: Program, open_page: Opens
@@ -85,7 +89,7 @@ def test_what_learns_without_classes_shows_what_it_learns(
 
 
 @pytest.mark.long
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(600)
 def test_each_way_to_adapt_shows_what_it_came_from(program: Program, open_page: Opens) -> None:
     page = open_page()
     before = trained(page, program, task="Contrastive", data="Digits8x8", model="ConvNet",
@@ -94,6 +98,7 @@ def test_each_way_to_adapt_shows_what_it_came_from(program: Program, open_page: 
     for label, asked in {
         "Linear probe": {"method__epochs": 4},
         "LoRA": {"method__max_steps": 20},
+        "Head first, then all": {"method__epochs": 2},
         "Gradual unfreezing": {"method__epochs": 3},
         "Train all weights": {"method__max_steps": 20},
     }.items():

@@ -7,20 +7,23 @@ import json
 import math
 import subprocess
 import sys
+import wave
 import zipfile
 from base64 import b64decode, b64encode
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
+import safetensors.torch
 import torch
 from PIL import Image
 from torch import nn
 
-from engine import export, session
+from engine import calibration, checkpoint, export, session
 from engine.catalog import BadInput, Catalog
 from engine.exports import leaving as leaving_
 from engine.exports.card import Section, drawn, markdown, page
@@ -86,7 +89,7 @@ def made(trained: Home, catalog: Catalog) -> Callable[..., dict[str, Any]]:
             making = export.export(Predictor(trained, 1), catalog, name, **how)
             try:
                 while True:
-                    far = json.loads(next(making))
+                    far = next(making)
                     assert 0 <= far["done"] <= far["total"]
             except StopIteration as end:
                 if how:
@@ -154,6 +157,123 @@ def test_a_zip_answers_alone_as_the_model_does(
     source = (folder / "predict.py").read_text("utf-8")
     assert "import engine" not in source
     assert "from engine" not in source
+
+
+def lines(values: np.ndarray, before: str = "") -> str:
+    return before + "".join(",".join(f"{one:.6g}" for one in step) + "\n" for step in values)
+
+
+def told_in_wav(samples: np.ndarray, rate: int) -> bytes:
+    out = io.BytesIO()
+    with wave.open(out, "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(rate)
+        file.writeframes(samples.astype("<i2").tobytes())
+    return out.getvalue()
+
+
+def rows_of_pixels() -> dict[str, bytes]:
+    values = np.random.default_rng(2).random((28, 28)) * 255
+    names = ",".join(["step", *(f"pixel {n}" for n in range(28))]) + "\n"
+    numbered = np.column_stack([np.arange(28), values])
+    return {name: said.encode() for name, said in {
+        "plain.csv": lines(values), "short.csv": lines(values[:2]),
+        "named.csv": lines(numbered, names), "tabs.tsv": lines(values).replace(",", "\t"),
+        "semicolons.csv": lines(values).replace(",", "; "),
+    }.items()}  # fmt: skip
+
+
+def tones() -> dict[str, bytes]:
+    rng = np.random.default_rng(3)
+    heard = {f"{long}.wav": rng.normal(0, 2_000, long) for long in (4_001, 1_237, 90)}
+    heard["silence.wav"] = np.zeros(2_000)
+    return {name: told_in_wav(one, 8_000) for name, one in heard.items()}
+
+
+def series() -> dict[str, bytes]:
+    values = 0.9 + np.random.default_rng(4).normal(0, 0.2, (60, 1)).cumsum(0) / 10
+    return {name: said.encode() for name, said in {
+        "long.csv": lines(values), "short.csv": lines(values[:3]),
+        "named.csv": lines(values[:20], "value\n"), "one.csv": lines(values[:1]),
+    }.items()}  # fmt: skip
+
+
+def texts() -> dict[str, bytes]:
+    said = ["Return a new array of the given shape, filled with zeros.", "", "[EOS] [PAD] naïve ☃",
+            "Parameters\n----------\n" * 200]  # fmt: skip
+    return {f"{place}.txt": one.encode() for place, one in enumerate(said)}
+
+
+def drawings() -> dict[str, bytes]:
+    found = {}
+    for place in range(2):
+        out = io.BytesIO()
+        grey = np.random.default_rng(place).integers(0, 120, (8, 8)).astype(np.uint8)
+        Image.fromarray(grey).save(out, "PNG")
+        found[f"{place}.png"] = out.getvalue()
+    return found
+
+
+ANSWERERS: dict[str, tuple[int, dict[str, str], dict[str, Any], Callable[[], dict[str, bytes]]]] = {
+    "sequences told apart": (20, {"data": "MnistRows", "model": "GRU"},
+                             {"model.widths": [8], "model.hidden": [8]}, rows_of_pixels),
+    "sounds told apart": (21, {"data": "TelephoneKeys", "model": "SoundResNet"},
+                          {"model.widths": [4, 8], "data.bands": 16}, tones),
+    "forecasts": (22, {"task": "Forecasting", "data": "MackeyGlass", "model": "TCN"},
+                  {"model.channels": [4, 4], "task.context": 16, "task.horizon": 5,
+                   "task.every": 20, "data.steps": 2_000}, series),
+    "reconstructions": (23, {"task": "Reconstruction", "data": "Digits8x8", "model": "Autoencoder"},
+                        {"model.widths": [16, 4]}, drawings),
+    "recordings written down": (25, {"task": "SpeechRecognition", "data": "TelephoneNumbers",
+                                     "model": "SpeechEncoder"},
+                                {"model.width": 16, "model.channels": 4, "data.bands": 16}, tones),
+    "texts told apart": (24, {"data": "DocstringTopics", "model": "TextCNN"},
+                         {"model.embedding": 8, "model.maps": 4}, texts),
+}  # fmt: skip
+
+
+def numbers_of(told: dict[str, Any]) -> np.ndarray:
+    """What was answered to an item, as numbers: classes by their names, a PNG's grey values."""
+    if "classes" in told:
+        return np.array([one for _, one in sorted(shares(told).items())])
+    if "reconstruction" in told:
+        with Image.open(io.BytesIO(b64decode(told["reconstruction"]))) as image:
+            return np.asarray(image, np.float64) / 255
+    if "heard" in told:
+        return np.array([ord(letter) for letter in told["heard"]])
+    return np.array(told["forecast"])
+
+
+@pytest.mark.parametrize(
+    ("answerer", "form", "runtime"),
+    # Not each with both, which takes twice as long: the script reads files alike.
+    [("sequences told apart", "OnnxAlone", "onnxruntime"), ("forecasts", "TorchAlone", "torch"),
+     ("sounds told apart", "OnnxAlone", "onnxruntime"), ("texts told apart", "TorchAlone", "torch"),
+     ("reconstructions", "OnnxAlone", "onnxruntime"),
+     ("recordings written down", "TorchAlone", "torch")],
+)  # fmt: skip
+def test_whatever_answers_files_answers_them_the_same_alone(
+    trained: Home, catalog: Catalog, tmp_path: Path, answerer: str, form: str, runtime: str
+) -> None:
+    number, names, settings, made_up = ANSWERERS[answerer]
+    quick = {"method.epochs": 1, "method.max_steps": 3, "method.precision": "fp32",
+             "method.threads": 1}  # fmt: skip
+    list(session.run(compose(catalog, names=names, settings=quick | settings), trained, number))
+    files = []
+    for name, content in made_up().items():
+        files.append(tmp_path / name)
+        files[-1].write_bytes(content)
+    ours = Predictor(trained, number).answer([{"path": str(file)} for file in files])["results"]
+    folder = tmp_path / "made"
+    list(export.export(Predictor(trained, number), catalog, form, out=folder))
+    for file, here, there in zip(files, ours, alone(folder, runtime, *files), strict=True):
+        assert "error" not in there, there["error"]
+        # A PNG's step is 1/255; a grey value may round to either side.
+        near = 1 / 250 if "reconstruction" in here else TOLERANCE
+        np.testing.assert_allclose(
+            numbers_of(there), numbers_of(here), rtol=0, atol=near, err_msg=str(file)
+        )
 
 
 WRITERS = {
@@ -267,6 +387,77 @@ def test_weights_are_loaded_by_ten_lines(
         assert torch.equal(tensor, said["model"].state_dict()[name])
 
 
+def test_weights_leave_in_the_types_that_the_run_keeps_them_in(
+    trained: Home, catalog: Catalog, tmp_path: Path
+) -> None:
+    recipe = compose(catalog, names={"data": "Digits8x8", "model": "ConvNet",
+                                     "method": "HalfPrecision"},
+                     settings={"model.channels": [4], "model.hidden": [8]}, start=1)  # fmt: skip
+    list(session.run(recipe, trained, 3))
+    list(export.export(Predictor(trained, 3), catalog, "Weights", out=tmp_path))
+    kept = checkpoint.weights(checkpoint.find(trained.checkpoints(3), "best")[1])
+    written = safetensors.torch.load_file(tmp_path / "model.safetensors")
+    assert {name: one.dtype for name, one in written.items()} == {
+        name: one.dtype for name, one in kept.items()
+    }
+    assert torch.float16 in {one.dtype for one in written.values()}
+    said: dict[str, Any] = {"__file__": str(tmp_path / "load.py")}
+    exec(compile((tmp_path / "load.py").read_text("utf-8"), "load.py", "exec"), said)
+    predictor = Predictor(trained, 3)
+    predictor.refresh()
+    images = torch.rand(3, 1, 8, 8)
+    with torch.inference_mode():
+        assert torch.equal(said["model"](images), predictor.setup.model(images))
+
+
+def test_zeros_take_no_room_in_a_zip(tmp_path: Path) -> None:
+    folder = tmp_path / "made"
+    folder.mkdir()
+    for name in ("first", "second"):
+        (folder / name).write_bytes(bytes(100_000))
+    packed = export.kept(folder, tmp_path, "run-1-Weights")
+    assert packed.stat().st_size < 5_000
+    with zipfile.ZipFile(packed) as opened:
+        assert opened.read("run-1-Weights/second") == bytes(100_000)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "alike"),
+    [(math.nan, math.nan, True), (math.inf, math.inf, True), (math.nan, 0.0, False),
+     (0.0, math.nan, False), (math.inf, -math.inf, False), (0.0, math.inf, False),
+     (math.inf, 0.0, False)],
+)  # fmt: skip
+def test_what_is_no_number_agrees_only_with_the_same(
+    trained: Home, here: float, there: float, alike: bool
+) -> None:
+    predictor = Predictor(trained, 1)
+    predictor.refresh()
+    leaving = Leaving(predictor, {})
+    given = leaving.portable
+
+    def with_one(one: float) -> Callable[..., tuple[torch.Tensor, ...]]:
+        def of(*batch: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            (logits,) = given.of(*batch)
+            return (logits.index_fill(1, torch.tensor([2]), one),)
+
+        return of
+
+    leaving.portable = replace(given, of=with_one(here))
+    theirs = with_one(there)
+
+    def answer(batch: leaving_.Arrays) -> list[np.ndarray]:
+        with torch.inference_mode():
+            return [one.numpy() for one in theirs(*map(torch.from_numpy, batch.values()))]
+
+    if alike:
+        leaving.compare(answer)
+        assert leaving.facts["check"]["difference"] == 0
+        assert math.isfinite(leaving.facts["check"]["largest"])
+    else:
+        with pytest.raises(BadInput, match="answers otherwise than the model"):
+            leaving.compare(answer)
+
+
 def test_what_is_made_is_listed_and_made_whole_or_not_at_all(
     trained: Home, made: Callable[..., dict[str, Any]], catalog: Catalog,
     monkeypatch: pytest.MonkeyPatch,
@@ -294,6 +485,38 @@ def test_a_form_that_a_run_has_not_says_why(trained: Home, catalog: Catalog) -> 
     assert not offered["Weights"]
     assert not offered["Onnx"]
     assert "answers no file" in offered["OnnxAlone"]
+
+
+@pytest.mark.parametrize(
+    ("model", "task"), [("HubSpeech", "Classification"), ("HubTranscriber", "SpeechRecognition")]
+)
+def test_of_a_model_that_reads_samples_no_graph_is_offered(
+    catalog: Catalog, model: str, task: str
+) -> None:
+    names = {"data": "TelephoneKeys" if task == "Classification" else "TelephoneNumbers",
+             "model": model, "task": task}  # fmt: skip
+    recipe = compose(catalog, names=names, settings={})
+    offered = {card.name: why for card, why in export.offered(recipe, catalog)}
+    assert not offered["Weights"]
+    assert not offered["ModelCard"]
+    for form in ("Onnx", "TorchGraph", "OnnxAlone", "TorchAlone"):
+        assert "sample by sample" in offered[form]
+
+
+def test_what_is_made_tells_the_temperature_where_it_says_probabilities(
+    trained: Home, catalog: Catalog, made: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    assert made("Weights")["temperature"] == 1
+    assert "temperature" not in made("TorchGraph", out=tmp_path / "graph")
+    (step,) = {one.step for one in checkpoint.entries(trained.checkpoints(1)).values()}
+    calibration.keep(trained, 1, calibration.Temperature(value=1.7, step=step))
+    try:
+        told = made("Weights", out=tmp_path / "weights")
+    finally:
+        (trained.run(1) / "temperature.json").unlink()
+    assert told["temperature"] == 1.7
+    about = json.loads((tmp_path / "weights" / "about.json").read_text("utf-8"))
+    assert about["temperature"] == 1.7
 
 
 @pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU])
@@ -346,6 +569,25 @@ def test_a_card_tells_what_there_is_to_know(
     assert evil not in whole
     assert whole.count("<polyline") == 2
     assert "http://" not in whole.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_a_card_names_the_run_that_taught_it(
+    trained: Home, catalog: Catalog, tmp_path: Path
+) -> None:
+    quick = {"method.epochs": 1, "method.max_steps": 2, "method.precision": "fp32",
+             "method.threads": 1, "method.teacher": 1}  # fmt: skip
+    recipe = compose(catalog, names={"data": "Digits8x8", "model": "ConvNet",
+                                     "method": "Distillation"},
+                     settings=quick | {"model.channels": [2], "model.hidden": [4]})  # fmt: skip
+    list(session.run(recipe, trained, 4))
+    portrait = {"lineage": [{"id": 1, "name": "The teacher", "model": "ConvNet", "data": "Digits"}]}
+    for place, known in enumerate([portrait, {}]):  # the second: a teacher deleted since
+        folder = tmp_path / str(place)
+        list(export.export(Predictor(trained, 4), catalog, "ModelCard", portrait=known, out=folder))
+        text = (folder / "model-card.md").read_text("utf-8")
+        assert "nothing was learned before" not in text
+        assert "learned from the answers of run 1" in text
+        assert ("The teacher" in text) == bool(known)
 
 
 def test_a_curve_of_one_point_is_none() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Generator
 from pathlib import Path
 from typing import Any
@@ -82,7 +81,7 @@ def test_a_rate_is_found_and_nothing_is_left(recipe: Recipe, tmp_path: Path) -> 
 def test_the_desk_tells_a_rate_in_pieces_and_can_be_left(recipe: Recipe, tmp_path: Path) -> None:
     desk = Desk(Home.find(tmp_path), discover())
     pieces = desk.rate(recipe=recipe.to_json())
-    assert json.loads(next(pieces))["done"] == 1
+    assert next(pieces)["done"] == 1
     pieces.close()
     assert not list((tmp_path / "tmp").iterdir())
 

@@ -13,12 +13,14 @@ from torch import Tensor
 
 from engine import checkpoint, session
 from engine.catalog import BadInput, Card, Catalog, chosen, discover
+from engine.checkpoint import Checkpoints
 from engine.device import Numerics
 from engine.estimate import estimate
 from engine.events import Event, Finished, Point
 from engine.features import Features, Store, room
 from engine.home import Home
 from engine.loop import Wish
+from engine.methods import Bench
 from engine.methods.fine_tuning import groups
 from engine.models import Headed, Model, is_of
 from engine.models.convnet import ConvNet
@@ -26,6 +28,7 @@ from engine.models.resnet import ResNet
 from engine.models.text_lstm import TextLSTM
 from engine.models.torchvision_models import TorchvisionModel
 from engine.recipe import Recipe
+from engine.starts import Start
 
 Make = Callable[..., Recipe]
 CarryOut = Callable[..., list[Event]]
@@ -307,6 +310,28 @@ def test_a_thaw_resumes_where_it_stopped(
     events(made, number=3, resume=True)
     for name, tensor in weights(home, 2).items():
         assert torch.equal(tensor, weights(home, 3)[name]), name
+
+
+def test_an_estimate_counts_what_goes_once_through_what_is_frozen(
+    home: Home, recipe: Make, pretrained: int
+) -> None:
+    """With few labels most of a probe's time is the features of what it is judged and tested by."""
+    few = recipe(**RESNET, method="LinearProbe", method__epochs=2, start=pretrained).model_copy(
+        update={"labels": "2"}
+    )
+    setup = session.make(few, home)
+    items = {split: len(rows) for split, rows in setup.data.splits.items()}
+    assert items["train"] < items["validation"] + items["test"]
+    bench = Bench(device=torch.device("cpu"), seed=0, kept=Checkpoints(home.tmp), home=home,
+                  wishes=lambda: None, made=setup.made)  # fmt: skip
+    session.begin(setup, Start.of_run(pretrained, home))
+    feeds = setup.method.feeds(setup.model, setup.task, setup.data, bench)
+    assert [feed.missing() for feed in feeds] == [items["train"], items["validation"]]  # type: ignore[attr-defined]
+    before = estimate(few, home)["seconds"]
+    for feed in (*feeds, setup.method.judging(setup.data, "test", torch.device("cpu"))):
+        list(feed.batches())
+        assert feed.missing() == 0  # type: ignore[attr-defined]
+    assert estimate(few, home)["seconds"] < before
 
 
 def test_an_estimate_tells_what_learns(home: Home, recipe: Make, pretrained: int) -> None:

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torchmetrics.functional.classification import multiclass_calibration_error
 
 from engine import calibration, checkpoint, judging, suspects
 from engine.catalog import BadInput
@@ -125,7 +124,7 @@ def test_a_point_of_the_map_is_an_item(
 def test_a_second_look_asks_no_model(recipe: Make, events: Carry, home: Home) -> None:
     trained(recipe, events)
     first = list(judging.judged(home, 1, "validation"))
-    assert json.loads(first[-1])["done"] == json.loads(first[-1])["total"]
+    assert first[-1]["done"] == first[-1]["total"]
     assert not list(judging.judged(home, 1, "validation"))
     (home.run(1) / "judged" / "validation.safetensors").write_bytes(b"damaged")
     assert list(judging.judged(home, 1, "validation")) == first
@@ -282,6 +281,10 @@ def unsure(count: int = 4000, heat: float = 3.0) -> Judged:
 
 
 def test_the_error_of_calibration_is_the_librarys() -> None:
+    from torchmetrics.functional.classification import (  # it takes seconds, and only this needs it
+        multiclass_calibration_error,
+    )
+
     found = unsure()
     shares = found.shares()
     assert found.true is not None

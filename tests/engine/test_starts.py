@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
-from engine import checkpoint, session
+from engine import checkpoint, export, session
 from engine.catalog import BadInput, Catalog
-from engine.events import Event, Finished, Notice
+from engine.events import Event, Finished, Notice, Sample
 from engine.home import Home
 from engine.models import Model, torchvision_models
 from engine.models.autoencoder import Autoencoder
@@ -58,6 +59,49 @@ def test_a_head_is_made_anew_where_the_classes_differ() -> None:
     assert torch.equal(after.head.weight, own)
     more = started(before).into(resnet(12), [*TEN, "x", "y"])
     assert set(new(more)) == {"head.weight", "head.bias"}
+
+
+def test_a_count_of_batches_that_old_files_lack_is_not_missed() -> None:
+    """torchvision's files of the first years hold no ``num_batches_tracked``."""
+    before, after = resnet(), resnet()
+    start = started(before)
+    old = {name: one for name, one in start.weights.items() if "num_batches" not in name}
+    assert len(old) < len(start.weights)
+    taken = Start("old", old, TEN).into(after, TEN)
+    assert not taken.new
+    assert len(taken.loaded) == len(old)
+    # But a norm of which nothing is there is made anew as a whole.
+    norm = "stem.0.1."
+    less = {name: one for name, one in old.items() if not name.startswith(norm)}
+    assert {f"{norm}running_mean", f"{norm}num_batches_tracked"} <= new(
+        Start("less", less, TEN).into(resnet(), TEN)
+    ).keys()
+
+
+@pytest.mark.parametrize("before", ["module.", "model.backbone."])
+def test_names_may_differ_by_what_stands_before_all_of_them(before: str) -> None:
+    theirs, ours = resnet(), resnet()
+    weights = {before + name: one for name, one in theirs.state_dict().items()}
+    taken = Start("file", weights, TEN).into(ours, TEN)
+    assert not taken.new
+    assert not taken.left
+    assert torch.equal(ours.head.weight, theirs.head.weight)
+
+
+def test_of_two_that_fit_alike_neither_is_taken() -> None:
+    """A student and its teacher in one file: nobody says which is meant."""
+    weights = {f"{who}.{name}": one for who in ("student", "teacher")
+               for name, one in resnet().state_dict().items()}  # fmt: skip
+    with pytest.raises(BadInput, match="Nothing of both fits"):
+        Start("both", weights, TEN).into(resnet(), TEN)
+
+
+def test_names_that_only_end_alike_are_of_another_model() -> None:
+    """One block's names are not a whole network's."""
+    block = {f"trunk.{name}": one for name, one in resnet().state_dict().items()
+             if name.startswith("stages.0.")}  # fmt: skip
+    with pytest.raises(BadInput, match="Nothing of block fits"):
+        Start("block", block, TEN).into(resnet(), TEN)
 
 
 def test_what_has_another_shape_stays_as_it_was_made() -> None:
@@ -173,6 +217,72 @@ def test_a_run_without_weights_is_no_start(recipe: Make, events: CarryOut) -> No
     assert isinstance(last, Finished)
     assert last.state == "failed"
     assert "Run 5 has kept no weights to start from" in last.reason
+
+
+def test_weights_taken_away_start_a_run_with_their_tokenizer_and_classes(
+    catalog: Catalog, home: Home, events: CarryOut, tmp_path: Path
+) -> None:
+    """From the folder that a run's weights left in; a bare file of texts' weights says nothing."""
+    small = {"model.width": 16, "model.layers": 1, "model.heads": 2, "method.max_steps": 3,
+             "method.threads": 1, "method.precision": "fp32"}  # fmt: skip
+    names = {"task": "Classification", "data": "DocstringTopics", "model": "TransformerEncoder"}
+
+    def made(start: str | None = None, **settings: Any) -> Recipe:
+        return compose(catalog, names=names, settings={**small, **settings}, start=start)  # type: ignore[arg-type]
+
+    events(made(**{"data.vocabulary": 500}), number=1)
+    folder = tmp_path / "taken"
+    steps = export.export(Predictor(home, 1), catalog, "Weights", out=folder)
+    list(steps)
+    other = {"data.vocabulary": 300}
+    *_, last = events(made(str(folder), **other), number=2)
+    assert isinstance(last, Finished)
+    assert last.state == "finished", last.reason
+    assert outline_of(1, home)["tokenizer"] == outline_of(2, home)["tokenizer"]
+    assert last.metrics["start"]["new"] == []  # the head too: the classes are the same
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    shutil.copy(folder / "model.safetensors", bare / "weights.safetensors")
+    *_, last = events(made(str(bare / "weights.safetensors"), **other), number=3)
+    assert isinstance(last, Finished)
+    assert last.state == "failed"
+    assert "Nothing says which token each row of weights.safetensors stands for" in last.reason
+
+
+@pytest.mark.parametrize("model", ["TransformerDecoder", "RecurrentLanguageModel"])
+def test_what_says_the_next_token_goes_on_to_tell_texts_apart(
+    catalog: Catalog, home: Home, events: CarryOut, model: str
+) -> None:
+    """As ULMFiT (Howard & Ruder 2018): a language model, then its classes, unfrozen bit by bit."""
+    small = {"model.width": 16, "model.layers": 1, "method.max_steps": 4, "method.threads": 1,
+             "method.precision": "fp32"}  # fmt: skip
+    small |= {"model.heads": 2} if model == "TransformerDecoder" else {}
+
+    def made(task: str, start: int | None = None, **settings: Any) -> Recipe:
+        names = {"task": task, "data": "DocstringTopics", "model": model}
+        names |= {"method": "GradualUnfreezing"} if start else {}
+        return compose(catalog, names=names, settings={**small, **settings}, start=start)  # type: ignore[arg-type]
+
+    said = events(made("LanguageModelling", **{"task.probe": "linear"}), number=1)
+    last = said[-1]
+    assert isinstance(last, Finished)
+    assert last.state == "finished", last.reason
+    # What it has made of whole texts was looked at, though it reads windows without labels.
+    assert 0 <= last.metrics["test/probe_accuracy"] <= 1
+    assert "token counts" in last.metrics["baselines"]
+    drawn = [e for e in said if isinstance(e, Sample) and e.kind == "scatter"]
+    assert {e.name for e in drawn} == {"embeddings", "embeddings by t-SNE"}
+    assert {*drawn[0].data["label"]} <= {*range(len(drawn[0].data["classes"]))}
+    *_, last = events(made("Classification", 1), number=2)
+    assert isinstance(last, Finished)
+    assert last.state == "finished", last.reason
+    taken = last.metrics["start"]
+    assert {one["name"] for one in taken["new"]} == {"head.weight", "head.bias"}
+    assert taken["left"] == (["bias"] if model == "RecurrentLanguageModel" else [])
+    (result,) = Predictor(home, 2).answer([{"text": "Open a socket and send the bytes."}])[
+        "results"
+    ]
+    assert sum(one["probability"] for one in result["classes"]) == pytest.approx(1, abs=1e-3)
 
 
 def test_texts_are_read_with_the_tokenizer_that_the_weights_know(

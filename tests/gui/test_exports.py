@@ -83,13 +83,41 @@ def test_a_form_is_made_and_fetched_and_deleted(
     maker.futures[0].set_result(told)
     now = forms(client, run)["Weights"]
     assert (now["made"], now["making"]) == (told, None)
-    assert now["old"]  # the run's best step is another
+    assert now["old"] == "weights"  # the run's best step is another
     fetched = client.get(f"{base}/Weights")
     assert fetched.content == b"all of it"
     assert 'filename="w.zip"' in fetched.headers["content-disposition"]
     client.post(f"{base}/Weights/remove", json={})
     assert not list(folder.iterdir())
     assert client.get(f"{base}/Weights").status_code == 404
+
+
+def test_what_says_probabilities_is_old_when_their_temperature_is_another(
+    client: TestClient, anneal: Anneal, run: int
+) -> None:
+    folder = anneal.home / "runs" / str(run) / "exports"
+    folder.mkdir(parents=True)
+    (folder / "w.zip").write_bytes(b"all of it")
+    step = anneal.history.run(run).best_step
+
+    def old(made_at: float | None, used: dict[str, Any] | None) -> str:
+        told = {"format": "Weights", "label": "Weights", "step": step, "made": 1.0,
+                "file": "w.zip", "bytes": 9, "facts": {}}  # fmt: skip
+        said = told if made_at is None else told | {"temperature": made_at}
+        (folder / "Weights.json").write_text(json.dumps(said))
+        beside = folder.parent / "temperature.json"
+        beside.unlink(missing_ok=True)
+        if used is not None:
+            beside.write_text(json.dumps(used))
+        return str(forms(client, run)["Weights"]["old"])
+
+    fitted = {"value": 1.7, "step": step, "on": True}
+    assert old(1.0, None) == ""
+    assert old(1.0, fitted) == "temperature"
+    assert old(1.7, fitted) == ""
+    assert old(1.7, fitted | {"on": False}) == "temperature"
+    assert old(1.0, fitted | {"step": -1}) == ""  # of weights that are gone
+    assert old(None, fitted) == ""  # it gives logits, which are the same
 
 
 def test_what_was_stopped_or_failed_can_be_made_again(
@@ -126,3 +154,14 @@ def test_the_page_is_told_how_programs_ask(client: TestClient, run: int) -> None
     told = client.get(f"/api/runs/{run}/exports").json()["calls"]
     assert told["serve"].startswith(f"python app.py serve-model {run}")
     assert told["curl"].startswith("curl http://127.0.0.1:8000/predict")
+
+
+def test_the_call_for_a_sequence_has_as_many_numbers_a_step_as_the_run_reads(
+    client: TestClient, anneal: Anneal
+) -> None:
+    run = fakes.add_run(anneal.history, data="Rows")
+    folder = anneal.home / "runs" / str(run)
+    folder.mkdir(parents=True)
+    (folder / "data.json").write_text(json.dumps({"kind": "sequences", "shape": [3]}))
+    told = client.get(f"/api/runs/{run}/exports").json()["calls"]
+    assert "[[0.0, 0.1, 0.2], [0.1, 0.2, 0.3]]" in told["curl"]

@@ -240,6 +240,22 @@ def test_a_start_brings_its_model_settings_along() -> None:
     assert form.recipe(CATALOG, adopted).model == made.model
 
 
+def test_a_run_of_a_model_of_which_another_is_a_part_starts_that_one() -> None:
+    """As a masked autoencoder starts a Vision Transformer."""
+    earlier: Any = [SimpleNamespace(id=1, name="a", model="ConvNet"),
+                    SimpleNamespace(id=2, name="b", model="Coder")]  # fmt: skip
+    before = {"task": "Reconstruction", "model": "Coder"}
+    made = form.recipe(CATALOG, Wanted(names=before, touched={"model.Coder": {"widths": [5]}}))
+    # The task is changed, and with it the model: to the one that takes what the run has learned.
+    changed = Wanted(names={**before, "task": "Classification"}, start=2)
+    plan = form.plan(CATALOG, changed, earlier=earlier)
+    assert names(plan)["model"] == "Successor"
+    assert [one["id"] for one in plan["starts"]] == [2]
+    assert plan["wanted"]["start"] == 2
+    adopted = form.adopt(CATALOG, Wanted(names=names(plan), start=2), made)
+    assert form.recipe(CATALOG, adopted).model.settings == {"widths": [5], "dropout": 0.0}
+
+
 # --- a dataset first ------------------------------------------------------------------------
 
 

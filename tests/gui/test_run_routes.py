@@ -246,6 +246,21 @@ def test_a_run_whose_parent_was_deleted_has_none(site: Site) -> None:
     assert site.get(f"/api/runs/{child.id}")["run"]["parent"] is None
 
 
+def test_a_run_of_which_the_start_was_deleted_did_not_start_from_what_that_came_from(
+    site: Site,
+) -> None:
+    first = histories.finished(site.history, "first")
+    second = histories.add(site.history, parent=first.id)
+    made = json.loads(second.recipe) | {"start": second.id}
+    third = site.history.add_run(json.dumps(made), name="third", parent=second.id, task="T",
+                                 model="M", data="D", method="X")  # fmt: skip
+    assert site.get(f"/api/runs/{third.id}")["run"]["parent"]["id"] == second.id
+    site.history.delete_run(second.id)
+    told = site.get(f"/api/runs/{third.id}")
+    assert told["run"]["parent"] is None
+    assert [one["id"] for one in told["family"]["ancestors"]] == [first.id]
+
+
 def test_numbers_that_json_can_not_say_are_words(site: Site) -> None:
     run = histories.start(site.history, histories.add(site.history))
     histories.train(site.history, run, last=10)

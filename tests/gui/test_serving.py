@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import io
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import threading
@@ -23,7 +25,7 @@ from starlette.testclient import TestClient
 
 from engine.catalog import BadInput
 from gui import serving
-from gui.serving import Endpoint, calls
+from gui.serving import Endpoint, calls, taken, width_of
 from gui.shell import free_port
 from tests.gui import fakes
 
@@ -55,13 +57,16 @@ class Model:
         reply.cancel()
 
 
-def endpoint(model: Model, task: str = "Writing", data: str = "Reviews") -> Endpoint:
-    return Endpoint(model, 3, CATALOG.card("task", task), CATALOG.card("data", data))
+def endpoint(
+    model: Model, task: str = "Writing", data: str = "Reviews", width: int | None = None
+) -> Endpoint:
+    cards = CATALOG.card("task", task), CATALOG.card("data", data)
+    return Endpoint(model, 3, *cards, width=width)
 
 
 @contextmanager
-def client(model: Model, **cards: str) -> Iterator[TestClient]:
-    with TestClient(endpoint(model, **cards).app(), headers=HOST) as opened:
+def client(model: Model, **more: Any) -> Iterator[TestClient]:
+    with TestClient(endpoint(model, **more).app(), headers=HOST) as opened:
         yield opened
 
 
@@ -73,6 +78,21 @@ def test_every_input_has_its_result_or_the_request_its_problem() -> None:
         wrong = asked.post("/predict", json={"inputs": [{"text": "bad"}]})
         assert (wrong.status_code, wrong.json()) == (422, {"error": "Not this one"})
         assert asked.get("/health").json()["status"] == "ok"
+
+
+def test_health_waits_for_no_batch_but_for_one_that_never_ends() -> None:
+    model = Model()
+    one = endpoint(model)
+    with TestClient(one.app(), headers=HOST) as asked:
+        asked.post("/predict", json={"inputs": [{"text": "a"}]})
+        before = len(model.asked)
+        one.since = time.monotonic()
+        told = asked.get("/health").json()
+        assert (told["status"], told["checkpoint"]) == ("ok", {"step": 7})
+        assert len(model.asked) == before
+        one.since -= serving.PATIENCE
+        model.problem = RuntimeError("It hangs")
+        assert asked.get("/health").status_code == 503
 
 
 def test_requests_that_come_together_are_asked_together() -> None:
@@ -166,18 +186,51 @@ def test_it_is_described_by_openapi_on_a_page_that_fetches_nothing() -> None:
     assert "default-src 'none'" in page.headers["content-security-policy"]
 
 
-@pytest.mark.parametrize(("task", "data", "given"), [
-    ("Writing", "Reviews", {"text": "a text to try it on"}),
-    ("Classification", "Digits", {"png": fakes.PIXEL}),
-    ("Forecasting", "Rows", {"sequence": [[0.0, 0.1], [0.2, 0.3]]}),
+@pytest.mark.parametrize(("kept", "width"), [
+    ('{"kind": "sequences", "shape": [3]}', 3), ('{"kind": "images", "shape": [28, 28, 1]}', None),
+    ('{"kind": "text"}', None), ("{", None), (None, None),
+])  # fmt: skip
+def test_the_width_of_a_step_is_the_runs_own(
+    kept: str | None, width: int | None, tmp_path: Path
+) -> None:
+    if kept is not None:
+        (tmp_path / "data.json").write_text(kept)
+    assert width_of(tmp_path) == width
+
+
+@pytest.mark.parametrize("width", [1, 3, 28])
+def test_an_example_of_a_sequence_is_as_wide_as_the_run_reads(width: int) -> None:
+    task, data = CATALOG.card("task", "Forecasting"), CATALOG.card("data", "Rows")
+    name, steps = taken(task, data, width)
+    assert name == "sequence"
+    assert {len(step) for step in steps} == {width}
+    with client(Model(), task="Forecasting", data="Rows", width=width) as asked:
+        said = asked.get("/openapi.json").json()["paths"]["/predict"]["post"]["requestBody"]
+        assert asked.post("/predict", json={"inputs": []}).json()["error"].count(json.dumps(steps))
+        assert html.escape(json.dumps(steps)) in asked.get("/docs").text
+    schema = said["content"]["application/json"]["schema"]
+    assert schema["example"] == {"inputs": [{"sequence": steps}]}
+    step = schema["properties"]["inputs"]["items"]["properties"]["sequence"]["items"]
+    assert (step["minItems"], step["maxItems"]) == (width, width)
+
+
+def test_an_example_for_a_model_that_fills_blanks_has_one() -> None:
+    fills = CATALOG.card("task", "Writing").model_copy(update={"fits": {"masked token"}})
+    assert taken(fills, CATALOG.card("data", "Reviews")) == ("text", "a text with a ___ in it")
+
+
+@pytest.mark.parametrize(("task", "data", "width", "given"), [
+    ("Writing", "Reviews", None, {"text": "a text to try it on"}),
+    ("Classification", "Digits", None, {"png": fakes.PIXEL}),
+    ("Forecasting", "Rows", 3, {"sequence": [[0.0, 0.1, 0.2], [0.1, 0.2, 0.3]]}),
 ])  # fmt: skip
 def test_the_calls_work_when_they_are_pasted(
-    task: str, data: str, given: dict[str, Any], tmp_path: Path
+    task: str, data: str, width: int | None, given: dict[str, Any], tmp_path: Path
 ) -> None:
     (tmp_path / "picture.png").write_bytes(b64decode(fakes.PIXEL))
     port = free_port("127.0.0.1", 8123)
     server = uvicorn.Server(uvicorn.Config(
-        endpoint(Model(), task, data).app(), port=port, log_level="error", ws="none"
+        endpoint(Model(), task, data, width).app(), port=port, log_level="error", ws="none"
     ))  # fmt: skip
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
@@ -185,9 +238,13 @@ def test_the_calls_work_when_they_are_pasted(
         time.sleep(0.01)
     try:
         known = calls(CATALOG.card("task", task), CATALOG.card("data", data),
-                      f"http://127.0.0.1:{port}")  # fmt: skip
+                      f"http://127.0.0.1:{port}", width=width)  # fmt: skip
         curl, *words = shlex.split(known["curl"])
-        for command in ([curl, "-s", *words], [sys.executable, "-c", known["python"]]):
+        (tmp_path / "call.mjs").write_text(known["javascript"])
+        commands = [[curl, "-s", *words], [sys.executable, "-c", known["python"]]]
+        if node := shutil.which("node"):
+            commands.append([node, "call.mjs"])
+        for command in commands:
             done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
             # Python prints its own way of writing it.
             said = json.loads(done.stdout.strip().replace("'", '"'))

@@ -18,6 +18,7 @@ from engine.catalog import BadInput
 from gui import assets, shell
 from gui.admission import KnownName
 from gui.shell import Anneal, Served, free_port
+from gui.text import text
 from tests.gui import fakes
 
 HERE = {"Content-Type": "application/json"}
@@ -182,6 +183,20 @@ def test_a_run_is_queued_under_its_name(ask: httpx.Client, anneal: Anneal) -> No
     assert (run.name, run.state, run.model) == ("Mine", "queued", "ConvNet")
     assert json.loads(run.recipe)["seed"] == 3
     anneal.history.delete_run(run.id)
+
+
+def test_a_task_that_the_starting_run_s_model_does_not_do_takes_its_heir(
+    ask: httpx.Client, anneal: Anneal
+) -> None:
+    names = {"task": "Reconstruction", "data": "Digits", "model": "Coder"}
+    run = fakes.add_run(anneal.history, **names, **{"model.widths": [5]})  # type: ignore[arg-type]
+    asked = {"names": {**names, "task": "Classification"}, "start": run}
+    plan = ask.post("/api/form", json=asked).json()
+    assert (plan["wanted"]["names"]["model"], plan["wanted"]["start"]) == ("Successor", run)
+    assert plan["notices"] == [text("form.adopted", run=run)]
+    made = json.loads(plan["recipe"])
+    assert made["model"] == {"name": "Successor", "settings": {"widths": [5], "dropout": 0.0}}
+    assert made["start"] == run
 
 
 def test_a_run_without_a_name_gets_one(ask: httpx.Client, anneal: Anneal) -> None:

@@ -205,6 +205,18 @@ def test_a_deleted_run_takes_all_it_recorded_and_leaves_its_children(
     assert fresh_history.sparks([parent.id]) == {}
 
 
+def test_a_line_of_runs_is_not_cut_when_one_in_its_middle_is_deleted(
+    fresh_history: History,
+) -> None:
+    first = finish(fresh_history)
+    second = finish(fresh_history, parent=first.id)
+    third = finish(fresh_history, parent=second.id)
+    fresh_history.delete_run(second.id)
+    assert fresh_history.run(third.id).parent == first.id
+    assert [run.id for run in fresh_history.family(third.id)[0]] == [first.id]
+    assert [run.id for run in fresh_history.family(first.id)[1]] == [third.id]
+
+
 def test_the_number_of_a_deleted_run_is_never_given_again(fresh_history: History) -> None:
     last = add(fresh_history)
     fresh_history.delete_run(last.id)
