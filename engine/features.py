@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import time
@@ -31,6 +32,8 @@ FORMAT = 1
 """Of what is kept: another number makes all of it anew."""
 KEPT = 16
 """Models on datasets whose features are kept."""
+ROOM = 8e9
+"""Bytes of the disk that all of them may take."""
 MOST = 0.5
 """Of the memory that is free, features may take this share."""
 SAID_EVERY = 10.0
@@ -113,10 +116,11 @@ class Features(Feed):
                 self._set(rows[wanted], torch.from_numpy(values[wanted]))
 
     def _store(self) -> None:
-        """Keep all of them for the next run."""
+        """Keep all of them for the next run, if there is room: else it computes them again."""
         if self.store is not None:
             assert self.kept is not None
-            self.store.add(self.rows, self.kept.numpy())
+            with contextlib.suppress(OSError, SafetensorError):
+                self.store.add(self.rows, self.kept.numpy())
 
     def _keep(self, rows: Rows, batch: Batch) -> None:
         """The features of these rows, in main memory."""
@@ -176,7 +180,7 @@ class Store:
         name = hashlib.sha256(np.ascontiguousarray(rows, np.int64).tobytes()).hexdigest()[:16]
         with replacing(self.folder / f"{name}.safetensors") as beside:
             safetensors.numpy.save_file({"rows": rows, "values": values}, beside)
-        sweep(self.folder.parent, KEPT)
+        sweep(self.folder.parent, KEPT, ROOM)
 
 
 def weights_of(model: Headed) -> str:

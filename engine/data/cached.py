@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -46,10 +47,14 @@ def place(parent: Path, told: Sequence[Any]) -> Path:
     return parent / hashlib.sha256(json.dumps(list(told)).encode()).hexdigest()[:24]
 
 
-def sweep(parent: Path, most: int) -> None:
-    """Take away what was used longest ago, but for so many."""
-    for old in _oldest_first(parent)[:-most]:
-        _remove(old)
+def sweep(parent: Path, most: int, room: float = math.inf) -> None:
+    """Take away what was used longest ago, until at most so many are left and they take no more
+    than `room` bytes. The one that was used last stays, however large it is."""
+    taken = 0
+    for kept, folder in enumerate(reversed(_oldest_first(parent))):
+        taken += _bytes(folder) if room < math.inf else 0
+        if kept >= most or (kept and taken > room):
+            _remove(folder)
 
 
 def _fill(folder: Path, make: Callable[[Path], None]) -> None:
@@ -73,6 +78,15 @@ def _oldest_first(parent: Path) -> list[Path]:
         with contextlib.suppress(FileNotFoundError):  # another process sweeps as well
             found.append((path.stat().st_mtime, path))
     return [path for _, path in sorted(found)]
+
+
+def _bytes(folder: Path) -> int:
+    """What the files of a folder take."""
+    taken = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):  # another process sweeps as well
+            taken += path.stat().st_size
+    return taken
 
 
 def _remove(folder: Path) -> None:

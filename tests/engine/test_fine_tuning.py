@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from engine import checkpoint, session
+from engine import checkpoint, features, session
 from engine.catalog import BadInput, Card, Catalog, chosen, discover
 from engine.checkpoint import Checkpoints
 from engine.device import Numerics
@@ -246,6 +248,40 @@ def test_of_some_rows_only_those_that_are_missing_are_computed(
     found = feed.inputs(rows[:10], 0, 0)["features"]
     np.testing.assert_array_equal(found[:7], marked)
     assert not (found[7:] == 3).any()
+
+
+def test_features_take_a_bounded_part_of_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    values = np.zeros((100, 10), np.float32)
+    rows = np.arange(100)
+    monkeypatch.setattr(features, "ROOM", 12_000)  # two of about 5 kB, but not three
+
+    def add(name: str) -> None:
+        Store(tmp_path / name).add(rows, values)
+
+    add("first")
+    add("second")
+    os.utime(tmp_path / "first", (1, 1))
+    os.utime(tmp_path / "second", (2, 2))
+    assert list(Store(tmp_path / "first").parts())  # used: now the other one is the oldest
+    add("third")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["first", "third"]
+    monkeypatch.setattr(features, "ROOM", 10)  # the last one stays, however large it is
+    add("fourth")
+    assert [path.name for path in tmp_path.iterdir()] == ["fourth"]
+
+
+def test_a_disk_without_room_for_features_costs_no_training(
+    home: Home, recipe: Make, events: CarryOut, pretrained: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: Store, rows: Any, values: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Store, "add", full)
+    *_, last = events(recipe(**RESNET, method="LinearProbe", start=pretrained), number=2)
+    assert isinstance(last, Finished)
+    assert last.state == "finished"
 
 
 def test_features_that_do_not_fit_into_memory_are_refused() -> None:
