@@ -143,7 +143,12 @@ class Searcher:
         while room > 0 and len(trials) < plan.trials:
             trials.append(self._begin(one, plan, trials))
             room, under_way = room - 1, under_way + 1
-        if not under_way:
+        if not self.book.comparison(one.id).open:
+            # Somebody left it between the first line and here: what was queued since isn't wanted.
+            for run in self.book.runs_of(one.id):
+                if run.state == "queued":
+                    self.book.wish(run.id, "pause")
+        elif not under_way:
             self.book.open_comparison(one.id, False)
 
     def curves(self, plan: SearchPlan, runs: Iterable[RunOf]) -> dict[int, Measured]:

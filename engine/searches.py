@@ -7,6 +7,7 @@ broken off anywhere goes on as if it had not been.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -492,4 +493,5 @@ def leave(history: Queue, number: int, wish: Literal["pause", "cancel"]) -> None
     history.open_comparison(number, False)
     for run in sorted(history.runs_of(number), key=lambda run: run.state != "queued"):
         if run.state in UNDER_WAY:
-            history.wish(run.id, wish)
+            with contextlib.suppress(ValueError):  # it has ended meanwhile
+                history.wish(run.id, wish)

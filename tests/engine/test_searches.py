@@ -261,6 +261,41 @@ def test_trials_are_given_up_queued_again_and_ended(history: History, home: Home
     assert history.comparisons(open=True) == []
 
 
+def test_a_search_that_is_left_in_the_instant_of_a_trial_leaves_nothing_waiting(
+    history: History, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = begun(history, trials=6)
+    add = history.add_run
+
+    def left(*args: Any, **how: Any) -> Any:
+        searches.leave(history, number, "cancel")
+        return add(*args, **how)
+
+    monkeypatch.setattr(history, "add_run", left)
+    Searcher(history, home, CATALOG).look()
+    assert [run.state for run in history.runs_of(number)] == ["stopped"]
+    assert not history.comparison(number).open
+
+
+def test_a_trial_that_ends_while_its_search_is_left_keeps_nothing_else_going(
+    history: History, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    number = begun(history, trials=6, at_once=2)
+    Searcher(history, home, CATALOG).look()
+    first, second = ids(history, number)
+    carry_out(history, first, [0.5], state="running")
+    wish = history.wish
+
+    def late(id: int, said: Any) -> None:
+        if id == first:
+            history.end(first, state="finished", reason="It is over")
+        wish(id, said)
+
+    monkeypatch.setattr(history, "wish", late)
+    searches.leave(history, number, "cancel")
+    assert [history.run(id).state for id in (first, second)] == ["finished", "stopped"]
+
+
 def test_nothing_more_is_tried_when_all_that_was_has_failed(history: History, home: Home) -> None:
     number = begun(history)
     searcher = Searcher(history, home, CATALOG)
