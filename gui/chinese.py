@@ -281,6 +281,7 @@ STRINGS: dict[str, str] = {
     "search.delete.title": "删除此搜索？",
     "search.delete.words": "其中的 {count} 次运行及其曲线和权重会一并删除。",
     "search.best": "目前最佳：{value}，来自试验 {number}",
+    "search.best.last": "最佳：{value}，来自试验 {number}",
     "search.best.none": "有试验在验证集上测量之后，第一个值会显示在这里。",
     "search.best.train": "用最佳设置训练",
     "search.best.run": "打开其运行",

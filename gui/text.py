@@ -321,6 +321,7 @@ STRINGS: dict[str, str] = {
     "search.delete.title": "Delete this search?",
     "search.delete.words": "Its {count} runs go with it, their curves and weights too.",
     "search.best": "Best so far: {value}, by trial {number}",
+    "search.best.last": "Best: {value}, by trial {number}",
     "search.best.none": "The first value appears when a trial has measured its validation split.",
     "search.best.train": "Train with the best",
     "search.best.run": "Open its run",

@@ -259,8 +259,9 @@ class Result extends Comparison {
   }
 
   fillBest() {
-    const { best, metric } = this.found;
-    const key = JSON.stringify(best);
+    const { best, metric, state } = this.found;
+    const last = state === "finished";
+    const key = JSON.stringify([best, last]);
     if (key === this.shownBest) return;
     this.shownBest = key;
     if (!best) {
@@ -269,7 +270,7 @@ class Result extends Comparison {
     }
     const value = `${metricLabel(metric, { split: true })} ${measured(metric, best.value)}`;
     this.best.replaceChildren(
-      el("p", {}, words("best", { value, number: best.number })),
+      el("p", {}, words(last ? "best.last" : "best", { value, number: best.number })),
       el("a", { class: "an-button", href: `/run?id=${best.run}` }, words("best.run")),
       el("a", { class: "an-button primary", href: `/?clone=${best.run}` }, words("best.train")),
     );

@@ -329,7 +329,7 @@ def test_a_search_of_a_few_trials_draws_what_they_reached(
     rows = page.locator(".search-table tbody tr")
     expect(rows).to_have_count(3)
     expect(page.locator(".search-table tr[aria-current=true]")).to_have_count(1)
-    expect(page.locator(".search-best")).to_contain_text("Best so far")
+    expect(page.locator(".search-best")).to_contain_text("Best: ")
     page.wait_for_function("() => document.querySelectorAll('.search-plot')[1].data?.length === 3")
     lines = page.evaluate(
         "() => document.querySelectorAll('.search-plot')[1].data.map(({ y }) => [...y])"
