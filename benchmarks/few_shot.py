@@ -186,7 +186,7 @@ def omniglot_5way(options: Options) -> Result:
         for number, alphabet in enumerate(alphabets, 1):
             metrics = learned(home, number, data, 0,
                               **{"task.tested": alphabet, "task.test_way": 5,
-                                 "method.epochs": 6})  # fmt: skip
+                                 "task.views": VIEWS, "method.epochs": 6})  # fmt: skip
             found[alphabet] = metrics["test/accuracy"]
             peak, seconds = max(peak, metrics["peak_memory"]), max(seconds, metrics["seconds"])
     listed = ", ".join(f"{name} {value:.3f}" for name, value in found.items())

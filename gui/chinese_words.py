@@ -674,6 +674,8 @@ WORDS: dict[str, str] = {
     "Distance": "距离",
     "“cosine” looks only at the direction of features: often better over published weights; “Euclidean” suits networks that were trained to compare": "“cosine”只看特征的方向：在已发布的权重上往往更好；“Euclidean”适合专为比较而训练的网络",
     "Euclidean": "欧氏距离",
+    "Measured views": "测量时的视图数",
+    "Pictures that are measured, examples and those asked about, are looked at so many times, each time turned, slanted, stretched and moved a little, and what is seen is averaged: surer, and so many times slower": "测量时，每张图片（样例和被问到的）看这么多次，每次略微旋转、倾斜、拉伸和移动，再取平均：更有把握，也慢这么多倍",
     "Views of a picture": "图片视图数",
     "Pictures, examples and those to be told, are looked at so many times, each time turned, slanted, stretched and moved a little, and what is seen is averaged: surer, and so many times slower": "每张图片（样例和待判断的）看这么多次，每次略微旋转、倾斜、拉伸和移动，再取平均：更有把握，也慢这么多倍",
     "Sharpness": "锐度",

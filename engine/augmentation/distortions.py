@@ -1,7 +1,8 @@
-"""Small random changes of whole batches of pictures, on the device where they are."""
+"""Small changes of whole batches of pictures, on the device where they are."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,8 @@ from torch.nn import functional as F  # noqa: N812, its usual name
 
 KNOTS = 5
 """Of the elastic field along a side."""
+IMAGES = 4
+"""Dimensions of a batch of pictures."""
 
 
 @dataclass(frozen=True)
@@ -58,3 +61,24 @@ class Distortion:
             places = places + field.permute(0, 2, 3, 1)
         places = places.expand(len(images), -1, -1, -1)
         return F.grid_sample(images, places, padding_mode="border", align_corners=False)
+
+
+CHANGES = Distortion(turn=8, scale=0.1, slant=0.1, shift=0.04)
+"""From one view of a picture to the next, at most."""
+
+
+def averaged(embed: Callable[..., Tensor], views: int) -> Callable[..., Tensor]:
+    """What gives features, made to give their mean over so many views of a picture: the first as it
+    is, the others the same for every picture. Of what isn't a picture there is one view."""
+
+    def looked(*inputs: Tensor, **named: Tensor) -> Tensor:
+        found = [embed(*inputs, **named)]
+        images = named.get("images", inputs[0] if inputs else None)
+        if images is None or images.ndim != IMAGES:
+            return found[0]
+        for view in range(1, views):
+            other = CHANGES.apply(images, np.random.default_rng(view), alike=True)
+            found.append(embed(other))
+        return torch.stack(found).mean(0)
+
+    return looked

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Annotated, Literal
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from engine.augmentation.distortions import Distortion
+from engine.augmentation.distortions import averaged
 from engine.catalog import Advanced, BadInput, Help, Range
 from engine.data.batches import Data
 from engine.data.splits import Rows
@@ -25,10 +25,6 @@ NAMED = 5
 """Classes that a sentence names."""
 NEVER = -1e4
 """The logit of a class without an example."""
-IMAGES = 4
-"""Dimensions of a batch of pictures."""
-CHANGES = Distortion(turn=8, scale=0.1, slant=0.1, shift=0.04)
-"""From one view to the next, at most."""
 
 Distance = Literal["Euclidean", "cosine"]
 
@@ -101,23 +97,6 @@ class Prototypes(AtOnce, label="Prototypes of a few examples", fits={"logits"}, 
             yield Notice(f"{len(unknown)} classes have no training item and are never said: "
                          f"{named}", "warning")  # fmt: skip
         return None
-
-
-def averaged(embed: Callable[..., Tensor], views: int) -> Callable[..., Tensor]:
-    """What gives features, made to give their mean over so many views of a picture: the first as it
-    is, the others the same for every picture. Of what isn't a picture there is one view."""
-
-    def looked(*inputs: Tensor, **named: Tensor) -> Tensor:
-        found = [embed(*inputs, **named)]
-        images = named.get("images", inputs[0] if inputs else None)
-        if images is None or images.ndim != IMAGES:
-            return found[0]
-        for view in range(1, views):
-            other = CHANGES.apply(images, np.random.default_rng(view), alike=True)
-            found.append(embed(other))
-        return torch.stack(found).mean(0)
-
-    return looked
 
 
 def nearest_mean(

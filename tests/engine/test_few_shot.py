@@ -12,9 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812, its usual name
 
 from engine import checkpoint, session
-from engine.augmentation.distortions import Distortion
+from engine.augmentation.distortions import Distortion, averaged
 from engine.catalog import BadInput, Catalog
-from engine.data.batches import Data
+from engine.data.batches import Batch, Data
 from engine.data.episodes import Episodes, turned
 from engine.data.items import Images
 from engine.data.splits import SPLITS, classes_apart
@@ -290,6 +290,23 @@ def test_the_loss_is_that_of_softmax_over_squared_distances(
     distances = torch.cdist(items[:, 2:].flatten(0, 1), items[:, :2].mean(1)).square()
     expected = F.cross_entropy(-distances, torch.arange(4).repeat_interleave(3))
     torch.testing.assert_close(loss, expected, rtol=1e-4, atol=1e-5)
+
+
+def test_what_is_measured_is_looked_at_several_times_and_what_is_learned_from_once() -> None:
+    model = EmbeddingConvNet((1, 16, 16), 4, channels=4, blocks=2)
+    task = PrototypicalNetwork(views=5)
+    images = torch.rand(6, 1, 16, 16)
+    batch = Batch({"images": images}, torch.tensor([0, 0, 1, 1, 2, 2]))
+    with torch.no_grad():
+        model.eval()
+        found = task.step(model, batch)["output"]
+        torch.testing.assert_close(found, averaged(model.embed, 5)(images))
+        assert (found - model.embed(images)).abs().max() > 1e-3
+        torch.testing.assert_close(
+            PrototypicalNetwork().step(model, batch)["output"], model.embed(images)
+        )
+        model.train()
+        torch.testing.assert_close(task.step(model, batch)["output"], model.embed(images))
 
 
 def test_pairs_are_judged_by_weighted_differences() -> None:

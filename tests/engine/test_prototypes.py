@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from engine import checkpoint, session
+from engine.augmentation.distortions import averaged
 from engine.catalog import BadInput, Catalog
 from engine.data.batches import Data
 from engine.data.splits import fewer
@@ -19,7 +20,7 @@ from engine.events import Event, Finished, Notice
 from engine.home import Home
 from engine.loop import Wish
 from engine.methods import at_once
-from engine.methods.prototypes import averaged, nearest_mean
+from engine.methods.prototypes import nearest_mean
 from engine.predict import Predictor
 from engine.recipe import Amount, Recipe, compose
 
