@@ -1,18 +1,24 @@
-// Many texts at once: read from a file, asked a few at a time, shown and saved as a table.
+// Many items at once: texts of a file, or files; asked a few at a time, shown and saved as a table.
 
-import { dropping } from "./giving.js";
+import { chosen as filesOf, dropped, isLitter } from "./choosing.js";
+import { dropping, KINDS, READERS } from "./giving.js";
 import { encoded } from "./items.js";
 import { ask, button, count, csv, el, number, save, text } from "./page.js";
 import { lineOf } from "./results.js";
 
 const MOST = 1000;
-/** Texts asked at once: the answers appear as they come, and others aren't kept waiting. */
+/** Items asked at once: the answers appear as they come, and others aren't kept waiting. */
 const AT_ONCE = 20;
+/** Characters that are asked at once, but for a single item that is longer. */
+const LONGEST = 8e6;
 const LARGEST = 5e6;
-const KINDS = ".txt,.csv,.tsv,.jsonl,.parquet";
+const TABLES = ".txt,.csv,.tsv,.jsonl,.parquet";
 
-/** The way to give them: a file; `give({ texts })` gets what is in it. */
-export function batch({ give, complain }) {
+/**
+ * The way to give texts: a file that holds them. `give({ many })` gets the items, each with what is
+ * `said` of it in its line and a function that `read`s what is asked.
+ */
+export function severalTexts({ give, complain }) {
   const read = el("p", { class: "an-help", role: "status" });
   const choices = el("div", { class: "an-columns" });
   let asking = null;
@@ -48,10 +54,10 @@ export function batch({ give, complain }) {
       all > texts.length
         ? text("predict.batch.most", { name, count: count(all), most: count(texts.length) })
         : text(key, { name, count: count(all), column });
-    give({ texts });
+    give({ many: texts.map((one) => ({ said: { text: one }, read: () => ({ text: one }) })) });
   }
 
-  const box = dropping(text("predict.drop_batch"), KINDS, async (file) => {
+  const box = dropping(text("predict.drop_batch"), TABLES, async (file) => {
     complain();
     read.textContent = "";
     choices.replaceChildren();
@@ -68,6 +74,63 @@ export function batch({ give, complain }) {
     box,
     read,
     choices,
+  ];
+}
+
+/** The way to give what lies in a file each: several of them, or a folder. */
+export function severalFiles(kind, { give, complain }) {
+  const read = el("p", { class: "an-help", role: "status" });
+  const file = el("input", {
+    ...{ type: "file", accept: KINDS[kind], multiple: true, class: "an-visually-hidden" },
+  });
+  const folder = el("input", { type: "file", class: "an-visually-hidden", webkitdirectory: true });
+  const folders = el("label", { class: "an-button" }, text("bring.folder"), folder);
+  // A telephone's browser has no folders.
+  folders.hidden = !("webkitdirectory" in folder);
+  const box = el("label", { class: "an-drop" }, el("span", {}, text("predict.drop_files")), file);
+
+  function take(all) {
+    complain();
+    const found = all
+      .filter((one) => !isLitter(one))
+      .sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));
+    if (!found.length) {
+      give(null);
+      read.textContent = "";
+      complain(text("predict.batch.no_files"));
+      return;
+    }
+    const some = found.slice(0, MOST);
+    const key = some.length < found.length ? "predict.batch.files.most" : "predict.batch.files";
+    read.textContent = text(key, { count: count(found.length), most: count(some.length) });
+    give({
+      many: some.map((one) => ({ said: { file: one.path }, read: () => READERS[kind](one.file) })),
+    });
+  }
+
+  for (const input of [file, folder]) {
+    input.addEventListener("change", () => {
+      if (input.files.length) take(filesOf(input.files));
+      input.value = ""; // the same files, changed meanwhile, can be chosen again
+    });
+  }
+  for (const event of ["dragover", "dragleave", "drop"]) {
+    box.addEventListener(event, async (happened) => {
+      happened.preventDefault();
+      box.classList.toggle("over", event === "dragover");
+      if (event !== "drop") return;
+      try {
+        take(await dropped(happened.dataTransfer));
+      } catch {
+        complain(text("bring.unreadable"));
+      }
+    });
+  }
+  return [
+    el("p", { class: "an-help" }, text("predict.batch.files.help", { most: count(MOST) })),
+    box,
+    el("div", { class: "an-actions" }, folders),
+    read,
   ];
 }
 
@@ -94,11 +157,12 @@ function chosen({ column, columns, header }, again) {
 }
 
 /**
- * Asks for all texts and draws the table into `place` as the answers come; `shown(done, total)` is
- * told how far it is. Gives the checkpoint that answered last. A text that can't be answered says
- * why in its row; when none of the first can, that is what is thrown.
+ * Asks about all items and draws the table into `place` as the answers come; `shown(done, total)` is
+ * told how far it is. Gives the checkpoint that answered last, null where no item could be read, and
+ * how many have `failed`. An item that can't be answered says why in its line; when none of the
+ * first can, that is what is thrown.
  */
-export async function askAll({ run, texts, options, signal, place, shown }) {
+export async function askAll({ run, items, options, signal, place, shown }) {
   const lines = [];
   const body = el("tbody", {});
   const head = el("tr", {});
@@ -108,8 +172,7 @@ export async function askAll({ run, texts, options, signal, place, shown }) {
   const table = el("table", { class: "an-table" }, el("thead", {}, head), body);
   let checkpoint = null;
   const one = async (inputs) => {
-    const asked = { run, inputs: inputs.map((said) => ({ text: said })), options };
-    const found = await ask("/api/predict", { body: asked, signal });
+    const found = await ask("/api/predict", { body: { run, inputs, options }, signal });
     checkpoint = found.checkpoint;
     return found.results;
   };
@@ -129,41 +192,63 @@ export async function askAll({ run, texts, options, signal, place, shown }) {
         ),
       ),
     );
+    if (table.isConnected) return;
+    const box = { class: "an-scroll an-tall", tabindex: 0, role: "group" };
+    place.replaceChildren(
+      el("div", { ...box, "aria-label": text("predict.table") }, table),
+      el("div", { class: "an-actions" }, download),
+    );
+    place.classList.remove("stale");
   };
-  for (let at = 0; at < texts.length; at += AT_ONCE) {
-    const some = texts.slice(at, at + AT_ONCE);
+
+  /** The next items with what is asked about them; what can't be read says so in its line. */
+  async function next() {
+    const some = [];
+    let long = 0;
+    while (lines.length < items.length && some.length < AT_ONCE && long < LONGEST) {
+      const { said, read } = items[lines.length];
+      const line = { ...said };
+      lines.push(line);
+      try {
+        const input = await read();
+        some.push({ line, input });
+        for (const words of Object.values(input)) long += words.length;
+      } catch (trouble) {
+        line.error = trouble.message;
+      }
+      if (signal.aborted) throw new DOMException("", "AbortError");
+    }
+    return some;
+  }
+
+  let answered = false;
+  while (lines.length < items.length) {
+    const some = await next();
     try {
-      const results = await one(some);
-      lines.push(...some.map((said, i) => ({ text: said, ...lineOf(results[i]) })));
+      const results = some.length ? await one(some.map(({ input }) => input)) : [];
+      for (const [i, { line }] of some.entries()) Object.assign(line, lineOf(results[i]));
+      answered ||= some.length > 0;
     } catch (trouble) {
       if (trouble.name === "AbortError" || trouble.offline) throw trouble;
       // One of them can't be answered: which, and why, is known by asking each.
-      let failed = 0;
-      for (const said of some) {
+      let last = trouble;
+      for (const { line, input } of some) {
         try {
-          const [result] = await one([said]);
-          lines.push({ text: said, ...lineOf(result) });
+          Object.assign(line, lineOf((await one([input]))[0]));
+          answered = true;
         } catch (own) {
           if (own.name === "AbortError" || own.offline) throw own;
-          failed += 1;
-          lines.push({ text: said, error: own.message });
-          if (failed === some.length && at === 0) throw own;
+          line.error = own.message;
+          last = own;
         }
       }
+      if (!answered) throw last;
     }
     if (signal.aborted) throw new DOMException("", "AbortError");
     drawn();
-    if (!table.isConnected) {
-      const box = { class: "an-scroll an-tall", tabindex: 0, role: "group" };
-      place.replaceChildren(
-        el("div", { ...box, "aria-label": text("predict.table") }, table),
-        el("div", { class: "an-actions" }, download),
-      );
-      place.classList.remove("stale");
-    }
-    shown(lines.length, texts.length);
+    shown(lines.length, items.length);
   }
-  return checkpoint;
+  return { checkpoint, failed: lines.filter((line) => line.error).length };
 }
 
 const columns = (lines) => [...new Set(lines.flatMap(Object.keys))];

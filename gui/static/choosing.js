@@ -21,7 +21,7 @@ const among = (endings) => (one) => endings.includes(endingOf(one.path));
 const isMedia = among([...PICTURES, ...SOUNDS]);
 
 /** What systems leave in folders: “.DS_Store”, “Thumbs.db”. */
-const isLitter = ({ path }) =>
+export const isLitter = ({ path }) =>
   path.split("/").some((part) => part.startsWith(".") || part === "__MACOSX") ||
   /(^|\/)(thumbs\.db|desktop\.ini)$/i.test(path);
 

@@ -17,6 +17,35 @@ const LARGEST_SOUND = 16 * 2 ** 20;
 /** Seconds of a recording. */
 const LONGEST_SOUND = 30;
 
+/**
+ * What is asked about a file, by what an item is: `{ png }`, `{ sound }` or `{ file }`; an Error
+ * says why there is nothing to ask.
+ */
+export const READERS = {
+  async image(file) {
+    try {
+      return { png: (await scaled(file)).toDataURL("image/png").split(",")[1] };
+    } catch {
+      throw new Error(text("predict.not_a_picture", { name: file.name }));
+    }
+  },
+  async audio(file) {
+    if (file.size > LARGEST_SOUND) throw new Error(text("predict.sound.large", { name: file.name }));
+    return { sound: encoded(new Uint8Array(await file.arrayBuffer())) };
+  },
+  async sequence(file) {
+    if (file.size > LARGEST_TEXT) throw new Error(text("predict.too_long", { name: file.name }));
+    return { file: encoded(new Uint8Array(await file.arrayBuffer())) };
+  },
+};
+
+/** What the browser's own dialog offers, by what an item is. */
+export const KINDS = {
+  image: "image/*",
+  audio: "audio/*,.wav,.flac,.ogg,.oga,.opus,.mp3",
+  sequence: ".csv,.tsv,.txt",
+};
+
 /** A place to drop a file or to choose one; `take(file)` gets it. */
 export function dropping(words, accept, take) {
   const input = el("input", { type: "file", accept, class: "an-visually-hidden" });
@@ -43,6 +72,22 @@ export function dropping(words, accept, take) {
  * A way gives its elements.
  */
 export function ways({ give, complain, run, stale, leaving }) {
+  /** A file of one item; `looks(box, input, file)` shows in the box what was taken. */
+  function upload(kind, words, looks) {
+    const box = dropping(words, KINDS[kind], async (file) => {
+      complain();
+      try {
+        const input = await READERS[kind](file);
+        looks(box, input, file);
+        give(input);
+      } catch (trouble) {
+        give(null);
+        complain(trouble.message);
+      }
+    });
+    return [box];
+  }
+
   // --- pictures ------------------------------------------------------------------------------
 
   function draw() {
@@ -70,22 +115,11 @@ export function ways({ give, complain, run, stale, leaving }) {
     ];
   }
 
-  function uploadPicture() {
-    const box = dropping(text("predict.drop"), "image/*", async (file) => {
-      complain();
-      try {
-        const png = await smaller(file);
-        const image = el("img", { src: `data:image/png;base64,${png}`, alt: file.name });
-        box.querySelector("img")?.remove();
-        box.prepend(image);
-        give({ png });
-      } catch {
-        give(null);
-        complain(text("predict.not_a_picture", { name: file.name }));
-      }
+  const uploadPicture = () =>
+    upload("image", text("predict.drop"), (box, { png }, { name }) => {
+      box.querySelector("img")?.remove();
+      box.prepend(el("img", { src: `data:image/png;base64,${png}`, alt: name }));
     });
-    return [box];
-  }
 
   function camera() {
     const video = el("video", { playsinline: true, "aria-label": text("predict.camera") });
@@ -201,34 +235,15 @@ export function ways({ give, complain, run, stale, leaving }) {
     ];
   }
 
-  function uploadText() {
-    const box = dropping(text("predict.drop_text"), ".csv,.tsv,.txt", async (file) => {
-      complain();
-      if (file.size > LARGEST_TEXT) {
-        complain(text("predict.too_long", { name: file.name }));
-        return;
-      }
-      box.querySelector("span").textContent = file.name;
-      give({ file: encoded(new Uint8Array(await file.arrayBuffer())) });
-    });
-    return [box];
-  }
+  const named = (box, input, { name }) => {
+    box.querySelector("span").textContent = name;
+  };
+
+  const uploadText = () => upload("sequence", text("predict.drop_text"), named);
 
   // --- sounds --------------------------------------------------------------------------------
 
-  function uploadSound() {
-    const kinds = "audio/*,.wav,.flac,.ogg,.oga,.opus,.mp3";
-    const box = dropping(text("predict.drop_sound"), kinds, async (file) => {
-      complain();
-      if (file.size > LARGEST_SOUND) {
-        complain(text("predict.sound.large", { name: file.name }));
-        return;
-      }
-      box.querySelector("span").textContent = file.name;
-      give({ sound: encoded(new Uint8Array(await file.arrayBuffer())) });
-    });
-    return [box];
-  }
+  const uploadSound = () => upload("audio", text("predict.drop_sound"), named);
 
   function record() {
     const level = el("i");
@@ -387,11 +402,6 @@ export function ways({ give, complain, run, stale, leaving }) {
     audio: { record, upload: uploadSound, own },
     sequence: { paste, upload: uploadText, own },
   };
-}
-
-/** The picture of a file as a PNG in base64, no larger than a model could want it. */
-async function smaller(file) {
-  return (await scaled(file)).toDataURL("image/png").split(",")[1];
 }
 
 /** The picture of a file on a canvas, no larger than a model could want it. */

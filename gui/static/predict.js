@@ -1,6 +1,6 @@
 // The Predict page: choose a run, give it something, see what it makes of it.
 
-import { askAll, batch } from "./batch.js";
+import { askAll, severalFiles, severalTexts } from "./batch.js";
 import { explainer } from "./explain.js";
 import { fieldOf, matters } from "./fields.js";
 import { ways } from "./giving.js";
@@ -69,7 +69,7 @@ export function mount(page) {
     tell(text("predict.busy"));
     stale();
     try {
-      if (given.texts) await many(mine);
+      if (given.many) await many(mine);
       else if (run.streams) await write(mine);
       else await one(mine);
     } catch (trouble) {
@@ -151,7 +151,7 @@ export function mount(page) {
   async function many({ input, signal, now }) {
     why.rest();
     let done = 0;
-    const total = count(input.texts.length);
+    const total = count(input.many.length);
     const stop = () => {
       asking.abort();
       tell(text("predict.batch.stopped", { done: count(done), total }), {
@@ -164,11 +164,19 @@ export function mount(page) {
       tell(words, { offer: [text("predict.stop"), stop] });
     };
     progress(0);
-    const checkpoint = await askAll({
-      ...{ run: run.id, texts: input.texts, options: options(), signal, place: answer },
+    const { checkpoint, failed } = await askAll({
+      ...{ run: run.id, items: input.many, options: options(), signal, place: answer },
       shown: (so) => now() && progress(so),
     });
-    if (now()) tell(by(checkpoint, "", "predict.batch.done", { count: total }));
+    if (!now()) return;
+    if (!checkpoint) {
+      answered = null;
+      tell(text("predict.batch.unread"), { bad: true });
+      return;
+    }
+    const note = failed ? text("predict.batch.failed", { count: count(failed) }) : "";
+    const all = count(input.many.length - failed);
+    tell(by(checkpoint, note, "predict.batch.done", { count: all }));
   }
 
   // --- the settings of a trial ---------------------------------------------------------------
@@ -228,9 +236,14 @@ export function mount(page) {
       leave = act;
     },
   });
-  const several = () => batch({ give, complain });
-  OFFER.text = { type: OFFER.text.type, batch: several, own: OFFER.text.own };
-  OFFER.pair = OFFER.text;
+  const texts = () => severalTexts({ give, complain });
+  const files = (kind) => () => severalFiles(kind, { give, complain });
+  const several = { text: texts, pair: texts };
+  for (const kind of ["image", "audio", "sequence"]) several[kind] = files(kind);
+  for (const [takes, batch] of Object.entries(several)) {
+    const { own, ...others } = OFFER[takes];
+    OFFER[takes] = { ...others, batch, own };
+  }
 
   function offer() {
     const kinds = OFFER[run.takes];

@@ -467,6 +467,9 @@ const LINES = {
   written: ({ written }) => ({ answer: written }),
   blanks: (result) => ({ answer: result.filled }),
   heard: ({ heard }) => ({ answer: heard }),
+  reconstruction: ({ error }) => ({ squared_error: error }),
+  views: ({ similarity }) => ({ cosine: similarity }),
+  forecast: ({ forecast }) => ({ answer: JSON.stringify(forecast) }),
 };
 
 /** The same as one line of a table: `{ column: value }`. */

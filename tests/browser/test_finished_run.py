@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import csv
 import io
 import json
 import os
@@ -180,6 +181,31 @@ def test_what_was_important_is_drawn_and_weighed_against_chance(
     strength = why.get_by_label("Strength")
     strength.fill("0")
     assert why.locator("canvas.an-overlay").evaluate(DIFFERENT) == 0
+
+
+def test_a_folder_of_pictures_is_told_as_a_table(
+    program: Program, run: int, open_page: Opens, tmp_path: Path
+) -> None:
+    folder = tmp_path / "digits"
+    folder.mkdir()
+    classes = load_digits().target[:60]
+    for number, pixels in enumerate(pictures()[:60]):
+        (folder / f"{number:02}.png").write_bytes(png(pixels))
+    page = open_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{program.url}predict?run={run}")
+    page.get_by_role("tab", name="Batch").click()
+    page.locator("input[webkitdirectory]").set_input_files(folder)
+    expect(page.get_by_text("60 answered by the checkpoint")).to_be_visible(**LONG)
+    if place := os.environ.get("ANNEAL_SHOTS"):
+        page.screenshot(path=f"{place}/batch.png", full_page=True)
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="Download as CSV").click()
+    with Path(coming.value.path()).open(newline="") as saved:
+        lines = list(csv.DictReader(saved))
+    assert [line["File"] for line in lines] == [f"digits/{number:02}.png" for number in range(60)]
+    right = [line["Class"] == str(true) for line, true in zip(lines, classes, strict=True)]
+    assert sum(right) > 40
 
 
 @pytest.mark.timeout(600)

@@ -122,7 +122,7 @@ def test_the_camera_takes_a_square(page: Page, anneal: Anneal) -> None:
 
 def test_one_of_the_datas_own_can_be_tried_with_the_keyboard(page: Page, anneal: Anneal) -> None:
     page.get_by_role("tab", name="Draw").focus()
-    for _ in range(3):
+    for _ in range(4):
         page.keyboard.press("ArrowRight")
     expect(page.get_by_role("tab", name="From the data")).to_be_focused()
     page.get_by_role("button", name="dog").first.focus()
@@ -414,6 +414,68 @@ def test_a_sound_file_is_uploaded_as_it_is(
     listener.locator("input[type=file]").set_input_files(file)
     expect(listener.get_by_test_id("written")).to_have_text("three <b>one</b>")
     assert base64.b64decode(given(anneal)[-1]["sound"]) == file.read_bytes()
+
+
+def folder_of(page: Page, folder: Path) -> None:
+    """Chooses all that lies in a folder."""
+    page.get_by_role("tab", name="Batch").click()
+    page.locator("input[webkitdirectory]").set_input_files(folder)
+
+
+def test_a_folder_of_pictures_is_answered_as_a_table(
+    page: Page, anneal: Anneal, tmp_path: Path
+) -> None:
+    folder = tmp_path / "pictures"
+    (folder / "inner").mkdir(parents=True)
+    for number in range(21):
+        Image.new("L", (30, 20), 10 * number).save(folder / f"{number}.png")
+    Image.new("RGB", (2000, 1000)).save(folder / "inner" / "large.jpg")
+    (folder / "notes.txt").write_text("no picture")
+    (folder / ".DS_Store").write_text("litter")
+    folder_of(page, folder)
+    expect(page.get_by_text("23 files", exact=True)).to_be_visible()
+    expect(page.get_by_text("22 answered by the checkpoint of step 300")).to_be_visible()
+    expect(page.get_by_text("1 could not be answered; their lines say why.")).to_be_visible()
+    rows = page.locator(".an-answer tbody tr")
+    expect(rows).to_have_count(23)
+    expect(rows.nth(2)).to_contain_text("pictures/2.png")
+    expect(rows.nth(2)).to_contain_text("seven")
+    expect(rows.nth(22)).to_contain_text("can't read notes.txt as a picture")
+    assert [len(q["inputs"]) for q in questions(anneal)] == [20, 2]
+    sent = [picture(one) for q in questions(anneal) for one in q["inputs"]]
+    assert [one.getpixel((0, 0)) for one in sent[:21]] == [10 * number for number in range(21)]
+    assert sent[21].size == (512, 256)
+    with page.expect_download() as coming:
+        page.get_by_role("button", name="Download as CSV").click()
+    with Path(coming.value.path()).open(newline="") as saved:
+        lines = list(csv.reader(saved))
+    assert lines[0] == ["File", "Class", "Probability", "Problem"]
+    assert lines[11][:2] == ["pictures/10.png", "seven"]
+
+
+def test_files_of_which_none_is_a_picture_say_so_each(page: Page, tmp_path: Path) -> None:
+    files = [tmp_path / "a.png", tmp_path / "b.png"]
+    for file in files:
+        file.write_text("no picture")
+    page.get_by_role("tab", name="Batch").click()
+    page.locator("input[type=file][multiple]").set_input_files(files)
+    expect(page.get_by_text("None of these files could be read.")).to_be_visible()
+    expect(page.locator(".an-answer tbody tr.bad")).to_have_count(2)
+
+
+def test_several_recordings_are_answered_few_at_a_time(
+    listener: Page, anneal: Anneal, tmp_path: Path
+) -> None:
+    files = [tmp_path / f"{name}.wav" for name in "abc"]
+    for file in files:
+        file.write_bytes(file.name.encode() + bytes(5_000_000))
+    listener.get_by_role("tab", name="Batch").click()
+    listener.locator("input[type=file][multiple]").set_input_files(files)
+    expect(listener.get_by_text("3 answered by the checkpoint of step 300")).to_be_visible()
+    expect(listener.locator(".an-answer tbody tr").nth(1)).to_contain_text("b.wav")
+    expect(listener.locator(".an-answer tbody tr").nth(1)).to_contain_text("three <b>one</b>")
+    # Together they are longer than what is sent at once.
+    assert [len(q["inputs"]) for q in questions(anneal)] == [2, 1]
 
 
 @pytest.mark.parametrize(
