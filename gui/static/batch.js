@@ -251,6 +251,10 @@ export async function askAll({ run, items, options, signal, place, shown }) {
   return { checkpoint, failed: lines.filter((line) => line.error).length };
 }
 
-const columns = (lines) => [...new Set(lines.flatMap(Object.keys))];
+/** Those of all lines; why some have no answer stands at the end. */
+function columns(lines) {
+  const all = [...new Set(lines.flatMap(Object.keys))];
+  return [...all.filter((name) => name !== "error"), ...all.filter((name) => name === "error")];
+}
 const heading = (name) => text(`predict.batch.${name}`);
 const row = (lines) => (line) => columns(lines).map((name) => line[name]);

@@ -32,10 +32,10 @@ export function mount(page) {
   let settings = {};
   const why = explainer(() => settings);
 
-  /** A sentence above the answer, and a button beside it. */
+  /** A sentence above the answer, whole or in pieces, and a button beside it. */
   function tell(words, { bad = false, offer = null } = {}) {
     says.classList.toggle("bad", bad);
-    says.replaceChildren(words);
+    says.replaceChildren(...[words].flat());
     if (offer) says.append(button(...offer));
   }
 
@@ -82,7 +82,8 @@ export function mount(page) {
     }
   }
 
-  /** By which checkpoint, and what else is to be said of the answer. */
+  /** By which checkpoint, and what else is to be said of the answer, in pieces: each is one of the
+   * strings, so that it has its Chinese. */
   function by(checkpoint, note, key = "predict.of", more = {}) {
     answered = { run: run.id, step: checkpoint.step };
     answer.classList.remove("stale");
@@ -95,7 +96,8 @@ export function mount(page) {
     const scaled = temperature
       ? text("predict.of.scaled", { temperature: number(temperature) })
       : "";
-    return [[said, scaled].filter(Boolean).join(", "), note].filter(Boolean).join(". ");
+    const pieces = said && scaled ? [said, ", ", scaled] : [said || scaled].filter(Boolean);
+    return note ? [...pieces, ...(pieces.length ? [". "] : []), note] : pieces;
   }
 
   async function one({ input, signal, now }) {

@@ -430,7 +430,7 @@ def test_a_folder_of_pictures_is_answered_as_a_table(
     for number in range(21):
         Image.new("L", (30, 20), 10 * number).save(folder / f"{number}.png")
     Image.new("RGB", (2000, 1000)).save(folder / "inner" / "large.jpg")
-    (folder / "notes.txt").write_text("no picture")
+    (folder / "0 notes.txt").write_text("no picture")
     (folder / ".DS_Store").write_text("litter")
     folder_of(page, folder)
     expect(page.get_by_text("23 files", exact=True)).to_be_visible()
@@ -438,10 +438,11 @@ def test_a_folder_of_pictures_is_answered_as_a_table(
     expect(page.get_by_text("1 could not be answered; their lines say why.")).to_be_visible()
     rows = page.locator(".an-answer tbody tr")
     expect(rows).to_have_count(23)
-    expect(rows.nth(2)).to_contain_text("pictures/2.png")
-    expect(rows.nth(2)).to_contain_text("seven")
-    expect(rows.nth(22)).to_contain_text("can't read notes.txt as a picture")
+    expect(rows.nth(3)).to_contain_text("pictures/2.png")
+    expect(rows.nth(3)).to_contain_text("seven")
+    expect(rows.nth(0)).to_contain_text("can't read 0 notes.txt as a picture")
     assert [len(q["inputs"]) for q in questions(anneal)] == [20, 2]
+    assert page.locator(".an-answer th").all_inner_texts()[-1] == "Problem"
     sent = [picture(one) for q in questions(anneal) for one in q["inputs"]]
     assert [one.getpixel((0, 0)) for one in sent[:21]] == [10 * number for number in range(21)]
     assert sent[21].size == (512, 256)
@@ -450,7 +451,10 @@ def test_a_folder_of_pictures_is_answered_as_a_table(
     with Path(coming.value.path()).open(newline="") as saved:
         lines = list(csv.reader(saved))
     assert lines[0] == ["File", "Class", "Probability", "Problem"]
-    assert lines[11][:2] == ["pictures/10.png", "seven"]
+    assert lines[12][:2] == ["pictures/10.png", "seven"]
+    page.get_by_role("button", name="中文").click()
+    expect(page.get_by_text("轮的检查点回答 22 项")).to_be_visible()
+    expect(page.get_by_text("1 项无法回答，原因见其所在行。")).to_be_visible()
 
 
 def test_files_of_which_none_is_a_picture_say_so_each(page: Page, tmp_path: Path) -> None:
