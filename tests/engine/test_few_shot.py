@@ -25,7 +25,7 @@ from engine.home import Home
 from engine.models.embedding_convnet import EmbeddingConvNet
 from engine.predict import Predictor
 from engine.recipe import Recipe, compose
-from engine.tasks.few_shot import measured, nearest
+from engine.tasks.few_shot import EpisodeMeter, measured, nearest
 from engine.tasks.prototypical_network import PrototypicalNetwork, parted
 from engine.tasks.siamese_network import SiameseNetwork, similar
 
@@ -341,6 +341,37 @@ def test_a_query_is_of_the_most_similar_examples_class() -> None:
         fits = task.compare(model, support, torch.tensor([[8.0, 8], [1, 2], [4, 5]]))
     # By the means (4.5, 4.5) of both classes none could be told.
     assert fits.argmax(1).tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize(
+    ("counts", "way", "shots", "measured_as"),
+    [
+        ([10, 10, 10, 10, 1], 5, 1, "4-way 1-shot"),  # of one item nothing can be asked
+        ([10, 10, 10, 3, 3], 5, 5, "3-way 5-shot"),
+        ([10, 10, 10, 10, 10], 5, 5, "5-way 5-shot"),
+    ],
+)
+def test_classes_of_unequal_sizes_are_measured_in_as_many_ways_as_have_items(
+    counts: list[int], way: int, shots: int, measured_as: str
+) -> None:
+    labels = torch.repeat_interleave(torch.arange(len(counts)), torch.tensor(counts))
+    features = F.one_hot(labels, len(counts)).float()
+    model = EmbeddingConvNet((1, 8, 8), 4, channels=4, blocks=1)
+    task = PrototypicalNetwork(test_way=way, test_shots=shots)
+    meter = EpisodeMeter(task, model, [(way, shots), (5, 1), (2, 1)], 20, final=True)
+    meter.update({"output": features}, Batch({}, labels))
+    scores = meter.compute()
+    assert scores["accuracy"] == 1
+    assert scores["signatures"]["accuracy"].startswith(measured_as)
+
+
+def test_what_was_asked_for_is_not_replaced_by_what_can_be_measured() -> None:
+    labels = torch.tensor([0, 0, 1, 1, 2, 2])
+    task = PrototypicalNetwork(test_way=3, test_shots=5)
+    model = EmbeddingConvNet((1, 8, 8), 4, channels=4, blocks=1)
+    meter = EpisodeMeter(task, model, [(3, 5), (3, 1)], 20, final=True)
+    meter.update({"output": F.one_hot(labels, 3).float()}, Batch({}, labels))
+    assert meter.compute() == {"loss": 0.0, "accuracy": 0.0, "interval": 1.0}
 
 
 def test_accuracy_over_episodes_has_an_interval() -> None:
