@@ -632,16 +632,20 @@ def findings(plan: ComparisonPlan, runs: Iterable[RunOf]) -> Findings:
     ]  # fmt: skip
     first = plan.starts[0]
     curve = [(place.items, place.score.mean) for place in places if place.start == first]
+    # Until it has been trained on all labels, nobody knows that it doesn't get there with them.
+    whole = any(place.start == first and place.items == max(plan.items.values())
+                for place in places)  # fmt: skip
     savings, gaps = [], []
     for place in places:
         if place.start == first:
             continue
         if curve:
             needed = labels_for(place.score.mean, curve, larger=larger)
-            savings.append(Saving(
-                place.start, place.amount, place.items, place.score.mean, needed, curve[-1][0],
-                needed == curve[0][0],
-            ))  # fmt: skip
+            if needed is not None or whole:
+                savings.append(Saving(
+                    place.start, place.amount, place.items, place.score.mean, needed,
+                    curve[-1][0], needed == curve[0][0],
+                ))  # fmt: skip
         base = scores.get((first, place.amount), {})
         if both := paired(place.values, base, all_scores.sign):
             better = mean_of(list(both.values()))

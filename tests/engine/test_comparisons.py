@@ -135,6 +135,16 @@ def test_findings_say_how_many_labels_are_saved_and_where_nothing_is(results: Re
     assert found.seconds == {None: 18.0, 7: 18.0}
 
 
+def test_nothing_is_said_of_labels_that_have_not_been_tried_yet(results: Results) -> None:
+    results.add(None, "1%", [0.5, 0.52, 0.54])
+    results.add(7, "1%", [0.61, 0.62, 0.63])
+    assert findings(results.plan, results.runs).savings == ()
+    results.add(None, "100%", [0.55, 0.55, 0.55])
+    (one,) = findings(results.plan, results.runs).savings
+    assert one.needed is None
+    assert one.most == max(results.plan.items.values())
+
+
 def test_a_measure_that_should_be_small_is_turned_round(results: Results) -> None:
     results.add(None, "1%", [4.0, 4.1], larger=False)
     results.add(None, "10%", [2.0, 2.1], larger=False)
