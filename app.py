@@ -1035,6 +1035,17 @@ def looked(home: Path | None, database_url: str | None) -> Iterator[tuple[Home, 
         yield place, history
 
 
+@contextlib.contextmanager
+def looked_into(run: int, home: Path | None, database_url: str | None) -> Iterator[Home]:
+    """The place of a run whose model is to be asked: it is there, and so are the cards."""
+    from engine.catalog import discover
+
+    with looked(home, database_url) as (place, history):
+        history.run(run)
+        discover()
+        yield place
+
+
 @runs.command("list")
 def runs_list(
     search: Annotated[str, typer.Option(help="In names, tags, notes and choices.")] = "",
@@ -1261,12 +1272,9 @@ def show_mistakes(
     """The items of a split that a run does worst on, the worst first: one line each."""
     from engine import judging
     from engine.calibration import in_use
-    from engine.catalog import discover
     from engine.errors_in_text import compared
 
-    with looked(home, database_url) as (place, history):
-        history.run(run)
-        discover()
+    with looked_into(run, home, database_url) as place:
         found = followed(judging.judged(place, run, split), "Asking the model about each item")
         wrong = not every and true is None and said is None
         temperature = in_use(place, run)
@@ -1337,11 +1345,8 @@ def show_calibration(
 ) -> None:
     """How sure a run's answers are and how right, as they are and over a fitted temperature."""
     from engine import mistakes
-    from engine.catalog import discover
 
-    with looked(home, database_url) as (place, history):
-        history.run(run)
-        discover()
+    with looked_into(run, home, database_url) as place:
         if use is not None:
             followed(mistakes.temperature(place, run, on=use), "Fitting a temperature")
         found = followed(mistakes.calibration(place, run), "Asking the model about each item")
@@ -1365,11 +1370,8 @@ def show_threshold(
 ) -> None:
     """What a threshold on a class's probability finds, misses and says falsely: one line each."""
     from engine import mistakes
-    from engine.catalog import discover
 
-    with looked(home, database_url) as (place, history):
-        history.run(run)
-        discover()
+    with looked_into(run, home, database_url) as place:
         answer = mistakes.apart(place, run=run, name=name, split=split)
         found = followed(answer, "Asking the model about each item")
         columns = ("found", "missed", "false", "left")

@@ -42,7 +42,7 @@ def estimate(recipe: Recipe, home: Home) -> dict[str, Any]:
         device = trainee.device
         memory = devices.memory_in_use(device)
         parameters = setup.model.parameter_count()
-        trainable = sum(p.numel() for p in setup.model.parameters() if p.requires_grad)
+        trainable = setup.model.trainable_count()
         steps = plan.steps(len(feed))
         new, known = min(first[1:] or first, default=0.0), min(again, default=0.0)
         items = len(some.rows) / max(len(some), 1) * plan.accumulate

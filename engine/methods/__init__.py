@@ -82,8 +82,7 @@ class Method(Choosable, kind="method"):
         feeds = self.feeds(model, task, data, bench)
         trainee = self.trainee(model, task, feeds[0], bench)
         yield Notice(f"Computing in {trainee.numerics} on {about(bench.device).name}")
-        sizes = [(one.numel(), one.requires_grad) for one in trainee.model.parameters()]
-        learning, whole = sum(n for n, learns in sizes if learns), sum(n for n, _ in sizes)
+        learning, whole = trainee.model.trainable_count(), trainee.model.parameter_count()
         if learning < whole:
             yield Notice(f"Training begins with {learning:,} of {whole:,} parameters")
         started = time.perf_counter()

@@ -156,6 +156,10 @@ class Model(nn.Module, Choosable, kind="model"):
         rounded = sum(layer.count() for layer in rounded_layers(self).values())
         return rounded + sum(parameter.numel() for parameter in self.parameters())
 
+    def trainable_count(self) -> int:
+        """Those of its numbers that learn now."""
+        return sum(one.numel() for one in self.parameters() if one.requires_grad)
+
 
 class Headed(Model):
     """A model whose answer is that of a `head` over the features that it sees in its input.

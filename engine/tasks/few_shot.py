@@ -287,20 +287,17 @@ class EpisodeMeter:
         def compare(support: Tensor, queries: Tensor) -> Tensor:
             return self.task.compare(self.model, support, queries)
 
-        rows = []
+        (way, shots), *others = self.asked
         _, counts = torch.unique(labels, return_counts=True)
-        with torch.autocast(features.device.type, enabled=False):
-            for number, (way, shots) in enumerate(self.asked):
-                # Where fewer classes than ways have an item beside their shots, all of these are
-                # taken; what is reported besides is as papers have it, or isn't there.
-                most = int((counts > shots).sum())
-                if way > most if number else most < 2:
-                    continue
-                told = measured(features, labels, compare, min(way, most), shots, self.episodes)
-                if told:
-                    rows.append(told)
-        if not rows or rows[0]["shots"] != self.asked[0][1]:  # no two classes have so many items
+        most = int((counts > shots).sum())
+        if most < 2:  # no two classes have an item beside their shots
             return {"loss": 0.0, "accuracy": 0.0, "interval": 1.0}
+        # Of fewer classes than ways all are taken; what is reported besides is as papers have it,
+        # or isn't there.
+        asked = [(min(way, most), shots), *others]
+        with torch.autocast(features.device.type, enabled=False):
+            told = [measured(features, labels, compare, *pair, self.episodes) for pair in asked]
+        rows = [row for row in told if row]
         first = rows[0]
         scores: dict[str, Any] = {name: first[name] for name in ("loss", "accuracy", "interval")}
         if not self.final:

@@ -1,7 +1,7 @@
 // Many items at once: texts of a file, or files; asked a few at a time, shown and saved as a table.
 
-import { chosen as filesOf, dropped, isLitter } from "./choosing.js";
-import { dropping, KINDS, READERS } from "./giving.js";
+import { dropped, folderButton, isLitter } from "./choosing.js";
+import { dropping, droppingAll, KINDS, READERS } from "./giving.js";
 import { encoded } from "./items.js";
 import { ask, button, count, csv, el, number, save, text } from "./page.js";
 import { lineOf } from "./results.js";
@@ -80,17 +80,18 @@ export function severalTexts({ give, complain }) {
 /** The way to give what lies in a file each: several of them, or a folder. */
 export function severalFiles(kind, { give, complain }) {
   const read = el("p", { class: "an-help", role: "status" });
-  const file = el("input", {
-    ...{ type: "file", accept: KINDS[kind], multiple: true, class: "an-visually-hidden" },
-  });
-  const folder = el("input", { type: "file", class: "an-visually-hidden", webkitdirectory: true });
-  const folders = el("label", { class: "an-button" }, text("bring.folder"), folder);
-  // A telephone's browser has no folders.
-  folders.hidden = !("webkitdirectory" in folder);
-  const box = el("label", { class: "an-drop" }, el("span", {}, text("predict.drop_files")), file);
+  const how = { accept: KINDS[kind], multiple: true };
+  const box = droppingAll(text("predict.drop_files"), how, take, dropped);
 
-  function take(all) {
+  async function take(coming) {
     complain();
+    let all;
+    try {
+      all = await coming;
+    } catch {
+      complain(text("bring.unreadable"));
+      return;
+    }
     const found = all
       .filter((one) => !isLitter(one))
       .sort((a, b) => a.path.localeCompare(b.path, undefined, { numeric: true }));
@@ -108,28 +109,10 @@ export function severalFiles(kind, { give, complain }) {
     });
   }
 
-  for (const input of [file, folder]) {
-    input.addEventListener("change", () => {
-      if (input.files.length) take(filesOf(input.files));
-      input.value = ""; // the same files, changed meanwhile, can be chosen again
-    });
-  }
-  for (const event of ["dragover", "dragleave", "drop"]) {
-    box.addEventListener(event, async (happened) => {
-      happened.preventDefault();
-      box.classList.toggle("over", event === "dragover");
-      if (event !== "drop") return;
-      try {
-        take(await dropped(happened.dataTransfer));
-      } catch {
-        complain(text("bring.unreadable"));
-      }
-    });
-  }
   return [
     el("p", { class: "an-help" }, text("predict.batch.files.help", { most: count(MOST) })),
     box,
-    el("div", { class: "an-actions" }, folders),
+    el("div", { class: "an-actions" }, folderButton(take)),
     read,
   ];
 }

@@ -1,6 +1,6 @@
 // Files in: uploaded, looked into, corrected, imported.
 
-import { ACCEPTED, chosen, dropped, packedAs, sorted } from "./choosing.js";
+import { ACCEPTED, dropped, fileInput, folderButton, packedAs, sorted } from "./choosing.js";
 import { attempt, button, count, say, segments, unique } from "./page.js";
 import { put } from "./sending.js";
 import { ask, bytes, el, text } from "./shell.js";
@@ -98,24 +98,14 @@ export function bringIn({ limit, begun }) {
 
   // --- choosing and sending ------------------------------------------------------------------
 
-  const file = el("input", {
-    type: "file",
-    accept: ACCEPTED,
-    multiple: true,
-    class: "an-visually-hidden",
-  });
   const drop = el(
     "label",
     { class: "an-drop" },
     el("b", {}, text("datasets.drop")),
     el("span", { class: "an-help" }, text("bring.accepted")),
-    file,
+    fileInput(take, { accept: ACCEPTED, multiple: true }),
   );
-  const folder = el("input", { type: "file", class: "an-visually-hidden", webkitdirectory: true });
-  const folders = el("label", { class: "an-button an-folder" }, text("bring.folder"), folder);
-  // A telephone's browser has no folders.
-  folders.hidden = !("webkitdirectory" in folder);
-  const choosing = el("div", { class: "an-choosing" }, drop, folders);
+  const choosing = el("div", { class: "an-choosing" }, drop, folderButton(take));
   const problem = el("p", { class: "an-problem", role: "alert", hidden: true });
   const bar = el("i");
   const words = el("span", { class: "an-help", role: "status" });
@@ -146,13 +136,6 @@ export function bringIn({ limit, begun }) {
     problem.textContent = sentence;
     problem.hidden = !sentence;
     if (sentence) problem.scrollIntoView({ block: "nearest" });
-  }
-
-  for (const input of [file, folder]) {
-    input.addEventListener("change", () => {
-      if (input.files.length) take(chosen(input.files));
-      input.value = "";
-    });
   }
 
   /** What a person has dropped on the page; to be called while the event lasts. */
@@ -397,16 +380,7 @@ export function bringIn({ limit, begun }) {
     "aria-describedby": "import-name-help",
   });
   const go = el("button", { type: "submit", class: "an-button primary" }, text("datasets.import"));
-  const more = el("input", {
-    type: "file",
-    accept: ACCEPTED,
-    multiple: true,
-    class: "an-visually-hidden",
-  });
-  more.addEventListener("change", () => {
-    if (more.files.length) take(chosen(more.files));
-    more.value = "";
-  });
+  const more = fileInput(take, { accept: ACCEPTED, multiple: true });
   const addMore = el("label", { class: "an-button" }, text("bring.more"), more);
   const actions = el(
     "div",

@@ -1,7 +1,7 @@
 // Files and folders that a person chose or dropped, as what is to be uploaded.
 
 import { zipOfFiles } from "./packing.js";
-import { text } from "./shell.js";
+import { el, text } from "./shell.js";
 
 const PICTURES =
   "jpg jpeg jpe jfif png gif bmp webp tif tiff heic heif avif ppm pgm pbm tga ico".split(" ");
@@ -24,6 +24,24 @@ const isMedia = among([...PICTURES, ...SOUNDS]);
 export const isLitter = ({ path }) =>
   path.split("/").some((part) => part.startsWith(".") || part === "__MACOSX") ||
   /(^|\/)(thumbs\.db|desktop\.ini)$/i.test(path);
+
+/** A field for files, out of sight in its label; `take([{path, file}, …])` gets what is chosen. */
+export function fileInput(take, how) {
+  const input = el("input", { type: "file", class: "an-visually-hidden", ...how });
+  input.addEventListener("change", () => {
+    if (input.files.length) take(chosen(input.files));
+    input.value = ""; // the same files, changed meanwhile, can be chosen again
+  });
+  return input;
+}
+
+/** A button for all that lies in a folder; out of sight where a telephone's browser has none. */
+export function folderButton(take) {
+  const input = fileInput(take, { webkitdirectory: true });
+  const button = el("label", { class: "an-button" }, text("bring.folder"), input);
+  button.hidden = !("webkitdirectory" in input);
+  return button;
+}
 
 /** The files of an input, `[{path, file}, …]`: with their folders where a folder was chosen. */
 export function chosen(files) {

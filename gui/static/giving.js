@@ -1,5 +1,6 @@
 // Ways to give a model something: drawing, typing, recording, uploading, an item of its data.
 
+import { chosen, fileInput } from "./choosing.js";
 import { drawing } from "./draw.js";
 import { encoded, plot, playButton, waveform } from "./items.js";
 import { envelope, listening, loudness, refused } from "./microphone.js";
@@ -48,17 +49,21 @@ export const KINDS = {
 
 /** A place to drop a file or to choose one; `take(file)` gets it. */
 export function dropping(words, accept, take) {
-  const input = el("input", { type: "file", accept, class: "an-visually-hidden" });
-  const box = el("label", { class: "an-drop" }, el("span", {}, words), input);
-  input.addEventListener("change", () => {
-    if (input.files[0]) take(input.files[0]);
-    input.value = ""; // the same file, changed meanwhile, can be chosen again
-  });
+  const first = ([{ file }]) => take(file);
+  return droppingAll(words, { accept }, first, ({ files }) => chosen(files));
+}
+
+/**
+ * A place to drop files or to choose them in a field as `how` says; `take([{path, file}, …])` gets
+ * them, of what was dropped what `found(transfer)` gives, or promises.
+ */
+export function droppingAll(words, how, take, found) {
+  const box = el("label", { class: "an-drop" }, el("span", {}, words), fileInput(take, how));
   for (const kind of ["dragover", "dragleave", "drop"]) {
     box.addEventListener(kind, (event) => {
       event.preventDefault();
       box.classList.toggle("over", kind === "dragover");
-      if (kind === "drop" && event.dataTransfer.files.length) take(event.dataTransfer.files[0]);
+      if (kind === "drop" && event.dataTransfer.files.length) take(found(event.dataTransfer));
     });
   }
   return box;

@@ -13,6 +13,10 @@ const LOOK = 3000;
 /** Milliseconds after the last change of a setting until it is asked anew. */
 const SETTLED = 350;
 
+/** The pieces that aren't empty, with a sign between them; a piece may be several itself. */
+const between = (sign, ...pieces) =>
+  pieces.filter((piece) => piece?.length).flatMap((piece, i) => [...(i ? [sign] : []), piece].flat());
+
 /** Draws the page into its frame. */
 export function mount(page) {
   const root = page.querySelector(".an-predict");
@@ -96,8 +100,7 @@ export function mount(page) {
     const scaled = temperature
       ? text("predict.of.scaled", { temperature: number(temperature) })
       : "";
-    const pieces = said && scaled ? [said, ", ", scaled] : [said || scaled].filter(Boolean);
-    return note ? [...pieces, ...(pieces.length ? [". "] : []), note] : pieces;
+    return between(". ", between(", ", said, scaled), note);
   }
 
   async function one({ input, signal, now }) {
