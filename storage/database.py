@@ -6,6 +6,7 @@ What one kind of database needs and the others don't is here and nowhere else.
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
@@ -32,6 +33,9 @@ from storage.values import NewerDatabase, ReadOnly, Unavailable, UnusableDatabas
 
 PATIENCE = 30.0
 """Seconds that a writer waits for another one."""
+
+AGAIN = 0.02
+"""Seconds between two tries of what SQLite itself doesn't wait for."""
 
 LOG_LIMIT = 4 << 20
 """Bytes that SQLite's write-ahead log may have before it is carried over into the file."""
@@ -114,9 +118,7 @@ class Database:
                 )
             return
         if self.file:
-            # Readers then don't wait for a writer, nor it for them. The file remembers it.
-            with self.engine.connect() as connection:
-                _driver(connection).execute("PRAGMA journal_mode = WAL").close()
+            self._write_ahead()
         if revision != REVISION:
             self._upgrade()
 
@@ -171,6 +173,26 @@ class Database:
         return str(self.file or self.url.render_as_string(hide_password=True))
 
     # --- SQLite alone ---------------------------------------------------------------------------
+
+    def _write_ahead(self) -> None:
+        """Keep what is written in a log beside the file, which the file remembers.
+
+        Readers then don't wait for a writer, nor it for them.
+        """
+        end = time.monotonic() + PATIENCE
+        with self.engine.connect() as connection:
+            while True:
+                try:
+                    _driver(connection).execute("PRAGMA journal_mode = WAL").close()
+                    return
+                except sqlite3.OperationalError as problem:
+                    # A switch that meets a writer, another's switch among them, fails at once,
+                    # whatever the timeout: a transaction that became a writer halfway might wait
+                    # for one that waits for it.
+                    busy = problem.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY
+                    if not busy or time.monotonic() > end:
+                        raise
+                time.sleep(AGAIN)
 
     def backup(self, target: Path) -> None:
         """Copy a SQLite file while others write to it; `target` is whole or not there at all."""

@@ -116,6 +116,25 @@ def test_processes_open_one_history_at_once(
     assert len(set(together(processes, open_and_add, address))) == PROCESSES
 
 
+def test_a_database_is_opened_beside_whoever_changes_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """SQLite itself doesn't wait when it begins the log of a file that is being written to."""
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with ThreadPoolExecutor(1) as threads:
+            waiting = threads.submit(History, file)
+            time.sleep(0.2)
+            assert not waiting.done()
+            other.execute("COMMIT")
+            waiting.result().close()
+        other.execute("PRAGMA journal_mode = DELETE")
+        other.execute("BEGIN IMMEDIATE")
+        monkeypatch.setattr(database, "PATIENCE", 0.05)
+        with pytest.raises(UnusableDatabase, match="is locked"):
+            History(file)
+
+
 # --- writers and readers ------------------------------------------------------------------------
 
 
