@@ -24,7 +24,7 @@ from engine.tasks import Task
 NAMED = 5
 """Classes that a sentence names."""
 NEVER = -1e4
-"""The logit of a class without an example."""
+"""By how much the logit of a class without an example lies below that of one with some."""
 
 Distance = Literal["Euclidean", "cosine"]
 
@@ -105,11 +105,12 @@ def nearest_mean(
 ) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Weight (classes, F) and bias (classes,) of the linear layer that finds the nearest mean.
 
-    ``−‖f − c‖² = 2c·f − ‖c‖² − ‖f‖²``, whose last term is the same for every class. Logits are in
-    units of the mean squared distance between two means, times `sharpness`. With the cosine, means
-    are those of features of length one, and lengths of new features are taken for the mean length.
-    `features` (N, F), `labels` (N,), on any device; the result is on the CPU. BadInput where the
-    features can't tell anything.
+    ``−‖f − c‖² = 2c·f − ‖c‖² − ‖f‖²``, whose last term is the same for every class. So is what the
+    means have in common: it is taken off, or where features are far from zero, rounding would
+    decide. Logits are in units of the mean squared distance between two means, times `sharpness`.
+    With the cosine, means are those of features of length one, and lengths of new features are
+    taken for the mean length. `features` (N, F), `labels` (N,), on any device; the result is on the
+    CPU. BadInput where the features can't tell anything.
     """
     # On a CPU: not every device has float64.
     features, labels = features.cpu().double(), labels.cpu()
@@ -123,17 +124,23 @@ def nearest_mean(
         means = means / means.norm(dim=1, keepdim=True).clamp(min=1e-12)
     known = means[counts > 0]
     pairs = max(len(known) * (len(known) - 1), 1)
-    # Σᵢⱼ‖cᵢ − cⱼ‖², without the differences of all pairs; the middle is taken off for precision.
-    known = known - known.mean(0)
-    apart = 2 * len(known) * known.square().sum() / pairs
+    middle = known.mean(0)
+    # Σᵢⱼ‖cᵢ − cⱼ‖², without the differences of all pairs.
+    apart = 2 * len(known) * (known - middle).square().sum() / pairs
     if len(known) > 1 and not apart > 1e-12 * means.square().sum(1).max():
         raise BadInput(
             "The start sees no difference between the examples of these classes: choose another "
             "start", field="start",
         )  # fmt: skip
     scale = sharpness / apart if len(known) > 1 else torch.ones_like(apart)
-    weight, bias = 2 * scale * means, -scale * means.square().sum(1)
+    weight, bias = (
+        2 * scale * (means - middle),
+        -scale * ((means - middle) * (means + middle)).sum(1),
+    )
     if distance == "cosine":
         weight, bias = weight / lengths.mean(), torch.zeros_like(bias)
-    bias[counts == 0] = NEVER
+    # Whatever an item's features are, the class that lends its place is said rather than these.
+    lends = int(counts.argmax())
+    none = (counts == 0).nonzero()[:, 0]
+    weight[none], bias[none] = weight[lends].clone(), bias[lends] + NEVER
     return weight.float(), bias.float()

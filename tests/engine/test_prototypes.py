@@ -66,6 +66,24 @@ def test_the_head_is_the_softmax_over_squared_distances() -> None:
     torch.testing.assert_close((new @ weight.T + bias).softmax(1), expected)
 
 
+@pytest.mark.parametrize("distance", ["Euclidean", "cosine"])
+def test_what_all_features_have_in_common_costs_no_precision(distance: Any) -> None:
+    """Differences of a thousandth of the features' size, as behind a ReLU with a large bias."""
+    torch.manual_seed(0)
+    means = torch.randn(5, 64)
+    labels = torch.arange(5).repeat_interleave(8)
+    examples, new = ((1000 + means[labels] + torch.randn(40, 64) / 4) for _ in range(2))
+    weight, bias = nearest_mean(examples, labels, 5, distance=distance)
+    exact = examples.double().view(5, 8, 64).mean(1)
+    logits = new @ weight.T + bias
+    if distance == "Euclidean":
+        expected = -10 * torch.cdist(new.double(), exact).square()
+        expected = expected / (torch.cdist(exact, exact).square().sum() / 20)
+        relative = (logits - logits[:, :1]).double() - (expected - expected[:, :1])
+        assert relative.abs().max() < 0.01
+    assert torch.equal(logits.argmax(1), labels)
+
+
 def test_with_the_cosine_only_directions_count() -> None:
     features, labels = unequal()
     weight, bias = nearest_mean(features, labels, 3, distance="cosine")
@@ -83,7 +101,8 @@ def test_with_the_cosine_only_directions_count() -> None:
 def test_a_class_without_examples_is_never_said() -> None:
     features, labels = unequal()
     weight, bias = nearest_mean(features, labels, 4)
-    assert (torch.randn(100, 5) @ weight.T + bias).argmax(1).max() < 3
+    for far in (1, 1e2, 1e4):
+        assert (far * torch.randn(100, 5) @ weight.T + bias).argmax(1).max() < 3
     assert torch.isfinite(weight).all()
 
 
