@@ -669,6 +669,8 @@ def compare_starts(
         report(found)
         for said in verdict.sentences(plan, found):
             tell(f"{said['start']}: {said['text']}")
+        for sentence in verdict.partial(found):
+            tell(sentence)
         say({"comparison": one.id, "state": state, **found_in(plan, results)})
         if state != "finished":
             tell(f"Go on with: python app.py compare-starts --resume {one.id}")

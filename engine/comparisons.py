@@ -320,8 +320,9 @@ def command(catalog: Catalog, plan: ComparisonPlan, *, name: str = "", home: obj
     own = {**cards, "method": catalog.card("method", plan.adapt.name)}
     theirs = catalog.defaults(own)
     for setting, value in plan.adapt.settings.items():
-        if setting not in plan.scratch.settings and theirs[f"method.{setting}"] != value:
-            apart[f"method.{setting}"] = value
+        # The default of the one method may be what was asked of the other.
+        if theirs[f"method.{setting}"] != value:
+            apart.setdefault(f"method.{setting}", value)
     for dotted, value in apart.items():
         words += ["--set", f"{dotted}={written(value)}"]
     said = ["scratch" if start is None else str(start) for start in plan.starts]
@@ -604,6 +605,9 @@ class Findings:
     gaps: tuple[Gap, ...]
     seconds: dict[Start, float]
     """Training time of all runs of a start."""
+    partial: dict[Start, tuple[int, int]]
+    """Of each start that fits the model only in part: how many tensors, those of the head left
+    aside, were made anew, and how many were taken over."""
 
 
 def findings(plan: ComparisonPlan, runs: Iterable[RunOf]) -> Findings:
@@ -650,7 +654,18 @@ def findings(plan: ComparisonPlan, runs: Iterable[RunOf]) -> Findings:
         if both := paired(place.values, base, all_scores.sign):
             better = mean_of(list(both.values()))
             gaps.append(Gap(place.start, place.amount, place.items, better))
-    return Findings(all_scores.measure, larger, tuple(places), tuple(savings), tuple(gaps), spent)
+    return Findings(
+        all_scores.measure, larger, tuple(places), tuple(savings), tuple(gaps), spent,
+        dict(_partial(held)),
+    )  # fmt: skip
+
+
+def _partial(held: Mapping[Cell, RunOf | None]) -> Iterator[tuple[Start, tuple[int, int]]]:
+    """As `Findings.partial`, by what the finished runs say of their beginning."""
+    for cell, run in held.items():
+        taken = run.metrics.get("start") or {} if run else {}
+        if taken.get("strange"):
+            yield cell.start, (len(taken["strange"]), len(taken["loaded"]))
 
 
 def paired(values: Mapping[int, float], base: Mapping[int, float], sign: int) -> dict[int, float]:

@@ -23,7 +23,7 @@ from engine.events import Event, Finished, Notice, Sample
 from engine.home import Home, replacing
 from engine.loop import Diverged, Interrupted, Trainee, Wish, evaluate
 from engine.methods import Bench, Method
-from engine.models import Model, is_of
+from engine.models import Model
 from engine.recipe import Amount, Choice, Recipe
 from engine.starts import Start, Taken, outline_of, tokenizer_in
 from engine.tasks import Task, spoken
@@ -145,12 +145,11 @@ def begin(setup: Setup, start: Start) -> Taken:
             "the data, the task and the model settings of that run",
             field="start",
         )
-    strange = [name for name, _ in taken.new if not is_of(name, model.output)]
-    if method.card.adapts and strange:
+    if method.card.adapts and taken.strange:
         raise BadInput(
-            f"{method.card.label} keeps what lies below the head, and {len(strange)} parts of that "
-            f"aren't in the weights of {start.source} ({strange[0]} …): choose the settings they "
-            "were made with for model and data, or train all weights",
+            f"{method.card.label} keeps what lies below the head, and {len(taken.strange)} parts "
+            f"of that aren't in the weights of {start.source} ({taken.strange[0]} …): choose the "
+            "settings they were made with for model and data, or train all weights",
             field="start",
         )
     return taken

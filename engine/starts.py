@@ -147,7 +147,7 @@ class Start:
         left += [name for name in there if not same and name not in own]
         return Taken(
             self.source, tuple(loaded), tuple((n, reasons[n]) for n in own if n in reasons),
-            tuple(left), self.run,
+            tuple(left), self.run, tuple(n for n in own if n in reasons and n not in here),
         )  # fmt: skip
 
 
@@ -200,6 +200,9 @@ class Taken:
     left: tuple[str, ...]
     """Those of the weights that this model has no place for."""
     run: int | None = None
+    strange: tuple[str, ...] = ()
+    """Of the new ones, those that don't give the outputs: where there are any, it isn't only the
+    head that starts from chance."""
 
     def __str__(self) -> str:
         said = f"Starting from the weights of {self.source}: "
@@ -218,7 +221,7 @@ class Taken:
         return {
             "run": self.run, "source": self.source, "loaded": list(self.loaded),
             "new": [{"name": name, "why": why} for name, why in self.new],
-            "left": list(self.left),
+            "left": list(self.left), "strange": list(self.strange),
         }  # fmt: skip
 
 

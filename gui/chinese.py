@@ -368,6 +368,10 @@ STRINGS: dict[str, str] = {
         "运行 {run} 源自运行 {ancestor}，后者就是用这份数据的标签训练的：它的知识来自这些标签，"
         "因此无法说明需要的标签更少。"
     ),
+    "starts.partial": (
+        "{start}只有一部分适合此模型：输出层以下有 {new} 个张量是新建的，{loaded} 个被沿用。"
+        "这里比较的是这种混合。"
+    ),
     "starts.figure": "{measure}随标签数的变化",
     "starts.figure.axis": "训练样本数（对数）",
     "starts.figure.help": "色带：各种子均值的 95 % 置信区间（学生 t 分布）。",

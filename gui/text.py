@@ -412,6 +412,10 @@ STRINGS: dict[str, str] = {
         "Run {run} comes from run {ancestor}, which was trained with labels of this very data: "
         "what it knows came from them, so it can't show that fewer are needed."
     ),
+    "starts.partial": (
+        "Of {start}, only a part fits this model: below the head, {new} tensors were made anew, "
+        "{loaded} taken over. It is the mixture that is compared here."
+    ),
     "starts.figure": "{measure} over labels",
     "starts.figure.axis": "training items (logarithmic)",
     "starts.figure.help": "Bands: 95 % interval of the mean over seeds, by Student's t.",

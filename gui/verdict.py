@@ -82,6 +82,14 @@ def warnings(
     ]  # fmt: skip
 
 
+def partial(found: Findings) -> list[str]:
+    """A sentence for each start that fits the model only in part."""
+    return [
+        text("starts.partial", start=start_name(start), new=new, loaded=loaded)
+        for start, (new, loaded) in found.partial.items()
+    ]
+
+
 def _about(start: Start, plan: ComparisonPlan, found: Findings) -> Iterator[str]:
     places = {(place.start, place.amount): place for place in found.places}
     gaps = [gap for gap in found.gaps if gap.start == start]

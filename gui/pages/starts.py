@@ -254,7 +254,7 @@ class Starts(Comparing[ComparisonPlan]):
                  "step": run.step if run else 0, "steps": plan.steps}
                 for cell, run in placed.items()
             ],
-            "knows": self.known(plan),
+            "knows": [*self.known(plan), *verdict.partial(found)],
             "command": comparisons.command(self.catalog, plan, name=one.name, home=home),
         }))  # fmt: skip
 

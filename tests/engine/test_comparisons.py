@@ -265,6 +265,26 @@ def test_the_command_line_says_all_that_differs(catalog: Catalog) -> None:
     assert "learning_rate" not in said
 
 
+@pytest.mark.parametrize("adapt", ["HeadFirst", "GradualUnfreezing", "LoRA", "LinearProbe"])
+def test_the_command_line_sets_what_only_one_method_has_by_itself(
+    catalog: Catalog, adapt: str
+) -> None:
+    """What is one method's default and not the other's is said, whichever of them it is."""
+    alone = plan(catalog, starts=[None, 7], adapt=adapt)
+    shared = alone.scratch.settings.keys() & alone.adapt.settings.keys()
+    apart = [n for n in shared if alone.scratch.settings[n] != alone.adapt.settings[n]]
+    assert apart
+    for name in apart:
+        for method in (alone.scratch, alone.adapt):
+            made = plan(catalog, adapt=adapt, settings={f"method.{name}": method.settings[name]})
+            words = shlex.split(command(catalog, made.counted(COUNTED, catalog)))
+            said = dict(
+                words[n + 1].split("=", 1) for n, word in enumerate(words) if word == "--set"
+            )
+            again = plan(catalog, adapt=adapt, settings=said)
+            assert (again.scratch, again.adapt) == (made.scratch, made.adapt), name
+
+
 # --- its runs -------------------------------------------------------------------------------------
 
 

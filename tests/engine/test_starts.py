@@ -57,6 +57,7 @@ def test_a_head_is_made_anew_where_the_classes_differ() -> None:
     taken = started(before).into(after, [f"digit {c}" for c in TEN])
     assert new(taken) == dict.fromkeys(("head.weight", "head.bias"), "other classes")
     assert torch.equal(after.head.weight, own)
+    assert not taken.strange
     more = started(before).into(resnet(12), [*TEN, "x", "y"])
     assert set(new(more)) == {"head.weight", "head.bias"}
 
@@ -108,6 +109,7 @@ def test_what_has_another_shape_stays_as_it_was_made() -> None:
     before, after = resnet(), resnet(depth=3)
     taken = started(before).into(after, TEN)
     assert new(taken)["stem.0.0.weight"] == "4×3×3×3 here, 4×1×3×3 there"
+    assert set(taken.strange) == {*new(taken)} - {"head.weight", "head.bias"}
     assert "stages.0.first.0.weight" in taken.loaded
 
 

@@ -117,6 +117,25 @@ def test_a_start_that_has_seen_the_labels_is_pointed_out(
     assert f"Run {run} was trained with labels of this very data" in said
 
 
+def test_so_is_one_of_which_only_a_part_fits(client: TestClient, anneal: Anneal) -> None:
+    number = begun(client, anneal)
+    plan, runs = planned(anneal, number), anneal.history.runs_of(number)
+    placed = comparisons.placed(plan, runs)
+
+    def said_when(seed: int, strange: list[str]) -> list[str]:
+        run = placed[Cell(plan.starts[1], "10%", seed)]
+        assert run is not None
+        taken = {"loaded": ["stem.weight", "head.weight"], "strange": strange}
+        metrics = {"headline": "test/accuracy", "test/accuracy": 0.5, "start": taken}
+        anneal.history.end(run.id, state="finished", reason="Done", metrics=metrics)
+        return list(client.get(f"/api/starts/{number}").json()["knows"])
+
+    assert said_when(0, []) == []
+    (said,) = said_when(1, ["stages.0.weight", "stages.1.weight", "stages.2.weight"])
+    assert f"Of run {plan.starts[1]}, only a part fits this model" in said
+    assert "3 tensors were made anew, 2 taken over" in said
+
+
 def test_so_is_one_that_has_seen_them_for_another_task_or_before(anneal: Anneal) -> None:
     tasks = [card for card in anneal.catalog.cards if card.kind == "task"]
     again = tasks[0].model_copy(update={"name": "Telling"})
