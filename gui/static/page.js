@@ -176,6 +176,35 @@ export function debounce(act, ms) {
   };
 }
 
+/**
+ * What is to be called whenever something of a form is set: it asks for what follows, a moment after
+ * the last of many changes. An answer that others have overtaken is dropped, so that it undoes
+ * nothing that was set since.
+ *
+ * `asked()` asks, and gives nothing when there is no answer; `arrived(answer, redraw)` says whether
+ * something was set since the last one for which the form is to be drawn anew. Called with that, and
+ * with the milliseconds to wait.
+ */
+export function settling(asked, arrived, pause = 250) {
+  let turn = 0;
+  let timer = 0;
+  let anew = false;
+  const refresh = async () => {
+    const mine = turn;
+    const answer = await asked();
+    if (!answer || mine !== turn) return;
+    const redraw = anew;
+    anew = false;
+    arrived(answer, redraw);
+  };
+  return (redraw = false, ms = redraw ? 0 : pause) => {
+    turn += 1;
+    anew ||= redraw;
+    clearTimeout(timer);
+    timer = setTimeout(refresh, ms);
+  };
+}
+
 // --- the address -------------------------------------------------------------------------------
 
 /** What the address says after its question mark. */

@@ -7,14 +7,17 @@ import {
   ask,
   attempt,
   button,
-  debounce,
   el,
   poll,
   say,
   select,
+  settling,
   text,
   unique,
 } from "./page.js";
+
+/** Milliseconds after which somebody is taken to have typed what was meant. */
+const TYPING = 250;
 
 /** A card with a heading. */
 export function card(title, ...parts) {
@@ -96,7 +99,14 @@ export class PlanForm {
   constructor(page, { name, words, shared = words, kinds, fixed }) {
     Object.assign(this, { page, name, words, shared, kinds, fixed });
     this.path = `/api/${name}`;
-    this.turn = 0;
+    this.asking = settling(
+      () => attempt(() => ask(`${this.path}/form`, { body: this.asked })),
+      (fresh, redraw) => {
+        this.plan = fresh;
+        if (redraw) this.draw();
+        else this.outcome();
+      },
+    );
     this.lay();
     this.open();
     poll(page, () => this.list());
@@ -164,18 +174,13 @@ export class PlanForm {
     this.draw();
   }
 
-  /** Asks for the plan of what is set now, and draws it anew where other things can be chosen. */
-  async settle(redraw = false) {
-    this.turn += 1;
-    const mine = this.turn;
+  /** Asks for the plan of what is set now (`settling`), and draws it anew where other things can be
+   * chosen. */
+  settle(redraw, ms) {
     this.numbers.classList.add("stale");
     // Where the form keeps what was set when the browser goes back.
     window.history.replaceState({ ...window.history.state, [this.name]: this.asked }, "");
-    const fresh = await attempt(() => ask(`${this.path}/form`, { body: this.asked }));
-    if (!fresh || mine !== this.turn) return;
-    this.plan = fresh;
-    if (redraw) this.draw();
-    else this.outcome();
+    this.asking(redraw, ms);
   }
 
   draw() {
@@ -219,12 +224,11 @@ export class PlanForm {
     return el("div", { class: "an-fields" }, boxes);
   }
 
-  /** The settings of the chosen cards, folded; `settled` is called a while after a change. */
-  settings(title, opened, settled = () => this.settle()) {
+  /** The settings of the chosen cards, folded; with `redraw` a change lets others be chosen. */
+  settings(title, opened, redraw = false) {
     const fields = this.plan.sections.flatMap((section) =>
       section.fields.filter((field) => this.fixed(field, section)),
     );
-    const later = debounce(settled, 250);
     const boxes = fields.map((field) =>
       fieldOf(field, {
         id: `${this.name}-${field.name.replace(".", "-")}`,
@@ -242,7 +246,7 @@ export class PlanForm {
               fields.find(({ name }) => name === box.dataset.field),
               fields,
             );
-          later();
+          this.settle(redraw, TYPING);
         },
       }),
     );
@@ -277,10 +281,9 @@ export class PlanForm {
       autocomplete: "off",
       "aria-describedby": `${this.name}-${name}-help`,
     });
-    const later = debounce(() => this.settle(), 250);
     node.addEventListener("input", () => {
       this.asked[name] = node.value;
-      later();
+      this.settle();
     });
     return this.boxed(name, node);
   }

@@ -8,7 +8,6 @@ import {
   confirmed,
   count,
   cssValue,
-  debounce,
   duration,
   el,
   loadPlotly,
@@ -65,7 +64,7 @@ class Form extends PlanForm {
       card(
         words("what"),
         this.what(),
-        this.settings(words("fixed"), fixed, () => this.settle(true)),
+        this.settings(words("fixed"), fixed, true),
       ),
       el(
         "div",
@@ -112,11 +111,10 @@ class Form extends PlanForm {
     const id = `search-over-${one.setting.replace(".", "-")}`;
     const box = el("input", { type: "checkbox", id, checked: one.said !== null });
     const where = el("div", { class: "search-where" });
-    const later = debounce(() => this.settle(), 250);
     const write = (said) => {
       if (said === null) delete this.asked.over[one.setting];
       else this.asked.over[one.setting] = said;
-      later();
+      this.settle();
     };
     const fill = () => {
       // What is wrong with a value that stays as it is belongs to where it is set.

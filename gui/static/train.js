@@ -3,7 +3,7 @@
 import { ablate } from "./ablate.js";
 import { fieldOf, isUsual, matters, shown, written } from "./fields.js";
 import { finderOf } from "./finder.js";
-import { count as grouped, loadPlotly, poll, segments } from "./page.js";
+import { count as grouped, loadPlotly, poll, segments, settling } from "./page.js";
 import { previewOf } from "./preview.js";
 import { ask, bytes, copy, duration, el, text } from "./shell.js";
 
@@ -501,45 +501,40 @@ export function mount(page) {
     waiting.textContent = plan.readonly ? "" : text(`train.queue.${key}`, { count });
   }
 
-  /** Asks for the plan of what is set now; `redraw` also draws its fields anew. */
-  let pause = null;
-  let asked = 0;
-  let redrawNext = false;
   let adopting = null;
+  const asking = settling(fresh, arrived);
+
+  /** Asks for the plan of what is set now; `redraw` also draws its fields anew. */
   function settle(redraw) {
     if (!plan) return; // what is typed before it comes is said when it is there
-    asked += 1;
-    redrawNext ||= redraw;
-    clearTimeout(pause);
     numbers.classList.add("stale");
     keep();
-    pause = setTimeout(refresh, redraw ? 0 : 200);
+    asking(redraw);
   }
 
-  async function refresh() {
-    const mine = asked;
-    const adopt = adopting;
+  async function fresh() {
+    const body = adopting === null ? wanted : { ...wanted, adopt: adopting };
     try {
-      const fresh = await ask("/api/form", {
-        body: adopt === null ? wanted : { ...wanted, adopt },
-      });
-      if (mine !== asked) return; // something was set since then: its answer is on the way
-      if (redrawNext) {
-        plan = fresh;
-        wanted = { ...fresh.wanted, name: wanted.name };
-        keep();
-        redrawNext = false;
-        adopting = null;
-        draw();
-      } else {
-        plan = { ...fresh, sections: plan.sections };
-        outcome();
-      }
-      estimate();
+      return await ask("/api/form", { body });
     } catch (trouble) {
       failure.textContent = trouble.message;
       failure.hidden = false;
+      return null;
     }
+  }
+
+  function arrived(found, redraw) {
+    if (redraw) {
+      plan = found;
+      wanted = { ...found.wanted, name: wanted.name };
+      keep();
+      adopting = null;
+      draw();
+    } else {
+      plan = { ...found, sections: plan.sections };
+      outcome();
+    }
+    estimate();
   }
 
   // --- the estimate --------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from engine.catalog import BadInput
 from engine.searches import SearchPlan
@@ -30,6 +30,26 @@ def trial(anneal: Anneal, search: int, plan: SearchPlan, number: int, loss: floa
     anneal.history.record(run.id, points=[("validation/loss", 5, 1.0, 1.0, loss)])
     anneal.history.end(run.id, state="finished", reason="Trained")
     return run
+
+
+def test_what_is_set_while_the_form_is_renewed_stays(site: Served, open_page: Opens) -> None:
+    """A form that is drawn anew by an answer from before would take a tick back."""
+    page = open_page(f"{site.url}search")
+    held: list[Route] = []
+    model = page.get_by_label("Model", exact=True)
+    before = model.input_value()
+    page.route("**/api/search/form", lambda route: held.append(route), times=1)
+    page.get_by_label("Data", exact=True).select_option("Rows")
+    rate = page.locator(".search-row").filter(has_text="Learning rate")
+    while not held:
+        page.wait_for_timeout(10)
+    rate.get_by_role("checkbox", name="Learning rate").check()
+    held[0].continue_()
+    plan = page.get_by_role("complementary", name="The plan").locator("dd")
+    expect(plan.nth(0)).to_have_text("1")
+    expect(rate.get_by_label("Learning rate: From")).to_be_visible()
+    # What can be chosen now is there nevertheless.
+    expect(model).not_to_have_value(before)
 
 
 def test_a_search_is_set_up_watched_and_stopped(
