@@ -81,14 +81,16 @@ class Sight:
 
 
 def sights(catalog: Catalog, way: Way, item: Item, earlier: Iterable[Run]) -> list[Sight]:
-    """Everything that can see such items: models with published weights, then earlier runs."""
-    found = []
-    # First those that need no network.
-    for card in sorted(catalog.of("model"), key=lambda card: not card.bundled):
+    """Everything that can see such items: models whose weights come along, then earlier runs, and
+    last what needs a network: without one, what is chosen where nobody chooses works too."""
+    found, fetched = [], []
+    for card in catalog.of("model"):
         task = _task(catalog, way, item, card) if card.published and not card.hidden else None
-        if task:
-            label = card.label if card.bundled else text("few.fetched", label=card.label)
-            found.append(Sight(card.name, label, task, card, PUBLISHED))
+        if task and card.bundled:
+            found.append(Sight(card.name, card.label, task, card, PUBLISHED))
+        elif task:
+            label = text("few.fetched", label=card.label)
+            fetched.append(Sight(card.name, label, task, card, PUBLISHED))
     cards = {(card.kind, card.name): card for card in catalog.cards}
     for run in earlier:
         model, data = cards.get(("model", run.model)), cards.get(("data", run.data))
@@ -109,7 +111,7 @@ def sights(catalog: Catalog, way: Way, item: Item, earlier: Iterable[Run]) -> li
             model, run.id, model.shared(made.model.settings),
             {name: value for name, value in made.data.settings.items() if name not in hidden},
         ))  # fmt: skip
-    return found
+    return found + fetched
 
 
 def _task(catalog: Catalog, way: Way, item: Item, model: Card) -> Card | None:

@@ -603,7 +603,8 @@ export function capture({ send = null, ways = WHAT, fewest = FEWEST, changed = (
         turnTo(ways[0]);
       }
     },
-    /** Classes with pictures or texts that there are already: `[{name, items: [{png} or {text}]}]`. */
+    /** Classes with items that there are already: `[{name, items: [{png}, {text} or {sound}]}]`, a
+     * picture or a WAV file in base64. */
     fill: async (given, way) => {
       what = way;
       choose.set(way);
@@ -612,9 +613,12 @@ export function capture({ send = null, ways = WHAT, fewest = FEWEST, changed = (
       for (const { name, items } of given) {
         addClass(name);
         const one = classes.at(-1);
-        for (const item of items) {
+        for (const [index, item] of items.entries()) {
+          const called = `${name} ${index + 1}`;
           if (item.text !== undefined) one.put(written(item.text));
-          else one.put(await pictured(await scaled(pngOf(item.png))));
+          else if (item.png !== undefined)
+            one.put(await pictured(await scaled(fileOf(item.png, `${called}.png`, "image/png"))));
+          else one.put(await heard(fileOf(item.sound, `${called}.wav`, "audio/wav")));
         }
       }
       open();
@@ -623,8 +627,8 @@ export function capture({ send = null, ways = WHAT, fewest = FEWEST, changed = (
   };
 }
 
-/** A PNG in base64 as a file. */
-function pngOf(base64) {
+/** What is in base64 as a file. */
+function fileOf(base64, name, type) {
   const bytes = Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0));
-  return new Blob([bytes], { type: "image/png" });
+  return new File([bytes], name, { type });
 }

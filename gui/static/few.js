@@ -2,7 +2,7 @@
 
 import { capture } from "./capture.js";
 import { fieldOf, isUsual, matters } from "./fields.js";
-import { attempt, button, poll, remember, segments, unique } from "./page.js";
+import { attempt, button, poll, remember, segments, settling, unique } from "./page.js";
 import { put } from "./sending.js";
 import { ask, copy, el, text } from "./shell.js";
 
@@ -524,16 +524,12 @@ export function mount(page) {
     input?.focus();
   }
 
+  const asking = settling(fresh, arrived);
+
   /** Asks for the plan of what is set now; `redraw` also draws it anew. */
-  let pause = null;
-  let turn = 0;
-  let redrawNext = false;
   function settle(redraw = false) {
-    turn += 1;
-    redrawNext ||= redraw;
-    clearTimeout(pause);
     keep();
-    pause = setTimeout(refresh, redraw ? 0 : 250);
+    asking(redraw);
   }
 
   /** What is asked; of examples that are given here, the classes are theirs. */
@@ -542,23 +538,26 @@ export function mount(page) {
       ? { ...asked, classes: given ? recorder().names().map((name) => ({ name })) : [] }
       : asked;
 
-  async function refresh() {
-    const mine = turn;
+  async function fresh() {
     try {
-      const fresh = await ask("/api/few", { body: whole() });
-      if (mine !== turn) return; // something was set since then: its answer is on the way
-      plan = redrawNext ? fresh : { ...fresh, fields: plan.fields };
-      if (redrawNext) {
-        asked = { ...fresh.asked, classes: asked.classes, name: asked.name };
-        redrawNext = false;
-        keep();
-        redrawn = true;
-        draw();
-      } else outcome();
+      return await ask("/api/few", { body: whole() });
     } catch (trouble) {
       failure.textContent = trouble.message;
       failure.hidden = false;
+      return null;
     }
+  }
+
+  function arrived(found, redraw) {
+    plan = redraw ? found : { ...found, fields: plan.fields };
+    if (!redraw) {
+      outcome();
+      return;
+    }
+    asked = { ...found.asked, classes: asked.classes, name: asked.name };
+    keep();
+    redrawn = true;
+    draw();
   }
 
   /** Remembers what is set with the page's entry in the browser's history: Back brings it back. */
@@ -674,7 +673,7 @@ export function mount(page) {
   /** The examples of an earlier time, to be joined by others. */
   async function again(key) {
     const found = await attempt(() => ask("/api/datasets/details", { body: { key } }));
-    const way = found && { images: "pictures", text: "texts" }[found.kind];
+    const way = found && { images: "pictures", text: "texts", sound: "recordings" }[found.kind];
     if (!way || found.items > MOST_AGAIN || KINDS[found.kind] !== asked.item) return false;
     const classes = [];
     for (const [label, name] of found.classes.entries()) {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import wave
 from collections.abc import Iterator
 
 import numpy as np
@@ -15,6 +16,8 @@ from storage.history import History
 from storage.values import Run
 from tests.browser.conftest import Opens
 from tests.browser.test_click_to_curve import PATIENCE, Program
+from tests.browser.test_predict_page import stroke
+from tests.browser.test_ways_pages import trained
 
 pytestmark = pytest.mark.alone
 
@@ -44,6 +47,24 @@ def picture(name: str, dark: bool, seed: int) -> FilePayload:
     out = io.BytesIO()
     Image.fromarray(pixels.astype(np.uint8)).save(out, "PNG")
     return {"name": f"{name}.png", "mimeType": "image/png", "buffer": out.getvalue()}
+
+
+def tone(name: str, pitch: float) -> FilePayload:
+    """A quarter of a second of a note."""
+    out = io.BytesIO()
+    time = np.arange(2000) / 8000
+    with wave.open(out, "wb") as file:
+        file.setparams((1, 2, 8000, 0, "NONE", ""))
+        file.writeframes((9000 * np.sin(2 * np.pi * pitch * time)).astype("<i2").tobytes())
+    return {"name": f"{name}.wav", "mimeType": "audio/wav", "buffer": out.getvalue()}
+
+
+def counts_of(program: Program, run: Run) -> list[int]:
+    """How many examples each class of a run's dataset has."""
+    assert run.dataset is not None
+    with History(program.home / "anneal.db") as history:
+        counts: list[int] = history.dataset(run.dataset).meta["counts"]["train"]
+    return counts
 
 
 def test_three_typed_names_tell_texts_apart(program: Program, open_page: Opens) -> None:
@@ -103,3 +124,66 @@ def test_two_pictures_of_each_class_tell_others_apart(program: Program, open_pag
     expect(page.locator(".an-thumbnails li")).to_have_count(5)
     more = make(page, program)
     assert more.dataset not in (None, run.dataset)
+
+
+def test_a_drawing_and_the_camera_give_examples(program: Program, open_page: Opens) -> None:
+    page = open_page(f"{program.url}few")
+    page.get_by_role("tab", name="From a few examples").click()
+    page.get_by_role("button", name="Drawings").click()
+    for row, name in enumerate(["drawn", "seen"]):
+        page.get_by_label("Name of the class").nth(row).fill(name)
+    for end in (0.3, 0.8):
+        stroke(page, (0.2, 0.2), (end, 0.7))
+        page.get_by_role("button", name="Record for drawn").click()
+    expect(page.locator(".an-thumbnails li")).to_have_count(2)
+    # What was drawn stays beside what the camera takes.
+    page.get_by_role("button", name="Camera").click()
+    page.wait_for_function("document.querySelector('video')?.videoWidth > 0")
+    take = page.get_by_role("button", name="Record for seen")
+    for count in (3, 4):
+        take.click()
+        expect(page.locator(".an-thumbnails li")).to_have_count(count)
+    run = make(page, program)
+    assert counts_of(program, run) == [2, 2]
+    expect(page.locator("video")).to_have_count(0)
+    page.get_by_role("tab", name="Draw").click()
+    stroke(page, (0.2, 0.3), (0.6, 0.7))
+    answer = page.locator(".an-answer")
+    expect(answer).to_contain_text("drawn", timeout=PATIENCE)
+    assert answer.inner_text().index("drawn") < answer.inner_text().index("seen")
+
+
+@pytest.mark.timeout(600)
+def test_recordings_of_each_class_and_more_of_them_later(
+    program: Program, open_page: Opens
+) -> None:
+    page = open_page()
+    hears = trained(page, program, data="TelephoneKeys", model="SoundResNet", model__width=8,
+                    method__max_steps=30)  # fmt: skip
+    page.goto(f"{program.url}few")
+    page.get_by_role("tab", name="From a few examples").click()
+    page.get_by_role("button", name="Sounds").first.click()
+    page.get_by_role("button", name="Upload").click()
+    for row, name in enumerate(["low", "high"]):
+        page.get_by_label("Name of the class").nth(row).fill(name)
+    page.get_by_label("Files for low").set_input_files([tone("a", 400), tone("b", 420)])
+    page.get_by_label("Files for high").set_input_files([tone("c", 1500), tone("d", 1550)])
+    expect(page.locator(".an-thumbnails li")).to_have_count(4)
+    run = make(page, program)
+    assert Recipe.from_json(run.recipe).start == hears.id
+    assert counts_of(program, run) == [2, 2]
+    page.get_by_role("tab", name="Upload").click()
+    page.locator(".an-way input[type=file]").set_input_files([tone("new", 1520)])
+    answer = page.locator(".an-answer")
+    expect(answer).to_contain_text("high", timeout=PATIENCE)
+    assert answer.inner_text().index("high") < answer.inner_text().index("low")
+    # They are there again, and can be heard; the microphone adds one.
+    page.goto(f"{program.url}few?clone={run.id}")
+    expect(page.locator(".an-thumbnails li")).to_have_count(4)
+    page.get_by_role("button", name="Play the clip").first.click()
+    page.locator(".an-capture").get_by_role("button", name="Sounds").click()
+    record = page.get_by_role("button", name="Record for low")
+    expect(record).to_be_enabled()
+    record.click()
+    expect(page.locator(".an-thumbnails li")).to_have_count(5)
+    assert counts_of(program, make(page, program)) == [2, 3]  # of high and low

@@ -133,8 +133,8 @@ def test_an_earlier_run_sees_with_the_settings_that_its_weights_need(
     body = {"way": "examples", "item": "image", "sees": f"run:{seen}"}
     plan = ask.post("/api/few", json=body).json()
     keys = [sight["key"] for sight in plan["sights"]]
-    # What needs no network comes first; an autoencoder sees through the model that it starts.
-    assert keys == ["Eye", "Far", f"run:{coder}", f"run:{seen}"]
+    # What needs a network comes last; an autoencoder sees through the model that it starts.
+    assert keys == ["Eye", f"run:{coder}", f"run:{seen}", "Far"]
     # Its weights leave nothing of the model open, and it reads small grey pictures.
     assert [field["name"] for field in plan["fields"]] == ["method.distance"]
     assert plan["import"] == {"split": "none", "size": 28, "channels": 1}
