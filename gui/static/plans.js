@@ -99,7 +99,7 @@ export class PlanForm {
   constructor(page, { name, words, shared = words, kinds, fixed }) {
     Object.assign(this, { page, name, words, shared, kinds, fixed });
     this.path = `/api/${name}`;
-    this.asking = settling(
+    this.renew = settling(
       () => attempt(() => ask(`${this.path}/form`, { body: this.asked })),
       (fresh, redraw) => {
         this.plan = fresh;
@@ -180,7 +180,7 @@ export class PlanForm {
     this.numbers.classList.add("stale");
     // Where the form keeps what was set when the browser goes back.
     window.history.replaceState({ ...window.history.state, [this.name]: this.asked }, "");
-    this.asking(redraw, ms);
+    this.renew(redraw, ms);
   }
 
   draw() {
