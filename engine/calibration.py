@@ -70,24 +70,28 @@ def binned(shares: Floats) -> npt.NDArray[np.int64]:
 
 
 def fitted(found: Judged) -> Temperature:
-    """The temperature with the least negative log-likelihood (Guo et al. 2017, section 4.2)."""
+    """The temperature with the least negative log-likelihood (Guo et al. 2017, section 4.2),
+    between `COOLEST` and `HOTTEST`. BadInput where that is no number.
+
+    The likelihood is convex in 1/T, so that there is one minimum, and Brent's method finds it.
+    """
+    from scipy.optimize import minimize_scalar  # takes half a second: only when it is asked
+
     assert found.logits is not None
     assert found.true is not None
     logits = torch.from_numpy(found.logits.astype(np.float32)).double()
     true = torch.from_numpy(found.true)
-    log = torch.zeros((), dtype=torch.float64, requires_grad=True)
-    solver = torch.optim.LBFGS([log], max_iter=100, line_search_fn="strong_wolfe")
-    bound = math.log(HOTTEST)
 
-    def closure() -> torch.Tensor:
-        solver.zero_grad()
-        loss = F.cross_entropy(logits / log.clamp(-bound, bound).exp(), true)
-        loss.backward()  # type: ignore[no-untyped-call]
-        return loss
+    def loss(log: float) -> float:
+        return float(F.cross_entropy(logits / math.exp(log), true))
 
-    solver.step(closure)  # type: ignore[no-untyped-call]
-    value = math.exp(float(log.detach()))
-    return Temperature(value=min(max(value, COOLEST), HOTTEST), step=found.step)
+    if not math.isfinite(loss(0)):
+        raise BadInput("Some answers of this run aren't numbers: no temperature mends that")
+    best = minimize_scalar(
+        loss, method="bounded", bounds=(math.log(COOLEST), math.log(HOTTEST)),
+        options={"xatol": 1e-6, "maxiter": 200},
+    )  # fmt: skip
+    return Temperature(value=min(max(math.exp(best.x), COOLEST), HOTTEST), step=found.step)
 
 
 # --- what is kept with a run ----------------------------------------------------------------

@@ -187,12 +187,13 @@ def unsettled(home: Home, run: int, way: str, folds: int, today: int | None) -> 
     """All of them without what they look like, and how many there are and seem to be."""
     found, classes = yield from suspected(home, run, way, folds)
     approved = set(doubts.approved(home, run))
-    newest = _newest(home, run, today)
+    since = _since(home, run, today)
     told = [doubts.told(found, place, classes) for place in range(len(found.rows))]
     return {
         "suspects": [
             one for one in told
-            if one["row"] not in approved and not _settled(newest, one["row"], one["given"])
+            if one["row"] not in approved
+            and not (since and _settled(*since, one["row"], one["given"], one["suggested"]))
         ],
         "suspected": len(found.rows), "kept": len(approved), "estimated": found.estimated,
         "way": way, "folds": folds,
@@ -210,19 +211,30 @@ def suspected(
     return doubts.suspected(held.rows, held.shares(), held.true), held.classes
 
 
-def _newest(home: Home, run: int, today: int | None) -> Stored | None:
+def _since(home: Home, run: int, today: int | None) -> tuple[Stored, dict[str, str]] | None:
+    """The run's dataset in the version of `today`, and what the run's classes are called there;
+    None where it has no versions."""
     recipe = judging.recipe_of(home, run)
     data = chosen("data", recipe.data.name)(**recipe.data.settings)
     if today is None or not isinstance(data, Imported):
         return None
-    return Stored(upgraded(home.dataset(data.id)), today)
+    before = data.stored(home)
+    newest = Stored(before.folder, today)
+    called = {name: name for name in before.classes}
+    if before.labels is not None and newest.labels is not None:
+        for code, name in enumerate(before.classes):
+            # A class that was renamed or merged took its items along, whatever became of a few.
+            there = newest.labels[(before.labels == code) & (newest.labels >= 0)]
+            if len(there):
+                called[name] = newest.classes[int(np.bincount(there).argmax())]
+    return newest, called
 
 
-def _settled(newest: Stored | None, row: int, given: str) -> bool:
-    if newest is None:
-        return False
+def _settled(newest: Stored, called: dict[str, str], row: int, given: str, suggested: str) -> bool:
+    """Whether an item was left out or relabelled by itself, or its two classes have become one."""
     said = now(newest, row)
-    return said["split"] is None or said["label"] != given
+    own, other = (called.get(name, name) for name in (given, suggested))
+    return said["split"] is None or said["label"] != own or own == other
 
 
 def approve(home: Home, run: int, rows: Sequence[int], *, back: bool = False) -> list[int]:

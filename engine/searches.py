@@ -62,13 +62,15 @@ class Dimension(Frozen):
         return self.setting.partition(".")[2]
 
     def has(self, value: Value) -> bool:
-        """Whether a value lies in it."""
+        """Whether a value is among those that are tried."""
         if self.choices:
             return value in self.choices
         assert self.low is not None
         assert self.high is not None
-        number = isinstance(value, int | float) and not isinstance(value, bool)
-        return number and self.low <= value <= self.high  # type: ignore[operator]
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            return False
+        on = self.type != "int" or self.step is None or (value - self.low) % self.step == 0
+        return on and self.low <= value <= self.high
 
     def rounded(self, value: Any) -> Value:
         """A value as a person would write it, still within: three significant digits."""
@@ -82,7 +84,9 @@ class Dimension(Frozen):
         """As the command line takes it: ``0.0001..0.1:log``, ``AdamW,SGD``."""
         if self.choices:
             return ",".join(written(one) for one in self.choices)
-        return f"{self.low:g}..{self.high:g}" + (":log" if self.log else "")
+        # What begins above zero might be taken for searched by its logarithm.
+        how = ":log" if self.log else ":linear" if self.low and self.low > 0 else ""
+        return f"{self.low:g}..{self.high:g}{how}"
 
 
 def dimension(setting: Setting, dotted: str, value: Value) -> Dimension | None:
@@ -161,8 +165,11 @@ def narrowed(of: Dimension, text: str) -> Dimension:
                        field=of.setting)  # fmt: skip
     log = of.log if not how else how == "log"
     log = log and lower > 0 if not how else log
+    # The slider's steps hold between ends that lie on them; other ends ask for what is between.
+    steps = of.step is not None and of.low is not None and not log \
+        and not any((end - of.low) % of.step for end in (lower, upper))  # fmt: skip
     return of.model_copy(update={
-        "low": lower, "high": upper, "log": log, "step": None if log else of.step,
+        "low": lower, "high": upper, "log": log, "step": of.step if steps else None,
     })  # fmt: skip
 
 

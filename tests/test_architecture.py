@@ -15,7 +15,7 @@ ROOMS = {"gui", "engine", "storage"}
 
 # What a room may import besides the standard library and itself.
 FIELD = {
-    "torch", "torchvision", "numpy", "PIL", "sklearn", "mlxtend", "safetensors",
+    "torch", "torchvision", "numpy", "PIL", "sklearn", "scipy", "mlxtend", "safetensors",
     "psutil", "platformdirs", "pydantic", "filelock", "pyarrow", "soundfile",
     "soxr", "httpx", "tokenizers", "sacrebleu", "jiwer", "rouge_score", "peft", "timm",
     "transformers", "huggingface_hub", "matplotlib", "captum", "optuna", "onnxruntime", "torchao",

@@ -204,6 +204,13 @@ class State:
                         "Some of these items were made by a model: they are to learn from, and "
                         "would tell nothing as validation or test"
                     )
+                learned = self.splits[which] == SPLITS.index("train")
+                if split != "train" and learned.any() and len(self._reworded()):
+                    raise BadInput(
+                        "Texts to learn from were translated there and back here, and these may be "
+                        "among them: a model would be tested on what it has read in other words. "
+                        "Leave them out, or split anew, which leaves out what was translated"
+                    )
                 self.splits[which] = SPLITS.index(split)
                 return f"{_items(len(which))} moved to {split}"
             case RelabelEach(relabels=relabels):
@@ -245,6 +252,11 @@ class State:
         made = self.stored.synthetic
         return np.zeros(len(which), bool) if made is None else made[which]
 
+    def _reworded(self) -> Rows:
+        """Texts in the splits that models have made of others: of which, nothing says."""
+        kept = np.flatnonzero(self.splits >= 0)
+        return kept[self._made(kept)] if self.stored.kind == "text" else kept[:0]
+
     def _class(self, label: str) -> int:
         name = one_line(label)
         if self.labels is None:
@@ -281,9 +293,13 @@ class State:
         self.rule = rule
         if rule.how == "none":
             return "Everything to learn from, nothing held back"
+        # What they say in other words may be tested on now.
+        reworded = self._reworded()
+        self.splits[reworded] = LEFT_OUT
+        also = f"; {_items(len(reworded))} that were translated left out" if len(reworded) else ""
         how = f"by {shown(rule.column)}" if rule.how == "grouped" else WAYS[rule.how]
         shares = f"{rule.validation:.0%} validation, {rule.test:.0%} test"
-        return f"Split {how}: {shares}" + f", seed {rule.seed}" * (rule.how != "ordered")
+        return f"Split {how}: {shares}" + f", seed {rule.seed}" * (rule.how != "ordered") + also
 
     def _restore(self, number: int) -> str:
         self._take(Stored(self.stored.folder, number))

@@ -307,6 +307,28 @@ def test_the_fitted_temperature_takes_the_heat_away() -> None:
     assert after["accuracy"] == before["accuracy"]
 
 
+@pytest.mark.parametrize("heat", [0.1, 0.2, 0.3, 1.0, 10.0])
+def test_the_fitted_temperature_is_the_best_there_is(heat: float) -> None:
+    """Also for one who is far too unsure, as after a short training."""
+    found = unsure(heat=heat)
+    assert found.true is not None
+
+    def loss(temperature: float) -> float:
+        assert found.true is not None
+        return float(calibration.measured(found.shares(temperature), found.true)["nll"])
+
+    best = min(loss(one) for one in np.geomspace(calibration.COOLEST, calibration.HOTTEST, 300))
+    assert loss(calibration.fitted(found).value) <= best + 1e-5
+
+
+def test_answers_that_are_no_numbers_have_no_temperature() -> None:
+    found = unsure()
+    assert found.logits is not None
+    found.logits[3] = np.nan
+    with pytest.raises(BadInput, match="aren't numbers"):
+        calibration.fitted(found)
+
+
 def test_one_who_never_errs_gets_a_bounded_temperature() -> None:
     perfect = Judged(np.arange(6), np.zeros(6, np.float32), 1, ("a", "b"),
                      np.array([0, 1] * 3),
@@ -448,6 +470,34 @@ def test_what_a_person_settled_is_suspected_no_more(
     assert not {first["row"], second["row"]} & {one["row"] for one in left["items"]}
     desk.approve(run=1, rows=[second["row"]], back=True)
     assert drained(desk.suspects(run=1, today=2))["total"] == page["total"] - 1
+
+
+def test_a_class_that_was_renamed_settles_nothing(
+    recipe: Make, events: Carry, home: Home, own: int, desk: Desk
+) -> None:
+    trained(recipe, events, data="ImportedImages", data__id=own, data__version=1)
+    page = drained(desk.suspects(run=1, count=2000, today=1))
+    first = page["items"][0]
+    name, other = first["label"], first["suggested"]
+    revise(home, own, 1, {"do": "merge", "classes": [name], "into": "of another name"})
+    assert drained(desk.suspects(run=1, today=2))["total"] == page["total"]
+    # What both have become can't be mistaken for each other.
+    revise(home, own, 2, {"do": "merge", "classes": [other], "into": "of another name"})
+    both = [one for one in page["items"] if {one["label"], one["suggested"]} == {name, other}]
+    assert both
+    left = drained(desk.suspects(run=1, today=3))
+    assert left["total"] == page["total"] - len(both)
+
+
+def test_a_student_of_one_who_knows_the_labels_suspects_nobody(
+    recipe: Make, events: Carry, home: Home
+) -> None:
+    trained(recipe, events, method__epochs=1)
+    made = recipe(method="Distillation", method__teacher=1, method__epochs=1)
+    assert isinstance(end := events(made, number=2)[-1], Finished)
+    assert end.state == "finished", end.reason
+    with pytest.raises(BadInput, match="has seen these very labels"):
+        drained(suspects.held_out(home, 2, "whole", 2))
 
 
 def test_each_item_is_held_out_once_however_rare_its_class() -> None:

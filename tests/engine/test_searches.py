@@ -65,6 +65,7 @@ def tried(plan: SearchPlan, count: int) -> list[Trial]:
     (Range(1e-7, 10, log=True), 1e-3, "float", "0.0001..0.01:log"),
     (Range(1, 65_536), 64, "int", "16..256:log"),
     (Range(0, 0.9), 0.1, "float", "0..0.9"),
+    (Range(4, 64, step=4), 32, "int", "4..64:linear"),
     (Range(0, 1), 0.01, "float", "0.001..0.1:log"),
     (Range(1e-7, 1e-3, log=True), 1e-3, "float", "0.0001..0.001:log"),
 ])  # fmt: skip
@@ -77,6 +78,38 @@ def test_a_range_worth_searching_lies_around_the_value(
     assert str(found) == said
     assert found is not None
     assert searches.narrowed(found, said) == found
+
+
+@pytest.mark.parametrize(("said", "value"), [
+    ("", 32), ("", 30), ("8..40", 32), ("10..40", 32), ("10..41", 30), ("1..2", 2),
+])  # fmt: skip
+def test_whole_numbers_are_searched_between_any_ends_and_go_on_after_the_first(
+    said: str, value: int
+) -> None:
+    """A slider's steps hold where the ends lie on them; the first trial is one that can be told."""
+    width = Field(name="dropout", label="Width", type="int", default=32,
+                  range=Range(1 if said == "1..2" else 4, 64, step=4))  # fmt: skip
+    model = CATALOG.card("model", "Model").model_copy(update={"fields": (width,)})
+    catalog = Catalog(cards=tuple(
+        model if card.name == "Model" else card for card in CATALOG.cards
+    ))  # fmt: skip
+    one = searches.dimension(width, "model.dropout", value)
+    assert one is not None
+    base = planned().base.model_copy(
+        update={"model": Choice(name="Model", settings={"dropout": value})}
+    )
+    plan = searches.drawn_up(catalog, base, [searches.narrowed(one, said)])
+    trials: list[Trial] = []
+    for number in range(6):
+        settings = propose(plan, trials)
+        assert plan.space[0].has(settings["model.dropout"])
+        trials.append(Trial(number, number + 1, "complete", settings, 1.0 * number, {20: 1.0}))
+    assert plan.space[0].high == (float(said.split("..")[1]) if said else 64)
+
+
+def test_a_range_says_whether_it_is_searched_by_its_logarithm() -> None:
+    linear = searches.narrowed(SPACE[0], "0.001..0.1:linear")
+    assert searches.narrowed(SPACE[0], str(linear)) == linear
 
 
 def test_what_is_said_of_a_dimension_is_checked() -> None:
