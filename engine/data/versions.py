@@ -296,10 +296,12 @@ class State:
         # What they say in other words may be tested on now.
         reworded = self._reworded()
         self.splits[reworded] = LEFT_OUT
-        also = f"; {_items(len(reworded))} that were translated left out" if len(reworded) else ""
         how = f"by {shown(rule.column)}" if rule.how == "grouped" else WAYS[rule.how]
         shares = f"{rule.validation:.0%} validation, {rule.test:.0%} test"
-        return f"Split {how}: {shares}" + f", seed {rule.seed}" * (rule.how != "ordered") + also
+        said = f"Split {how}: {shares}" + f", seed {rule.seed}" * (rule.how != "ordered")
+        if not len(reworded):
+            return said
+        return "; ".join((f"{_items(len(reworded))} that were translated left out", said))
 
     def _restore(self, number: int) -> str:
         self._take(Stored(self.stored.folder, number))
