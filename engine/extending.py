@@ -206,7 +206,7 @@ def _translated(
             raise BadInput(f"Run {run.run} doesn't translate: choose a translation run",
                            field=field)  # fmt: skip
     texts = stored.ragged("text")
-    learned = np.flatnonzero((stored.splits == SPLITS.index("train")) & ~synthetic(stored))
+    learned = np.flatnonzero((stored.splits == SPLITS.index("train")) & ~stored.synthetic)
     chosen = np.random.default_rng(wanted.seed).permutation(learned)[: wanted.count]
     made: list[str] = []
     labels: list[str] = []
@@ -254,11 +254,6 @@ def learned_from(home: Home, run: int) -> object:
     return recipe.data.settings.get("id")
 
 
-def synthetic(stored: Stored) -> npt.NDArray[np.bool_]:
-    """Which items were made (N,)."""
-    return np.zeros(len(stored), bool) if stored.synthetic is None else stored.synthetic
-
-
 def _items(stored: Stored, rows: Rows, wanted: Frozen, labels: Sequence[str], said: str) -> Items:
     """The items of `rows` and behind them the made ones, which are `said` to be."""
     count = len(labels)
@@ -277,5 +272,5 @@ def _items(stored: Stored, rows: Rows, wanted: Frozen, labels: Sequence[str], sa
         splits=[*(SPLITS[code] for code in stored.splits[rows].tolist()),
                 *(SPLITS[0] for _ in range(count))],
         groups=groups, shape=stored.shape, columns=stored.manifest.columns,
-        synthetic=np.concatenate([synthetic(stored)[rows], np.ones(count, bool)]),
+        synthetic=np.concatenate([stored.synthetic[rows], np.ones(count, bool)]),
     )  # fmt: skip

@@ -144,8 +144,7 @@ def item(data: Data, row: int, stored: Stored | None) -> dict[str, Any]:
     return {
         "row": row, "name": stored.names[row] if stored else str(row), "split": split,
         "label": data.classes[label] if label >= 0 else "", **shown(data.items, row),
-        **({"synthetic": True} if stored and stored.synthetic is not None
-           and stored.synthetic[row] else {}),
+        **({"synthetic": True} if stored and stored.synthetic[row] else {}),
     }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from engine.data.arrays import UNKNOWN, Stored
 from engine.data.batches import Data
 from engine.data.splits import SPLITS
 from engine.data.upgrade import upgraded
-from engine.datasets.imported import Imported
+from engine.datasets import Dataset
 from engine.errors_in_text import compared
 from engine.home import Home
 from engine.judging import Judged
@@ -212,21 +212,23 @@ def suspected(
 
 
 def _since(home: Home, run: int, today: int | None) -> tuple[Stored, dict[str, str]] | None:
-    """The run's dataset in the version of `today`, and what the run's classes are called there;
-    None where it has no versions."""
+    """The run's dataset in the version of `today`, and what the run's classes are called there,
+    as far as they are; None where it has no versions."""
     recipe = judging.recipe_of(home, run)
-    data = chosen("data", recipe.data.name)(**recipe.data.settings)
-    if today is None or not isinstance(data, Imported):
+    dataset: Dataset = chosen("data", recipe.data.name)(**recipe.data.settings)
+    before = None if today is None else dataset.stored(home)
+    if before is None:
         return None
-    before = data.stored(home)
     newest = Stored(before.folder, today)
-    called = {name: name for name in before.classes}
+    called: dict[str, str] = {}
     if before.labels is not None and newest.labels is not None:
-        for code, name in enumerate(before.classes):
-            # A class that was renamed or merged took its items along, whatever became of a few.
-            there = newest.labels[(before.labels == code) & (newest.labels >= 0)]
-            if len(there):
-                called[name] = newest.classes[int(np.bincount(there).argmax())]
+        # A class that was renamed or merged took its items along, whatever became of a few.
+        known = (before.labels >= 0) & (newest.labels >= 0)
+        both = before.labels[known] * len(newest.classes) + newest.labels[known]
+        pairs, counts = np.unique(both, return_counts=True)
+        for pair in pairs[np.lexsort((-pairs, counts))].tolist():  # what most became comes last
+            old, new = divmod(pair, len(newest.classes))
+            called[before.classes[old]] = newest.classes[new]
     return newest, called
 
 

@@ -97,8 +97,12 @@ class Recipe(Frozen):
     @property
     def parent(self) -> int | None:
         """The run that it starts from, or else the one that teaches it."""
-        teacher = self.method.settings.get("teacher")
-        return next((one for one in (self.start, teacher) if isinstance(one, int)), None)
+        return next((one for one in (self.start, self.teacher) if isinstance(one, int)), None)
+
+    @property
+    def teacher(self) -> Value:
+        """The run whose answers it learns from beside the labels, where its method names one."""
+        return self.method.settings.get("teacher")
 
     def choice(self, kind: Kind) -> Choice:
         """What was chosen of that kind."""

@@ -166,11 +166,8 @@ def narrowed(of: Dimension, text: str) -> Dimension:
     log = of.log if not how else how == "log"
     log = log and lower > 0 if not how else log
     # The slider's steps hold between ends that lie on them; other ends ask for what is between.
-    steps = of.step is not None and of.low is not None and not log \
-        and not any((end - of.low) % of.step for end in (lower, upper))  # fmt: skip
-    return of.model_copy(update={
-        "low": lower, "high": upper, "log": log, "step": of.step if steps else None,
-    })  # fmt: skip
+    step = of.step if not log and of.has(lower) and of.has(upper) else None
+    return of.model_copy(update={"low": lower, "high": upper, "log": log, "step": step})
 
 
 def said(catalog: Catalog, base: Recipe, text: str) -> Dimension:

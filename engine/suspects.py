@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 import torch
 
 from engine import checkpoint, judging, session
@@ -20,7 +19,7 @@ from engine.catalog import BadInput, chosen
 from engine.checkpoint import Checkpoints
 from engine.data.batches import Data, Feed
 from engine.data.splits import SPLITS, Rows
-from engine.datasets.imported import Imported
+from engine.datasets import Dataset
 from engine.events import Progress
 from engine.home import Home, replacing
 from engine.judging import AT_ONCE, Floats, Judged, device_of, judge, reopened
@@ -137,8 +136,9 @@ def held_out(home: Home, run: int, way: Way, folds: int = FOLDS) -> Answering[Ju
     rows = np.sort(np.concatenate([data.splits[split] for split in SPLITS]))
     rows = rows[data.labels[rows] >= 0]
     # What a model has made of an item would tell its label to the fold that holds it out.
-    if (made := made_by_models(setup.recipe, home)) is not None:
-        rows = rows[~made[rows]]
+    dataset: Dataset = chosen("data", setup.recipe.data.name)(**setup.recipe.data.settings)
+    if (stored := dataset.stored(home)) is not None:
+        rows = rows[~stored.synthetic[rows]]
     labels = data.labels[rows]
     common = int(np.bincount(labels).max(initial=0))
     if len(np.unique(labels)) < FEWEST or common < folds:
@@ -154,12 +154,6 @@ def held_out(home: Home, run: int, way: Way, folds: int = FOLDS) -> Answering[Ju
     for part in folder.glob("fold-*"):
         shutil.rmtree(part) if part.is_dir() else part.unlink()
     return found
-
-
-def made_by_models(recipe: Recipe, home: Home) -> npt.NDArray[np.bool_] | None:
-    """Which items of a run's data (N,) models have made; None where none are."""
-    dataset = chosen("data", recipe.data.name)(**recipe.data.settings)
-    return dataset.stored(home).synthetic if isinstance(dataset, Imported) else None
 
 
 def divided(labels: Rows, folds: int, seed: int) -> Iterator[tuple[Rows, Rows]]:
@@ -247,7 +241,7 @@ def by_recipes(
             f"{setup.method.card.label} needs weights to start from, and this run's have learned "
             "from these very labels: look by the quick way, or train a run anew"
         )
-    if setup.recipe.method.settings.get("teacher") is not None:
+    if setup.recipe.teacher is not None:
         raise BadInput(
             f"{setup.method.card.label} learns from a run that has seen these very labels: look by "
             "the quick way, or train a run anew"

@@ -312,10 +312,12 @@ class Stored:
         return self._load(path, np.int64, (len(self), 2)) if path.exists() else None
 
     @cached_property
-    def synthetic(self) -> npt.NDArray[np.bool_] | None:
-        """Which items were made by models (N,): they only ever train; None where none was."""
+    def synthetic(self) -> npt.NDArray[np.bool_]:
+        """Which items were made by models (N,): they only ever train."""
         path = self.folder / "synthetic.npy"
-        return self._load(path, np.bool_, (len(self),)) if path.exists() else None
+        if not path.exists():
+            return np.zeros(len(self), np.bool_)
+        return self._load(path, np.bool_, (len(self),))  # type: ignore[no-any-return]
 
     def ragged(self, name: str) -> Ragged:
         """One of the arrays of `RAGGED` that its kind has."""

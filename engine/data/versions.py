@@ -199,7 +199,7 @@ class State:
                         "The class of these items is gone: label them as one of the classes "
                         "there are, or go back to a version that has theirs"
                     )
-                if split != "train" and self._made(which).any():
+                if split != "train" and self.stored.synthetic[which].any():
                     raise BadInput(
                         "Some of these items were made by a model: they are to learn from, and "
                         "would tell nothing as validation or test"
@@ -247,15 +247,10 @@ class State:
             raise BadInput(f"There is no item {which[-1]}: the dataset has {len(self.splits):,}")
         return which
 
-    def _made(self, which: Rows) -> npt.NDArray[np.bool_]:
-        """Which of these items a model has made."""
-        made = self.stored.synthetic
-        return np.zeros(len(which), bool) if made is None else made[which]
-
     def _reworded(self) -> Rows:
         """Texts in the splits that models have made of others: of which, nothing says."""
-        kept = np.flatnonzero(self.splits >= 0)
-        return kept[self._made(kept)] if self.stored.kind == "text" else kept[:0]
+        made = (self.splits >= 0) & self.stored.synthetic & (self.stored.kind == "text")
+        return np.flatnonzero(made)
 
     def _class(self, label: str) -> int:
         name = one_line(label)
@@ -282,8 +277,8 @@ class State:
         return f"{names} became {shown(self.classes[into])}"
 
     def _divide(self, rule: Rule) -> str:
-        kept = np.flatnonzero(self.splits >= 0)
-        kept = kept[~self._made(kept)]  # those stay where they are: with what is learned from
+        # What was made stays where it is: with what is learned from.
+        kept = np.flatnonzero((self.splits >= 0) & ~self.stored.synthetic)
         if self.stored.series is not None and rule.how == "random":
             # What comes later isn't known before.
             rule = rule.model_copy(update={"how": "ordered"})

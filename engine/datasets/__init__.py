@@ -27,6 +27,7 @@ from engine.catalog import (
     Range,
     Spectral,
 )
+from engine.data.arrays import Stored
 from engine.data.batches import Data
 from engine.data.items import Items
 from engine.data.naming import named
@@ -123,6 +124,10 @@ class Dataset(Choosable, kind="data"):
     @abstractmethod
     def open(self, home: Home) -> Data:
         """The items as they are, mapped or in memory. BadInput when they can't be had."""
+
+    def stored(self, home: Home) -> Stored | None:
+        """Its folder, opened in the version that is meant, where a person brought it in."""
+        return None
 
     def ready(
         self, data: Data, home: Home, tokenizer: Tokenizer | None = None, rate: int | None = None

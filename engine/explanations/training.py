@@ -14,7 +14,6 @@ from engine.catalog import BadInput, chosen
 from engine.data.batches import Data, Feed
 from engine.data.splits import Rows, evenly
 from engine.datasets import Dataset
-from engine.datasets.imported import Imported
 from engine.explanations.subject import Subject
 from engine.features import Store, quickest
 from engine.models import Headed
@@ -87,7 +86,8 @@ def _computed(subject: Subject, most: int) -> Known:
         together = torch.cat(these)
         store.add(part, together.numpy())
         found.update(zip(part.tolist(), together, strict=True))
-    names: Any = dataset.stored(subject.home).names if isinstance(dataset, Imported) else ()
+    stored = dataset.stored(subject.home)
+    names: Any = stored.names if stored else ()
     return Known(raw, names, rows, torch.stack([found[row] for row in rows.tolist()]),
                  len(rows) == len(train))  # fmt: skip
 

@@ -122,25 +122,22 @@ def nearest_mean(
     means = means / counts.clamp(min=1)[:, None]
     if distance == "cosine":
         means = means / means.norm(dim=1, keepdim=True).clamp(min=1e-12)
-    known = means[counts > 0]
-    pairs = max(len(known) * (len(known) - 1), 1)
-    middle = known.mean(0)
+    known = counts > 0
+    number = int(known.sum())
+    middle = means[known].mean(0)
+    aside = means - middle
     # Σᵢⱼ‖cᵢ − cⱼ‖², without the differences of all pairs.
-    apart = 2 * len(known) * (known - middle).square().sum() / pairs
-    if len(known) > 1 and not apart > 1e-12 * means.square().sum(1).max():
+    apart = 2 * number * aside[known].square().sum() / max(number * (number - 1), 1)
+    if number > 1 and not apart > 1e-12 * means.square().sum(1).max():
         raise BadInput(
             "The start sees no difference between the examples of these classes: choose another "
             "start", field="start",
         )  # fmt: skip
-    scale = sharpness / apart if len(known) > 1 else torch.ones_like(apart)
-    weight, bias = (
-        2 * scale * (means - middle),
-        -scale * ((means - middle) * (means + middle)).sum(1),
-    )
+    scale = sharpness / apart if number > 1 else torch.ones_like(apart)
+    weight, bias = 2 * scale * aside, -scale * (aside * (means + middle)).sum(1)
     if distance == "cosine":
         weight, bias = weight / lengths.mean(), torch.zeros_like(bias)
     # Whatever an item's features are, the class that lends its place is said rather than these.
     lends = int(counts.argmax())
-    none = (counts == 0).nonzero()[:, 0]
-    weight[none], bias[none] = weight[lends].clone(), bias[lends] + NEVER
+    weight[~known], bias[~known] = weight[lends].clone(), bias[lends] + NEVER
     return weight.float(), bias.float()

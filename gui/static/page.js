@@ -176,6 +176,9 @@ export function debounce(act, ms) {
   };
 }
 
+/** Milliseconds after which somebody is taken to have typed what was meant. */
+export const TYPING = 250;
+
 /**
  * What is to be called whenever something of a form is set: it asks for what follows, a moment after
  * the last of many changes. An answer that others have overtaken is dropped, so that it undoes
@@ -185,7 +188,7 @@ export function debounce(act, ms) {
  * something was set since the last one for which the form is to be drawn anew. Called with that, and
  * with the milliseconds to wait.
  */
-export function settling(asked, arrived, pause = 250) {
+export function settling(asked, arrived) {
   let turn = 0;
   let timer = 0;
   let anew = false;
@@ -197,7 +200,7 @@ export function settling(asked, arrived, pause = 250) {
     anew = false;
     arrived(answer, redraw);
   };
-  return (redraw = false, ms = redraw ? 0 : pause) => {
+  return (redraw = false, ms = redraw ? 0 : TYPING) => {
     turn += 1;
     anew ||= redraw;
     clearTimeout(timer);

@@ -13,11 +13,9 @@ import {
   select,
   settling,
   text,
+  TYPING,
   unique,
 } from "./page.js";
-
-/** Milliseconds after which somebody is taken to have typed what was meant. */
-const TYPING = 250;
 
 /** A card with a heading. */
 export function card(title, ...parts) {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import wave
 from collections.abc import Iterator
 
 import numpy as np
@@ -18,6 +17,7 @@ from tests.browser.conftest import Opens
 from tests.browser.test_click_to_curve import PATIENCE, Program
 from tests.browser.test_predict_page import stroke
 from tests.browser.test_ways_pages import trained
+from tests.test_data_commands import tone
 
 pytestmark = pytest.mark.alone
 
@@ -49,22 +49,27 @@ def picture(name: str, dark: bool, seed: int) -> FilePayload:
     return {"name": f"{name}.png", "mimeType": "image/png", "buffer": out.getvalue()}
 
 
-def tone(name: str, pitch: float) -> FilePayload:
-    """A quarter of a second of a note."""
-    out = io.BytesIO()
-    time = np.arange(2000) / 8000
-    with wave.open(out, "wb") as file:
-        file.setparams((1, 2, 8000, 0, "NONE", ""))
-        file.writeframes((9000 * np.sin(2 * np.pi * pitch * time)).astype("<i2").tobytes())
-    return {"name": f"{name}.wav", "mimeType": "audio/wav", "buffer": out.getvalue()}
+def note(name: str, pitch: float) -> FilePayload:
+    """A quarter of a second of it."""
+    return {"name": f"{name}.wav", "mimeType": "audio/wav", "buffer": tone(pitch)}
 
 
-def counts_of(program: Program, run: Run) -> list[int]:
-    """How many examples each class of a run's dataset has."""
+def counts_of(program: Program, run: Run) -> dict[str, list[int]]:
+    """How many items each class of a run's dataset has, by split."""
     assert run.dataset is not None
     with History(program.home / "anneal.db") as history:
-        counts: list[int] = history.dataset(run.dataset).meta["counts"]["train"]
+        counts: dict[str, list[int]] = history.dataset(run.dataset).meta["counts"]
     return counts
+
+
+def give(page: Page, program: Program, way: str, *names: str, item: str = "Pictures") -> None:
+    """Turn to the page where examples of classes of these names are given in that way."""
+    page.goto(f"{program.url}few")
+    page.get_by_role("tab", name="From a few examples").click()
+    page.get_by_role("button", name=item).first.click()
+    page.get_by_role("button", name=way).click()
+    for row, name in enumerate(names):
+        page.get_by_label("Name of the class").nth(row).fill(name)
 
 
 def test_three_typed_names_tell_texts_apart(program: Program, open_page: Opens) -> None:
@@ -90,11 +95,8 @@ def test_three_typed_names_tell_texts_apart(program: Program, open_page: Opens) 
 
 
 def test_two_pictures_of_each_class_tell_others_apart(program: Program, open_page: Opens) -> None:
-    page = open_page(f"{program.url}few")
-    page.get_by_role("tab", name="From a few examples").click()
-    page.get_by_role("button", name="Upload").click()
-    for row, name in enumerate(["night", "day"]):
-        page.get_by_label("Name of the class").nth(row).fill(name)
+    page = open_page()
+    give(page, program, "Upload", "night", "day")
     page.get_by_label("Files for night").set_input_files(
         [picture("a", True, 1), picture("b", True, 2)]
     )
@@ -106,10 +108,7 @@ def test_two_pictures_of_each_class_tell_others_apart(program: Program, open_pag
     expect(page.locator(".an-thumbnails li")).to_have_count(4)
     run = make(page, program)
     assert (run.name, run.state) == ("night, day, by example", "finished")
-    with History(program.home / "anneal.db") as history:
-        assert run.dataset is not None
-        counts = history.dataset(run.dataset).meta["counts"]
-    assert counts == {"train": [2, 2], "validation": [0, 0], "test": [0, 0]}
+    assert counts_of(program, run) == {"train": [2, 2], "validation": [0, 0], "test": [0, 0]}
     assert Recipe.from_json(run.recipe).start == "published"
     page.get_by_role("tab", name="Upload").click()
     page.locator(".an-way input[type=file]").set_input_files([picture("new", True, 5)])
@@ -127,11 +126,8 @@ def test_two_pictures_of_each_class_tell_others_apart(program: Program, open_pag
 
 
 def test_a_drawing_and_the_camera_give_examples(program: Program, open_page: Opens) -> None:
-    page = open_page(f"{program.url}few")
-    page.get_by_role("tab", name="From a few examples").click()
-    page.get_by_role("button", name="Drawings").click()
-    for row, name in enumerate(["drawn", "seen"]):
-        page.get_by_label("Name of the class").nth(row).fill(name)
+    page = open_page()
+    give(page, program, "Drawings", "drawn", "seen")
     for end in (0.3, 0.8):
         stroke(page, (0.2, 0.2), (end, 0.7))
         page.get_by_role("button", name="Record for drawn").click()
@@ -144,7 +140,7 @@ def test_a_drawing_and_the_camera_give_examples(program: Program, open_page: Ope
         take.click()
         expect(page.locator(".an-thumbnails li")).to_have_count(count)
     run = make(page, program)
-    assert counts_of(program, run) == [2, 2]
+    assert counts_of(program, run)["train"] == [2, 2]
     expect(page.locator("video")).to_have_count(0)
     page.get_by_role("tab", name="Draw").click()
     stroke(page, (0.2, 0.3), (0.6, 0.7))
@@ -160,20 +156,15 @@ def test_recordings_of_each_class_and_more_of_them_later(
     page = open_page()
     hears = trained(page, program, data="TelephoneKeys", model="SoundResNet", model__width=8,
                     method__max_steps=30)  # fmt: skip
-    page.goto(f"{program.url}few")
-    page.get_by_role("tab", name="From a few examples").click()
-    page.get_by_role("button", name="Sounds").first.click()
-    page.get_by_role("button", name="Upload").click()
-    for row, name in enumerate(["low", "high"]):
-        page.get_by_label("Name of the class").nth(row).fill(name)
-    page.get_by_label("Files for low").set_input_files([tone("a", 400), tone("b", 420)])
-    page.get_by_label("Files for high").set_input_files([tone("c", 1500), tone("d", 1550)])
+    give(page, program, "Upload", "low", "high", item="Sounds")
+    page.get_by_label("Files for low").set_input_files([note("a", 400), note("b", 420)])
+    page.get_by_label("Files for high").set_input_files([note("c", 1500), note("d", 1550)])
     expect(page.locator(".an-thumbnails li")).to_have_count(4)
     run = make(page, program)
     assert Recipe.from_json(run.recipe).start == hears.id
-    assert counts_of(program, run) == [2, 2]
+    assert counts_of(program, run)["train"] == [2, 2]
     page.get_by_role("tab", name="Upload").click()
-    page.locator(".an-way input[type=file]").set_input_files([tone("new", 1520)])
+    page.locator(".an-way input[type=file]").set_input_files([note("new", 1520)])
     answer = page.locator(".an-answer")
     expect(answer).to_contain_text("high", timeout=PATIENCE)
     assert answer.inner_text().index("high") < answer.inner_text().index("low")
@@ -186,4 +177,4 @@ def test_recordings_of_each_class_and_more_of_them_later(
     expect(record).to_be_enabled()
     record.click()
     expect(page.locator(".an-thumbnails li")).to_have_count(5)
-    assert counts_of(program, make(page, program)) == [2, 3]  # of high and low
+    assert counts_of(program, make(page, program))["train"] == [2, 3]  # of high and low

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from engine import extending, look, suspects
+from engine import extending, look
 from engine.catalog import BadInput
 from engine.data import versions
 from engine.data.arrays import Stored
@@ -19,7 +19,6 @@ from engine.data.imports import bring_in
 from engine.data.items import Images
 from engine.datasets import imported
 from engine.home import Home
-from engine.recipe import Choice, Recipe
 
 
 @pytest.fixture
@@ -137,11 +136,8 @@ def test_texts_come_back_with_their_labels(
         assert said.replace("movie", "film") in trained
         assert said.split()[0] == made.classes[labels[row]]
     assert made.names[rows[0]] == "translated by runs 7 and 8, 1"
-    assert suspects.made_by_models(
-        Recipe(task=Choice(name="Classification"), model=Choice(name="TextCNN"),
-               method=Choice(name="Training"),
-               data=Choice(name="ImportedText", settings={"id": 2, "version": 1})), home
-    ).tolist() == made.synthetic.tolist()  # type: ignore[union-attr]  # fmt: skip
+    dataset = imported.ImportedText(id=2, version=1)
+    assert dataset.stored(home).synthetic.tolist() == made.synthetic.tolist()
     # No text is tested on that was learned from in other words.
     train, tested = made.rows("train")[:1].tolist(), made.rows("test")[:1].tolist()
     with pytest.raises(BadInput, match="in other words"):

@@ -15,6 +15,7 @@ import torch
 from engine import calibration, checkpoint, judging, suspects
 from engine.catalog import BadInput
 from engine.data.imports import bring_in
+from engine.datasets import imported
 from engine.desk import Desk
 from engine.errors_in_text import compared
 from engine.events import Event, Finished, Sample
@@ -498,6 +499,18 @@ def test_a_student_of_one_who_knows_the_labels_suspects_nobody(
     assert end.state == "finished", end.reason
     with pytest.raises(BadInput, match="has seen these very labels"):
         drained(suspects.held_out(home, 2, "whole", 2))
+
+
+def test_what_models_have_made_teaches_no_fold(
+    recipe: Make, events: Carry, home: Home, own: int
+) -> None:
+    stored = imported.ImportedImages(id=own).stored(home)
+    made = np.zeros(len(stored), bool)
+    made[stored.rows("train")[:100]] = True
+    np.save(stored.folder / "synthetic.npy", made)
+    trained(recipe, events, data="ImportedImages", data__id=own, data__version=1)
+    found = drained(suspects.held_out(home, 1, "head"))
+    assert found.rows.tolist() == np.flatnonzero(~made).tolist()
 
 
 def test_each_item_is_held_out_once_however_rare_its_class() -> None:
