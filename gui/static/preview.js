@@ -140,6 +140,7 @@ export function previewOf(wanted) {
     if (key === shown) return;
     shown = key;
     clearTimeout(pausing);
+    asking?.abort(); // it would draw what isn't wanted any more
     strip.classList.add("stale");
     pausing = setTimeout(() => {
       if (box.isConnected) look();

@@ -36,6 +36,19 @@ SOON = 60_000
 
 expect.set_options(timeout=SOON)
 
+DELAYED = """{
+  const [soon, longest] = [window.fetch, %d];
+  const pause = () => new Promise((go) => setTimeout(go, Math.random() * longest));
+  window.fetch = async (...asked) => {
+    await pause();
+    const reply = await soon(...asked);
+    await pause();
+    return reply;
+  };
+}"""
+"""With ``ANNEAL_DELAY=1500`` every question and every answer is late by up to 1,500 ms: whoever
+looks too soon, or takes an old answer for the new one, is found out."""
+
 HOSTS = {"127.0.0.1", "localhost", ""}
 OPTIONS = [
     "--no-sandbox",
@@ -157,6 +170,8 @@ def window(browser: Browser) -> Iterator[BrowserContext]:
         "try { localStorage.getItem('anneal-tour') ?? localStorage.setItem('anneal-tour', 'over') }"
         " catch {}"
     )
+    if longest := int(os.environ.get("ANNEAL_DELAY", "0")):
+        context.add_init_script(DELAYED % longest)
     yield context
     context.close()
 

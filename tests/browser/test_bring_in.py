@@ -63,6 +63,7 @@ def shown(page: Page, name: str) -> None:
     expect(page.get_by_role("heading", name=name, level=2)).to_be_visible(timeout=PATIENCE)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_every_kind_and_form_comes_in_and_is_shown(
     program: Program, open_page: Opens, tmp_path: Path

@@ -54,7 +54,8 @@ def test_a_model_is_made_followed_and_downloaded(
     expect(weights.get_by_role("status")).to_contain_text("Comparing …")
     weights.get_by_role("button", name="Stop making Weights").click()
     expect(weights.get_by_role("status")).to_be_hidden()
-    weights.get_by_role("button", name="Make Weights", exact=True).click()
+    with page.expect_response("**/exports/Weights/make"):
+        weights.get_by_role("button", name="Make Weights", exact=True).click()
     page.reload()  # it goes on
     expect(weights.get_by_role("status")).to_contain_text("Comparing …")
     folder = anneal.home / "runs" / str(run) / "exports"

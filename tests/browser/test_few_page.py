@@ -149,6 +149,7 @@ def test_a_drawing_and_the_camera_give_examples(program: Program, open_page: Ope
     assert answer.inner_text().index("drawn") < answer.inner_text().index("seen")
 
 
+@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_recordings_of_each_class_and_more_of_them_later(
     program: Program, open_page: Opens

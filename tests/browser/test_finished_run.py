@@ -313,7 +313,10 @@ def test_augmentation_is_shown_on_items_of_the_data(
 ) -> None:
     page = open_page()
     ready(page, f"{program.url}?clone={run}")
-    page.get_by_role("spinbutton", name="Random shift").fill("2")
+    with page.expect_request(
+        lambda one: one.url.endswith("/api/preview") and '"shift":2' in (one.post_data or "")
+    ):  # until then the pictures may be those of the run, which were drawn as they are
+        page.get_by_role("spinbutton", name="Random shift").fill("2")
     strip = page.locator(".an-drawn:not(.stale)")
     items = strip.locator(".an-drawn-item")
     expect(items).to_have_count(4, **LONG)
@@ -370,6 +373,7 @@ def test_a_search_of_a_few_trials_draws_what_they_reached(
     page.locator("#train:enabled").wait_for()
 
 
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_an_ablation_says_what_augmentation_is_worth_and_how_surely(
     program: Program, run: int, open_page: Opens

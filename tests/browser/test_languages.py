@@ -41,6 +41,8 @@ def test_train_keeps_what_is_typed_and_a_reload_keeps_the_language(
     page.get_by_label("Name", exact=True).fill("Train")
     page.locator("summary", has_text="Advanced").first.click()
     page.get_by_text("parameters", exact=False).first.wait_for()
+    timing = page.get_by_text("Timing a few real steps")
+    expect(timing).to_be_hidden()
     english = settled(page)
     page.evaluate("window.here = true")
 
@@ -53,6 +55,7 @@ def test_train_keeps_what_is_typed_and_a_reload_keeps_the_language(
 
     speak(page, "EN")
     expect(page.get_by_role("heading", name="New run")).to_be_visible()
+    expect(timing).to_be_hidden()
     assert settled(page) == english
     expect(page.locator("html")).to_have_attribute("lang", "en")
     assert page.evaluate("window.here"), "the page was loaded anew"
@@ -72,6 +75,8 @@ def test_a_runs_page_keeps_its_zoom(site: Served, anneal: Anneal, open_page: Ope
     page.evaluate(
         "Plotly.relayout(document.querySelector('.curve-plot'), {'xaxis.range': [50, 100]})"
     )
+    cell = page.get_by_role("gridcell").first
+    cell.wait_for()
     english = settled(page)
     speak(page, "中文")
     expect(page.get_by_role("heading", name="损失", exact=True)).to_be_visible()
@@ -81,6 +86,7 @@ def test_a_runs_page_keeps_its_zoom(site: Served, anneal: Anneal, open_page: Ope
     speak(page, "EN")
     expect(page.get_by_role("heading", name="Loss", exact=True)).to_be_visible()
     assert page.evaluate(RANGE) == [50, 100]
+    cell.wait_for()
     assert settled(page) == english
 
 

@@ -327,10 +327,10 @@ def test_the_confusion_matrix_is_read_with_the_keyboard(
     site: Site, some: list[Run], page: Page
 ) -> None:
     site.open(page, f"/run?id={some[0].id}")
-    cell = page.get_by_role("grid", name="Confusion matrix").first.get_by_role("gridcell").first
-    cell.focus()
+    matrix = page.locator(":has(> .confusion-bar)").first
+    matrix.get_by_role("gridcell").first.focus()
     page.keyboard.press("ArrowRight")
-    readout = page.locator(".confusion-readout").first
+    readout = matrix.locator(".confusion-readout")
     expect(readout).to_contain_text("0 taken for 1")
     page.keyboard.press("End")
     page.keyboard.press("ArrowDown")
@@ -534,15 +534,16 @@ def test_curves_are_asked_for_several_times_a_second_while_a_run_trains(
     asked: list[str] = []
     page.on("request", lambda request: "/curves" in request.url and asked.append(request.url))
     page.wait_for_timeout(2000)
-    while_it_trains = len(asked)
-    assert while_it_trains <= 11
+    assert len(asked) <= 11
+    for _ in range(3):  # it goes on asking, on a busy machine more slowly
+        with page.expect_request("**/curves*"):
+            pass
     site.history.end(run.id, state="finished", reason="Done")
     expect(page.locator(".an-state").first).to_have_text("Finished")
     page.wait_for_timeout(300)
     asked.clear()
     page.wait_for_timeout(2000)
     assert len(asked) <= 2
-    assert while_it_trains > 1 + len(asked)  # a busy machine answers, and is asked, more slowly
 
 
 def test_what_the_server_refuses_is_said(site: Site, some: list[Run], page: Page) -> None:

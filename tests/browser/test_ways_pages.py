@@ -14,7 +14,7 @@ from storage.values import Run
 from tests.browser.conftest import Opens
 from tests.browser.test_click_to_curve import PATIENCE, Program, digit, train
 
-pytestmark = pytest.mark.alone
+pytestmark = [pytest.mark.alone, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,6 @@ WAYS = (
 )  # fmt: skip
 
 
-@pytest.mark.long
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.task)
 def test_what_learns_without_classes_shows_what_it_learns(
@@ -88,7 +87,6 @@ def test_what_learns_without_classes_shows_what_it_learns(
     expect(heading).to_be_visible(timeout=PATIENCE)
 
 
-@pytest.mark.long
 @pytest.mark.timeout(600)
 def test_each_way_to_adapt_shows_what_it_came_from(program: Program, open_page: Opens) -> None:
     page = open_page()

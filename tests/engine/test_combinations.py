@@ -42,9 +42,20 @@ def pairings() -> list[Chosen]:
     return [*found.values(), *left.values()]
 
 
+KINDS: tuple[Kind, ...] = ("task", "model", "data")
+
+
 def name(chosen: Chosen) -> str:
-    kinds: tuple[Kind, ...] = ("task", "model", "data")
-    return "-".join(chosen[kind].name for kind in kinds)
+    return "-".join(chosen[kind].name for kind in KINDS)
+
+
+def marked() -> Iterator[Any]:
+    """Those in which no card comes for the first time are long: they take ten minutes together."""
+    seen: set[tuple[Kind, str]] = set()
+    for chosen in pairings():
+        cards = {(kind, chosen[kind].name) for kind in KINDS}
+        known, seen = cards <= seen, seen | cards
+        yield pytest.param(chosen, id=name(chosen), marks=[pytest.mark.long] if known else [])
 
 
 def small(field: Field, default: Value) -> Value | None:
@@ -117,7 +128,7 @@ def _hub(tiny_hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANNEAL_MIRROR", str(tiny_hub))
 
 
-@pytest.mark.parametrize("chosen", pairings(), ids=name)
+@pytest.mark.parametrize("chosen", list(marked()))
 def test_two_steps_are_trained_tested_and_tried(
     catalog: Catalog, home: Home, events: Callable[..., list[Event]], chosen: Chosen,
     monkeypatch: pytest.MonkeyPatch,
