@@ -30,6 +30,8 @@ export function mount(page) {
   /** What the person has set (gui/few.py: Asked), and the last plan made of it. */
   let asked = {};
   let plan = null;
+  /** Something was set before the first plan came. */
+  let early = false;
   /** The examples are given here, or picked from a dataset. */
   let given = true;
   /** The dataset that the examples here have become, while they are the same. */
@@ -95,7 +97,7 @@ export function mount(page) {
       );
     }
     tabs.addEventListener("keydown", (event) => {
-      if (!["ArrowLeft", "ArrowRight"].includes(event.key)) return;
+      if (!plan || !["ArrowLeft", "ArrowRight"].includes(event.key)) return;
       const other = WAYS[1 - WAYS.indexOf(asked.way)];
       turnTo(other);
       tabs.querySelector(`[data-way="${other}"]`).focus();
@@ -528,6 +530,10 @@ export function mount(page) {
 
   /** Asks for the plan of what is set now; `redraw` also draws it anew. */
   function settle(redraw = false) {
+    if (!plan) {
+      early = true;
+      return;
+    }
     keep();
     asking(redraw);
   }
@@ -682,6 +688,7 @@ export function mount(page) {
       const whole = items.map(({ row }) => ask("/api/datasets/given", { body: { key, row } }));
       classes.push({ name, items: await Promise.all(whole) });
     }
+    if (KINDS[found.kind] !== asked.item) return false; // something else was chosen meanwhile
     given = true;
     asked.data = "";
     await recorder().fill(classes, way);
@@ -690,21 +697,24 @@ export function mount(page) {
   }
 
   async function open() {
+    let first;
     try {
-      plan = await firstPlan();
+      first = await firstPlan();
     } catch (trouble) {
       notices.replaceChildren(el("p", { class: "an-notice bad" }, trouble.message));
       if (root.isConnected) setTimeout(open, QUEUE_PAUSE);
       return;
     }
     notices.replaceChildren();
-    asked = plan.asked;
+    asked = { ...first.asked, ...asked };
     if (asked.way === "examples" && asked.data) {
       given = false;
       if (asked.each === null) await attempt(() => again(asked.data));
     }
     if (asked.way === "names" && asked.data) await namesOf(asked.data);
+    plan = first;
     draw();
+    if (early) settle(true);
     poll(root, async () => {
       const { queue } = await ask("/api/queue");
       plan.queue = queue;
