@@ -32,6 +32,8 @@ export function mount(page) {
   let plan = null;
   /** Something was set before the first plan came. */
   let early = false;
+  /** A plan is on its way for something else than the last one was for. */
+  let awaited = false;
   /** The examples are given here, or picked from a dataset. */
   let given = true;
   /** The dataset that the examples here have become, while they are the same. */
@@ -159,7 +161,16 @@ export function mount(page) {
     asked.item = left[way] ?? ITEMS[way][0];
     asked.data = asked.sees = "";
     remember({ clone: null, start: null });
+    turn();
+  }
+
+  /** Shows where what is chosen now is given, at once, and the rest when the plan has come. */
+  function turn() {
     settle(true);
+    if (!plan) return;
+    lay();
+    sight.disabled = true;
+    mark();
   }
 
   // --- what is told apart --------------------------------------------------------------------
@@ -171,7 +182,7 @@ export function mount(page) {
       asked.item = item;
       asked.data = "";
       asked.sees = "";
-      settle(true);
+      turn();
     });
     return card(
       text("few.what"),
@@ -326,7 +337,7 @@ export function mount(page) {
       "aria-describedby": "few-data-help",
     });
     select.append(el("option", { value: "" }, text(none)));
-    for (const one of plan.datasets) select.append(el("option", { value: one.key }, one.label));
+    for (const one of awaited ? [] : plan.datasets) select.append(el("option", { value: one.key }, one.label));
     select.value = asked.data;
     select.addEventListener("change", () => act(select.value));
     return select;
@@ -358,7 +369,7 @@ export function mount(page) {
     const choose = segments(text("few.examples"), choices, given ? "here" : "data", (value) => {
       given = value === "here";
       if (given) asked.data = "";
-      settle(true);
+      turn();
     });
     const inside = given ? [recorder().element] : pickOf();
     return el(
@@ -437,10 +448,14 @@ export function mount(page) {
 
   // --- drawing a plan ------------------------------------------------------------------------
 
-  /** What was said of the beginning is over when something else is told apart. */
-  let redrawn = false;
-  function draw() {
-    const focused = document.activeElement?.id;
+  /** Where names or examples are given, and what it is for: while that stays the same it stays
+   *  where it is, so that what is being typed, drawn or recorded there goes on. */
+  let giving = { of: null, place: null };
+
+  /** The form for what is chosen; what only a plan can say is left out while one is awaited. */
+  function lay() {
+    const focused = document.activeElement;
+    const group = focused?.closest(".an-segments")?.ariaLabel;
     fixed = asked.way === "names" && Boolean(asked.data);
     for (const tab of tabs.children) {
       const yes = tab.dataset.way === asked.way;
@@ -448,14 +463,36 @@ export function mount(page) {
       tab.tabIndex = yes ? 0 : -1;
     }
     form.setAttribute("aria-labelledby", `few-way-${asked.way}`);
-    for (const one of Object.values(recorders)) one.leave();
-    const parts =
-      asked.way === "names"
-        ? [whatOf(), classesOf(), measureOf(), settingsOf()]
-        : [whatOf(), examplesOf(), settingsOf()];
-    form.replaceChildren(...parts.filter(Boolean));
-    if (asked.way === "examples" && given) recorder().enter();
-    if (focused) form.querySelector(`#${CSS.escape(focused)}`)?.focus({ preventScroll: true });
+    const names = asked.way === "names";
+    const recording = !names && given;
+    // A dataset is picked from those that the plan has.
+    const of = names || recording ? `${asked.way} ${asked.item} ${names && asked.data}` : null;
+    const rest_ = awaited ? [] : [names ? measureOf() : null, settingsOf()].filter(Boolean);
+    const what = whatOf();
+    if (of && of === giving.of) {
+      for (const one of [...form.children]) if (one !== giving.place) one.remove();
+      form.prepend(what);
+      form.append(...rest_);
+    } else {
+      for (const one of Object.values(recorders)) one.leave();
+      giving = { of, place: names ? classesOf() : examplesOf() };
+      form.replaceChildren(what, giving.place, ...rest_);
+      if (recording) recorder().enter();
+    }
+    const again_ = focused?.id
+      ? form.querySelector(`#${CSS.escape(focused.id)}`)
+      : [...form.querySelectorAll(".an-segments button")].find(
+          (one) =>
+            one.dataset.value === focused?.dataset.value &&
+            one.parentElement.ariaLabel === group,
+        );
+    again_?.focus({ preventScroll: true });
+  }
+
+  /** What was said of the beginning is over when something else is told apart. */
+  let redrawn = false;
+  function draw() {
+    lay();
     sightLabel.textContent = text(`few.sees.${asked.item}`);
     sight.replaceChildren(
       ...plan.sights.map(({ key, label }) => el("option", { value: key }, label)),
@@ -489,9 +526,9 @@ export function mount(page) {
 
   /** What is missing until it can be made, beside the button. */
   function mark() {
-    if (busy) return;
+    if (busy || !plan) return;
     const lack = asked.way === "examples" && given ? recorder().lacking() : null;
-    go.disabled = Boolean(plan.readonly) || lack !== null || !plan.sights.length;
+    go.disabled = Boolean(plan.readonly) || lack !== null || !plan.sights.length || awaited;
     const key = plan.queue === 0 ? "none" : plan.queue === 1 ? "one" : "many";
     say(lack ?? (plan.readonly ? "" : text(`train.queue.${key}`, { count: plan.queue })));
   }
@@ -535,6 +572,7 @@ export function mount(page) {
       return;
     }
     keep();
+    awaited ||= redraw;
     asking(redraw);
   }
 
@@ -550,6 +588,8 @@ export function mount(page) {
     } catch (trouble) {
       failure.textContent = trouble.message;
       failure.hidden = false;
+      // Without a plan nothing can be made: it is asked for until it comes.
+      if (awaited && root.isConnected) asking(false, QUEUE_PAUSE);
       return null;
     }
   }
@@ -561,6 +601,7 @@ export function mount(page) {
       return;
     }
     asked = { ...found.asked, classes: asked.classes, name: asked.name };
+    awaited = false;
     keep();
     redrawn = true;
     draw();
