@@ -337,7 +337,8 @@ export function mount(page) {
       "aria-describedby": "few-data-help",
     });
     select.append(el("option", { value: "" }, text(none)));
-    for (const one of awaited ? [] : plan.datasets) select.append(el("option", { value: one.key }, one.label));
+    const choices = awaited ? [] : plan.datasets; // the last plan's may be of another kind
+    select.append(...choices.map(({ key, label }) => el("option", { value: key }, label)));
     select.value = asked.data;
     select.addEventListener("change", () => act(select.value));
     return select;
